@@ -1,0 +1,1 @@
+//! One function for all transports: a query's octets in, the response's octets out.

@@ -1,0 +1,81 @@
+//! What routing needs to know of one address of one target.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tick;
+
+/// What probes say of one address of a target. The machine that moves between these is in
+/// `machine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// Never probed yet: `assume` of the target decides.
+    Unknown,
+    /// Answers as its probes want.
+    Up,
+    /// A failure was seen and is being confirmed: still served, with the short TTL.
+    Suspect,
+    /// Confirmed dead: not served.
+    Down,
+}
+
+/// What the operator says of a target; wins over probes unless `Auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Desired {
+    /// Probes decide.
+    #[default]
+    Auto,
+    /// Served whatever probes say.
+    Up,
+    /// Not served whatever probes say.
+    Down,
+    /// Not served: taken out on purpose, as for maintenance.
+    Drained,
+}
+
+/// One address of one target as routing sees it at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What probes say.
+    pub state: State,
+    /// What the operator says.
+    pub desired: Desired,
+    /// What to take `Unknown` for: true is up.
+    pub assume_up: bool,
+    /// Whether results are overdue: the prober itself is silent. The last verdict stays in force.
+    pub stale: bool,
+    /// When `state` began.
+    pub since: Tick,
+    /// When it last came back from `Down`, if a failback has not been released since; a route
+    /// with `failback = "manual"` or `"after"` asks this.
+    pub recovered: Option<Tick>,
+}
+
+impl Standing {
+    /// A target without probes: as good as its operator says.
+    #[must_use]
+    pub fn unprobed(desired: Desired, assume_up: bool) -> Standing {
+        Standing { state: State::Unknown, desired, assume_up, stale: false, since: Tick(0), recovered: None }
+    }
+
+    /// Whether it may be served.
+    #[must_use]
+    pub fn is_eligible(&self) -> bool {
+        match self.desired {
+            Desired::Up => true,
+            Desired::Down | Desired::Drained => false,
+            Desired::Auto => match self.state {
+                State::Up | State::Suspect => true,
+                State::Down => false,
+                State::Unknown => self.assume_up,
+            },
+        }
+    }
+
+    /// Whether something is moving here, so that answers should carry the short TTL.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.desired == Desired::Auto && matches!(self.state, State::Suspect)
+    }
+}

@@ -1,0 +1,30 @@
+//! Waypost: an authoritative DNS server that steers mail domains by where the client is and what
+//! is alive now.
+//!
+//! ```text
+//! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
+//! Model        zone, route, health, compile                pure: time comes in as a value
+//! Edges        config, publish, watch, probe, state, cli   files, sockets, clocks
+//! ```
+//!
+//! Three flows run through these rooms, each one way:
+//!
+//! ```text
+//! a query    packet -> wire (parse) -> geo (client -> region) -> snapshot (owner -> variant) -> wire (patch) -> packet
+//! a change   file event -> config + zone (parse, check) -> route (decide) -> compile -> publish
+//! a failure  probe -> health (state machine) -> route (decide) -> publish (touches route slots only)
+//! ```
+//!
+//! Everything a query could be answered with is rendered before the query comes, into an
+//! immutable snapshot behind one atomic pointer; a change of files or of health publishes
+//! another. `ARCHITECTURE.md` has the longer story.
+
+pub mod answer;
+pub mod diagnostic;
+pub mod geo;
+pub mod health;
+pub mod limits;
+pub mod probe;
+pub mod route;
+pub mod wire;
+pub mod zone;

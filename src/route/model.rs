@@ -1,0 +1,169 @@
+//! Targets and routes of one zone, checked: every index is inside, every owner inside the zone.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::geo::RegionId;
+use crate::health::Desired;
+use crate::wire::name::Name;
+
+/// All that says how one zone's names move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// The zone's apex.
+    pub apex: Name,
+    /// Targets; routes name them by their place here.
+    pub targets: Vec<Target>,
+    /// Routes, in the order of the file.
+    pub routes: Vec<Route>,
+}
+
+/// A target by its place in [`Routing::targets`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub u32);
+
+/// One place that clients can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Name, unique in its zone.
+    pub name: String,
+    /// Site (datacentre) that it stands in.
+    pub site: Option<String>,
+    /// IPv4 address: served by address routes, and probed.
+    pub ipv4: Option<Ipv4Addr>,
+    /// IPv6 address: likewise.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Host name: served by CNAME, MX and SRV routes. Absolute.
+    pub host: Option<Name>,
+    /// The operator's word in the file (`state = "drained"`).
+    pub desired: Desired,
+    /// What to take it for until its first probe has answered.
+    pub assume_up: bool,
+    /// Names of its probes, in the zone's `[probes]`. Empty: never probed, always as assumed.
+    pub probes: Vec<String>,
+}
+
+impl Target {
+    /// The address of a family, if it has one.
+    #[must_use]
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.ipv4.map(IpAddr::V4),
+            Family::V6 => self.ipv6.map(IpAddr::V6),
+        }
+    }
+}
+
+/// Address family. IPv4 and IPv6 of a target are judged apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4: A records.
+    V4,
+    /// IPv6: AAAA records.
+    V6,
+}
+
+impl Family {
+    /// Both families.
+    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+}
+
+/// A route: owners that move together, and where each region's clients go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The key in the file, for messages: `webmail`.
+    pub label: String,
+    /// Owner names, absolute; wildcards allowed. At least one.
+    pub owners: Vec<Name>,
+    /// What it answers.
+    pub kind: Kind,
+    /// The chain of each region that has one of its own. Never empty chains.
+    pub regions: Vec<(RegionId, Vec<Tier>)>,
+    /// The chain of all other clients. Never empty.
+    pub default: Vec<Tier>,
+    /// How many targets an answer holds at least, filled up from following tiers. 0: the whole
+    /// first eligible tier. Not used by MX, whose set is always whole.
+    pub answers: usize,
+    /// How long caches keep answers.
+    pub ttl: Ttl,
+    /// When a recovered target gets its clients back.
+    pub failback: Failback,
+    /// Whether ECS places the client; otherwise its source address alone.
+    pub ecs: bool,
+}
+
+impl Route {
+    /// The chain that a region's clients walk.
+    #[must_use]
+    pub fn chain(&self, region: RegionId) -> &[Tier] {
+        self.regions.iter().find(|(id, _)| *id == region).map_or(&self.default, |(_, chain)| chain)
+    }
+
+    /// Every target that the route names, each once, in order of first mention.
+    #[must_use]
+    pub fn targets(&self) -> Vec<TargetId> {
+        let mut seen = Vec::new();
+        for chain in self.regions.iter().map(|(_, chain)| chain).chain([&self.default]) {
+            for member in chain.iter().flat_map(|tier| &tier.members) {
+                if !seen.contains(&member.target) {
+                    seen.push(member.target);
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// What a route answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A and AAAA, from the targets' addresses.
+    Address,
+    /// CNAME to one target's host.
+    Cname,
+    /// MX: all targets' hosts in every region and state; only preferences move.
+    Mx,
+    /// SRV to the targets' hosts at one port.
+    Srv {
+        /// Port of the service.
+        port: u16,
+    },
+}
+
+/// Targets of equal rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Its members; never empty.
+    pub members: Vec<Member>,
+}
+
+/// A target in a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The target.
+    pub target: TargetId,
+    /// Its share of the tier's clients; all zero: the whole tier answers together. In SRV
+    /// routes the weight of the record (RFC 2782).
+    pub weight: u16,
+}
+
+/// TTLs of a route, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// While nothing moves.
+    pub normal: u32,
+    /// From the first suspicion until all is confirmed again.
+    pub short: u32,
+}
+
+/// When a recovered target gets its clients back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// At once.
+    Auto,
+    /// When it has been up for so long.
+    After(Duration),
+    /// When an operator releases it: a stale primary must not take over by itself.
+    Manual,
+}

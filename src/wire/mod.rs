@@ -1,0 +1,7 @@
+//! Wire format: names, types, the one query parser, EDNS, and rendering of answers.
+//!
+//! Data plane. Nothing here knows of files, clocks or sockets; only rendering, which runs ahead
+//! of queries, allocates.
+
+pub mod name;
+pub mod rtype;
