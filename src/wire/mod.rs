@@ -3,5 +3,10 @@
 //! Data plane. Nothing here knows of files, clocks or sockets; only rendering, which runs ahead
 //! of queries, allocates.
 
+pub mod edns;
 pub mod name;
+pub mod query;
+mod reader;
+pub mod render;
+pub mod rendered;
 pub mod rtype;

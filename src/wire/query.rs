@@ -1,0 +1,324 @@
+//! The one parser of queries.
+//!
+//! It reads the header, the question and the OPT record, checks all that RFC 1035, 6891 and 7871
+//! ask of them, and folds the name to lower case once; nothing behind it looks at the octets of a
+//! query again, save to echo the question as it was spelled.
+
+use super::edns::{self, Edns};
+use super::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
+use super::reader::Reader;
+use super::rtype::Rtype;
+
+/// Octets of a message's header (RFC 1035 4.1.1).
+pub const HEADER_OCTETS: usize = 12;
+
+/// Most labels that 255 octets can hold, without the root.
+const LABELS_MAX: usize = 127;
+
+/// Response codes (RFC 1035 4.1.1, RFC 6891 9).
+pub mod rcode {
+    /// No error.
+    pub const NOERROR: u16 = 0;
+    /// The query is malformed.
+    pub const FORMERR: u16 = 1;
+    /// The server can't answer now.
+    pub const SERVFAIL: u16 = 2;
+    /// The name doesn't exist.
+    pub const NXDOMAIN: u16 = 3;
+    /// The kind of query isn't implemented.
+    pub const NOTIMP: u16 = 4;
+    /// The server won't answer this.
+    pub const REFUSED: u16 = 5;
+    /// A DNAME substitution would be too long (RFC 6672 2.2).
+    pub const YXDOMAIN: u16 = 6;
+    /// The EDNS version isn't known (RFC 6891 6.1.3).
+    pub const BADVERS: u16 = 16;
+}
+
+/// A query that can be answered.
+#[derive(Debug)]
+pub struct Query<'q> {
+    /// The name asked for, in lower case.
+    pub name: LowerName,
+    /// The type asked for.
+    pub qtype: Rtype,
+    /// The class asked for.
+    pub qclass: u16,
+    /// The question section as the client spelled it.
+    pub question: &'q [u8],
+    /// What the OPT record says, if there was one.
+    pub edns: Option<Edns<'q>>,
+}
+
+/// A query that can't be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// Not a query at all (too short, or a response): to answer would feed loops.
+    Drop,
+    /// Answered with this code and no data.
+    Answer {
+        /// The code, extended ones included.
+        rcode: u16,
+        /// Octets of the question section that may be echoed: all of it, or none.
+        question_octets: usize,
+        /// Whether the answer carries an OPT record.
+        edns: bool,
+    },
+}
+
+/// A domain name in lower-case wire form, with the places of its labels; lives on the stack.
+#[derive(Clone)]
+pub struct LowerName {
+    octets: [u8; NAME_OCTETS_MAX],
+    length: u8,
+    starts: [u8; LABELS_MAX + 1],
+    labels: u8,
+}
+
+/// Reads and checks a query.
+///
+/// # Errors
+/// [`Rejected`] says what the client gets instead of an answer.
+pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected> {
+    let mut reader = Reader::new(message);
+    let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
+    if header.flags & 0x8000 != 0 {
+        return Err(Rejected::Drop);
+    }
+    let bare = |rcode| Rejected::Answer { rcode, question_octets: 0, edns: false };
+    if header.flags & 0x7800 != 0 {
+        return Err(bare(rcode::NOTIMP));
+    }
+    // RFC 9619: a query has one question.
+    if header.questions != 1 {
+        return Err(bare(rcode::FORMERR));
+    }
+    let name = LowerName::read(&mut reader).ok_or(bare(rcode::FORMERR))?;
+    let (Some(qtype), Some(qclass)) = (reader.u16(), reader.u16()) else {
+        return Err(bare(rcode::FORMERR));
+    };
+    let question = &message[HEADER_OCTETS..reader.position()];
+    let formerr = |edns| Rejected::Answer { rcode: rcode::FORMERR, question_octets: question.len(), edns };
+    for _ in 0..u32::from(header.answers) + u32::from(header.authority) {
+        skip_record(&mut reader).ok_or(formerr(false))?;
+    }
+    let mut edns = None;
+    for _ in 0..header.additional {
+        let is_root = reader.clone().u8() == Some(0);
+        let mut ahead = reader;
+        ahead.skip_name().ok_or(formerr(edns.is_some()))?;
+        if ahead.u16().ok_or(formerr(edns.is_some()))? != Rtype::OPT.0 {
+            skip_record(&mut reader).ok_or(formerr(edns.is_some()))?;
+            continue;
+        }
+        // RFC 6891 6.1.1: one OPT, owned by the root.
+        if edns.is_some() || !is_root {
+            return Err(formerr(true));
+        }
+        reader = ahead;
+        edns = Some(edns::read(&mut reader).ok_or(formerr(true))?);
+    }
+    if !reader.is_empty() {
+        return Err(formerr(edns.is_some()));
+    }
+    if edns.is_some_and(|edns| edns.version != 0) {
+        return Err(Rejected::Answer { rcode: rcode::BADVERS, question_octets: question.len(), edns: true });
+    }
+    Ok(Query { name, qtype: Rtype(qtype), qclass, question, edns })
+}
+
+struct Header {
+    flags: u16,
+    questions: u16,
+    answers: u16,
+    authority: u16,
+    additional: u16,
+}
+
+impl Header {
+    fn read(reader: &mut Reader<'_>) -> Option<Header> {
+        let _id = reader.u16()?;
+        Some(Header {
+            flags: reader.u16()?,
+            questions: reader.u16()?,
+            answers: reader.u16()?,
+            authority: reader.u16()?,
+            additional: reader.u16()?,
+        })
+    }
+}
+
+fn skip_record(reader: &mut Reader<'_>) -> Option<()> {
+    reader.skip_name()?;
+    reader.take(8)?;
+    let length = reader.u16()?;
+    reader.take(usize::from(length))?;
+    Some(())
+}
+
+impl LowerName {
+    /// Reads an uncompressed name; a question has nothing before it to point to.
+    fn read(reader: &mut Reader<'_>) -> Option<LowerName> {
+        let mut name = LowerName::root();
+        let mut at = 0;
+        loop {
+            let length = usize::from(reader.u8()?);
+            name.octets[at] = length as u8;
+            name.starts[usize::from(name.labels)] = at as u8;
+            if length == 0 {
+                name.length = (at + 1) as u8;
+                return Some(name);
+            }
+            if length > LABEL_OCTETS_MAX || at + 1 + length + 1 > NAME_OCTETS_MAX {
+                return None;
+            }
+            let label = reader.take(length)?;
+            let folded = &mut name.octets[at + 1..at + 1 + length];
+            folded.copy_from_slice(label);
+            folded.make_ascii_lowercase();
+            at += 1 + length;
+            name.labels += 1;
+        }
+    }
+
+    fn root() -> LowerName {
+        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+    }
+
+    /// Reads a whole name in wire form, of any case.
+    #[must_use]
+    pub fn from_wire(wire: &[u8]) -> Option<LowerName> {
+        let mut reader = Reader::new(wire);
+        let name = LowerName::read(&mut reader)?;
+        reader.is_empty().then_some(name)
+    }
+
+    /// The octets in wire form.
+    #[must_use]
+    pub fn as_wire(&self) -> &[u8] {
+        &self.octets[..usize::from(self.length)]
+    }
+
+    /// Number of labels, without the root.
+    #[must_use]
+    pub fn label_count(&self) -> usize {
+        usize::from(self.labels)
+    }
+
+    /// The name without its first `labels` labels, which must not be more than it has.
+    #[must_use]
+    pub fn suffix(&self, labels: usize) -> &[u8] {
+        &self.octets[usize::from(self.starts[labels])..usize::from(self.length)]
+    }
+}
+
+impl std::fmt::Debug for LowerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for label in super::name::labels(self.as_wire()) {
+            write!(f, "{}.", label.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(flags: u16, counts: [u16; 4], rest: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34];
+        octets.extend(flags.to_be_bytes());
+        octets.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
+        octets.extend(rest);
+        octets
+    }
+
+    const QUESTION: &[u8] = b"\x03WwW\x07example\x00\x00\x01\x00\x01";
+
+    fn rejected(message: &[u8]) -> Rejected {
+        parse(message).unwrap_err()
+    }
+
+    fn with_code(rcode: u16, question_octets: usize, edns: bool) -> Rejected {
+        Rejected::Answer { rcode, question_octets, edns }
+    }
+
+    #[test]
+    fn reads_and_folds() {
+        let octets = message(0x0100, [1, 0, 0, 0], QUESTION);
+        let query = parse(&octets).unwrap();
+        assert_eq!(query.name.as_wire(), b"\x03www\x07example\x00");
+        assert_eq!(query.name.suffix(1), b"\x07example\x00");
+        assert_eq!(query.name.suffix(2), b"\x00");
+        assert_eq!(query.question, QUESTION);
+        assert_eq!((query.qtype, query.qclass), (Rtype::A, 1));
+        assert!(query.edns.is_none());
+    }
+
+    #[test]
+    fn what_is_no_query_gets_nothing() {
+        assert_eq!(rejected(&[]), Rejected::Drop);
+        assert_eq!(rejected(&[0; 11]), Rejected::Drop);
+        assert_eq!(rejected(&message(0x8000, [1, 0, 0, 0], QUESTION)), Rejected::Drop);
+    }
+
+    #[test]
+    fn rfc_9619_one_question() {
+        assert_eq!(rejected(&message(0, [0, 0, 0, 0], &[])), with_code(rcode::FORMERR, 0, false));
+        let two = [QUESTION, QUESTION].concat();
+        assert_eq!(rejected(&message(0, [2, 0, 0, 0], &two)), with_code(rcode::FORMERR, 0, false));
+    }
+
+    #[test]
+    fn other_opcodes_are_not_implemented() {
+        assert_eq!(rejected(&message(0x2800, [1, 0, 0, 0], QUESTION)), with_code(rcode::NOTIMP, 0, false));
+    }
+
+    #[test]
+    fn malformed_questions() {
+        for rest in [
+            &b""[..],
+            b"\x03ww",
+            b"\x00\x00\x01\x00",
+            b"\xc0\x0c\x00\x01\x00\x01",
+            b"\x40aaaa\x00\x00\x01\x00\x01",
+        ] {
+            assert_eq!(
+                rejected(&message(0, [1, 0, 0, 0], rest)),
+                with_code(rcode::FORMERR, 0, false),
+                "{rest:?}"
+            );
+        }
+        let long = [&[63; 1][..], &[b'x'; 63]].concat().repeat(4);
+        let long = [&long[..], b"\x00\x00\x01\x00\x01"].concat();
+        assert_eq!(rejected(&message(0, [1, 0, 0, 0], &long)), with_code(rcode::FORMERR, 0, false));
+        let trailing = [QUESTION, b"\x00"].concat();
+        let answer = with_code(rcode::FORMERR, QUESTION.len(), false);
+        assert_eq!(rejected(&message(0, [1, 0, 0, 0], &trailing)), answer);
+    }
+
+    #[test]
+    fn rfc_6891_versions_and_single_opt() {
+        let opt = |version: u8| [0, 0, 41, 16, 0, 0, version, 0, 0, 0, 0];
+        let with = |opts: &[&[u8]]| {
+            let rest = [QUESTION, &opts.concat()[..]].concat();
+            message(0, [1, 0, 0, opts.len() as u16], &rest)
+        };
+        assert!(parse(&with(&[&opt(0)])).unwrap().edns.is_some());
+        assert_eq!(rejected(&with(&[&opt(1)])), with_code(rcode::BADVERS, QUESTION.len(), true));
+        assert_eq!(rejected(&with(&[&opt(0), &opt(0)])), with_code(rcode::FORMERR, QUESTION.len(), true));
+        let owned = [&b"\x01x"[..], &opt(0)].concat();
+        assert_eq!(rejected(&with(&[&owned])), with_code(rcode::FORMERR, QUESTION.len(), true));
+        assert_eq!(rejected(&with(&[&opt(0)[..9]])), with_code(rcode::FORMERR, QUESTION.len(), true));
+    }
+
+    #[test]
+    fn longest_name_fits() {
+        let mut longest = [&[63; 1][..], &[b'X'; 63]].concat().repeat(3);
+        longest.extend([&[61; 1][..], &[b'x'; 61], b"\x00"].concat());
+        assert_eq!(longest.len(), 255);
+        assert_eq!(LowerName::from_wire(&longest).unwrap().as_wire(), longest.to_ascii_lowercase());
+        let many = [b"\x01a".repeat(127), vec![0]].concat();
+        assert_eq!(LowerName::from_wire(&many).unwrap().label_count(), 127);
+    }
+}
