@@ -260,12 +260,12 @@ mod tests {
 
     #[test]
     fn the_first_answer_decides_and_the_first_failures_are_confirmed() {
-        use State::{Down, Unknown};
+        use State::{Down, Unknown, Up};
         let (mut machine, mut now) = (Machine::new(pace(), START), START);
         assert_eq!(run(&mut machine, &mut now, "---"), [Unknown, Unknown, Down]);
         assert_eq!(machine.since().since(START), Duration::from_millis(600));
         let mut machine = Machine::new(pace(), START);
-        assert_eq!(machine.observe(true, START), Some(Change { from: State::Unknown, to: State::Up }));
+        assert_eq!(machine.observe(true, START), Some(Change { from: Unknown, to: Up }));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct ProbeKey {
 pub struct Report {
     /// Whether it was as wanted.
     pub healthy: bool,
-    /// From the start of the connection to the verdict.
+    /// How long the whole probe took.
     pub latency: Duration,
     /// What was seen, one short printable line: `HTTP 503`, `connection refused`,
     /// `220 mx.example.com`.
