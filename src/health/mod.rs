@@ -1,11 +1,24 @@
 //! What is alive: the state machine of a target's address, and the view that routing reads.
 //!
+//! ```text
+//! report -> board -> machine (one probe, one address) -> state of the subject -> standing -> route
+//! ```
+//!
 //! Pure: probe results and time come in as values.
 
+pub mod board;
+mod damping;
+pub mod machine;
+pub mod memory;
 pub mod pace;
 pub mod standing;
+pub mod subject;
 pub mod tick;
 
+pub use board::{Board, Observed, ProbeRow, Row, SubjectId, Watched};
+pub use machine::Machine;
+pub use memory::Saved;
 pub use pace::Pace;
 pub use standing::{Desired, Standing, State};
+pub use subject::{ProbeKey, Report, Seen, Subject, Transition};
 pub use tick::Tick;

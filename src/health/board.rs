@@ -1,0 +1,345 @@
+//! Every subject that is watched, with its machines: one place that knows what is alive.
+//!
+//! ```text
+//! zone -> target -> family -> SubjectId      asked when routes are compiled
+//! SubjectId -> entry { machines, state }     asked on each decision: an index, no hashing
+//! ```
+//!
+//! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::memory::{SavedProbe, SavedSubject};
+use super::{
+    Desired, Machine, Pace, ProbeKey, Report, Saved, Seen, Standing, State, Subject, Tick, Transition,
+};
+use crate::route::model::Family;
+use crate::wire::name::Name;
+
+/// The owner of all machines.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// In the order of their subjects.
+    entries: Vec<Entry>,
+    /// Invariant `index-whole`: every entry is found here, by borrowed parts of its subject.
+    index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
+}
+
+/// A short name for a subject. Good until the next [`Board::configure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubjectId(u32);
+
+/// A subject as the configuration wants it watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Who.
+    pub subject: Subject,
+    /// What the operator says, from the file or at runtime: whichever wins.
+    pub desired: Desired,
+    /// What to take it for until its probes have answered.
+    pub assume_up: bool,
+    /// Its probes. None: always as assumed.
+    pub probes: Vec<(String, Pace)>,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The step that it caused, if it did.
+    pub transition: Option<Transition>,
+    /// Time until this probe should be sent again.
+    pub next_after: Duration,
+}
+
+/// A subject for display.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// Who.
+    pub subject: &'a Subject,
+    /// As routing sees it.
+    pub standing: Standing,
+    /// Its probes.
+    pub probes: Vec<ProbeRow<'a>>,
+}
+
+/// A probe for display.
+#[derive(Clone, Debug)]
+pub struct ProbeRow<'a> {
+    /// Name of the probe.
+    pub probe: &'a str,
+    /// Its own verdict.
+    pub state: State,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Successes in a row.
+    pub successes: u32,
+    /// Whether it is kept down because it flapped.
+    pub damped: bool,
+    /// The newest report since the start.
+    pub last: Option<&'a Seen>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    subject: Subject,
+    desired: Desired,
+    assume_up: bool,
+    state: State,
+    since: Tick,
+    recovered: Option<Tick>,
+    probes: Vec<Probe>,
+}
+
+#[derive(Clone, Debug)]
+struct Probe {
+    name: String,
+    machine: Machine,
+    last: Option<Seen>,
+}
+
+impl Board {
+    /// Watches exactly these. What stays keeps its state, also with another address or check
+    /// behind its name: results will tell. What is gone is forgotten, what is new is UNKNOWN; but
+    /// a new probe of a subject that has a verdict takes that over, so that renaming a probe
+    /// brings nothing dead back.
+    pub fn configure(&mut self, mut watched: Vec<Watched>, now: Tick) -> Vec<Transition> {
+        watched.sort_by(|a, b| a.subject.cmp(&b.subject));
+        watched.dedup_by(|later, first| later.subject == first.subject);
+        let mut before: HashMap<Subject, Entry> =
+            self.entries.drain(..).map(|entry| (entry.subject.clone(), entry)).collect();
+        self.index.clear();
+        let mut transitions = Vec::new();
+        for (id, wanted) in (0..).zip(watched) {
+            let Subject { zone, target, family } = &wanted.subject;
+            let targets = self.index.entry(zone.clone()).or_default();
+            targets.entry(target.clone()).or_default()[*family as usize] = Some(SubjectId(id));
+            let mut entry = match before.remove(&wanted.subject) {
+                Some(entry) => entry,
+                None => Entry::new(wanted.subject.clone(), now),
+            };
+            transitions.extend(entry.configure(wanted, now));
+            self.entries.push(entry);
+        }
+        transitions
+    }
+
+    /// Takes in a report. None: nobody watches that any more (the last report of a probe that
+    /// was removed).
+    pub fn observe(&mut self, key: &ProbeKey, report: &Report, now: Tick) -> Option<Observed> {
+        let Subject { zone, target, family } = &key.subject;
+        let id = self.id(zone, target, *family)?;
+        let entry = self.entries.get_mut(id.0 as usize)?;
+        let probe = entry.probes.iter_mut().find(|probe| probe.name == key.probe)?;
+        probe.machine.observe(report.healthy, now);
+        probe.last = Some(Seen { at: now, report: report.clone() });
+        let next_after = probe.machine.next_after();
+        let transition = entry.settle(Some(&key.probe), &report.evidence, now);
+        Some(Observed { transition, next_after })
+    }
+
+    /// An operator lets a recovered target have its clients back: `recovered` of both families
+    /// is cleared. Says whether there was any to clear.
+    pub fn release(&mut self, zone: &Name, target: &str) -> bool {
+        let mut released = false;
+        for family in Family::BOTH {
+            if let Some(id) = self.id(zone, target, family) {
+                released |= self.entries[id.0 as usize].recovered.take().is_some();
+            }
+        }
+        released
+    }
+
+    /// The short name of a subject, if it is watched. Clones nothing.
+    #[must_use]
+    pub fn id(&self, zone: &Name, target: &str, family: Family) -> Option<SubjectId> {
+        self.index.get(zone)?.get(target)?[family as usize]
+    }
+
+    /// How a subject stands. One that isn't watched may be served: health has nothing against it.
+    #[must_use]
+    pub fn standing(&self, subject: &Subject, now: Tick) -> Standing {
+        match self.id(&subject.zone, &subject.target, subject.family) {
+            Some(id) => self.standing_of(id, now),
+            None => Standing::unprobed(Desired::Auto, true),
+        }
+    }
+
+    /// How a subject stands, by its short name.
+    #[must_use]
+    pub fn standing_of(&self, id: SubjectId, now: Tick) -> Standing {
+        match self.entries.get(id.0 as usize) {
+            Some(entry) => entry.standing(now),
+            None => Standing::unprobed(Desired::Auto, true),
+        }
+    }
+
+    /// Everything for display, in the order of the subjects.
+    pub fn rows(&self, now: Tick) -> impl Iterator<Item = Row<'_>> {
+        self.entries.iter().map(move |entry| Row {
+            subject: &entry.subject,
+            standing: entry.standing(now),
+            probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),
+        })
+    }
+
+    /// Every verdict, for a file.
+    #[must_use]
+    pub fn save(&self) -> Saved {
+        Saved { subjects: self.entries.iter().map(Entry::save).collect() }
+    }
+
+    /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
+    /// the first decision, so that what was dead isn't in the first answer. Subjects that are no
+    /// longer watched are passed over.
+    pub fn restore(&mut self, saved: &Saved, now: Tick) {
+        for saved in &saved.subjects {
+            let Ok(zone) = Name::parse(&saved.zone, None) else { continue };
+            if let Some(id) = self.id(&zone, &saved.target, saved.family) {
+                self.entries[id.0 as usize].restore(saved, now);
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(subject: Subject, now: Tick) -> Entry {
+        Entry {
+            subject,
+            desired: Desired::Auto,
+            assume_up: false,
+            state: State::Unknown,
+            since: now,
+            recovered: None,
+            probes: Vec::new(),
+        }
+    }
+
+    fn configure(&mut self, wanted: Watched, now: Tick) -> Option<Transition> {
+        self.desired = wanted.desired;
+        self.assume_up = wanted.assume_up;
+        let mut before = std::mem::take(&mut self.probes);
+        for (name, pace) in wanted.probes {
+            if self.probes.iter().any(|probe| probe.name == name) {
+                continue;
+            }
+            let probe = match before.iter().position(|probe| probe.name == name) {
+                Some(at) => {
+                    let mut probe = before.swap_remove(at);
+                    probe.machine.set_pace(pace);
+                    probe
+                }
+                None => {
+                    let machine = Machine::inheriting(pace, self.state, self.since, now);
+                    Probe { name, machine, last: None }
+                }
+            };
+            self.probes.push(probe);
+        }
+        self.settle(None, "probes were changed", now)
+    }
+
+    /// Makes the state follow from the machines.
+    fn settle(&mut self, probe: Option<&str>, evidence: &str, now: Tick) -> Option<Transition> {
+        let (from, to) = (self.state, self.worst());
+        if from == to {
+            return None;
+        }
+        self.state = to;
+        self.since = now;
+        // While it is DOWN there is nothing to release; a later return must be released anew.
+        self.recovered = match (from, to) {
+            (_, State::Down) => None,
+            (State::Down, _) => Some(now),
+            _ => self.recovered,
+        };
+        Some(Transition {
+            subject: self.subject.clone(),
+            from,
+            to,
+            at: now,
+            probe: probe.map(str::to_owned),
+            evidence: evidence.to_owned(),
+        })
+    }
+
+    fn worst(&self) -> State {
+        let states = self.probes.iter().map(|probe| match probe.machine.state() {
+            // Served on an assumption that is being refuted: caches should let go of it soon.
+            State::Unknown if self.assume_up && probe.machine.failures() > 0 => State::Suspect,
+            state => state,
+        });
+        states.max_by_key(|state| badness(*state)).unwrap_or(State::Unknown)
+    }
+
+    fn standing(&self, now: Tick) -> Standing {
+        Standing {
+            state: self.state,
+            desired: self.desired,
+            assume_up: self.assume_up,
+            // The verdict rests on every probe, so one that is silent makes it stale.
+            stale: self.probes.iter().any(|probe| probe.machine.is_overdue(now)),
+            since: self.since,
+            recovered: self.recovered,
+        }
+    }
+
+    fn save(&self) -> SavedSubject {
+        SavedSubject {
+            zone: self.subject.zone.to_string(),
+            target: self.subject.target.clone(),
+            family: self.subject.family,
+            state: self.state,
+            since: self.since,
+            recovered: self.recovered,
+            probes: self
+                .probes
+                .iter()
+                .map(|probe| SavedProbe { probe: probe.name.clone(), memory: probe.machine.memory() })
+                .collect(),
+        }
+    }
+
+    fn restore(&mut self, saved: &SavedSubject, now: Tick) {
+        for probe in &mut self.probes {
+            let pace = probe.machine.pace();
+            probe.machine = match saved.probes.iter().find(|saved| saved.probe == probe.name) {
+                Some(saved) => Machine::remembering(pace, &saved.memory, now),
+                None => Machine::inheriting(pace, saved.state, saved.since, now),
+            };
+        }
+        self.recovered = saved.recovered;
+        let worst = self.worst();
+        self.since = if worst == saved.state { saved.since } else { now };
+        if saved.state == State::Down && worst != State::Down {
+            self.recovered = Some(now);
+        }
+        self.state = worst;
+    }
+}
+
+impl Probe {
+    fn row(&self, now: Tick) -> ProbeRow<'_> {
+        ProbeRow {
+            probe: &self.name,
+            state: self.machine.state(),
+            failures: self.machine.failures(),
+            successes: self.machine.successes(),
+            damped: self.machine.is_damped(now),
+            last: self.last.as_ref(),
+        }
+    }
+}
+
+fn badness(state: State) -> u8 {
+    match state {
+        State::Up => 0,
+        State::Unknown => 1,
+        State::Suspect => 2,
+        State::Down => 3,
+    }
+}
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;

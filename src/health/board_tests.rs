@@ -1,0 +1,235 @@
+//! The board as routing, the writer and a restart see it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const START: Tick = Tick(1_700_000_000_000);
+
+fn subject(target: &str) -> Subject {
+    Subject {
+        zone: Name::parse("example.com.", None).unwrap(),
+        target: target.to_owned(),
+        family: Family::V4,
+    }
+}
+
+fn watched(target: &str, probes: &[&str]) -> Watched {
+    Watched {
+        subject: subject(target),
+        desired: Desired::Auto,
+        assume_up: true,
+        probes: probes.iter().map(|name| ((*name).to_owned(), Pace::default())).collect(),
+    }
+}
+
+fn board(targets: &[Watched]) -> Board {
+    let mut board = Board::default();
+    assert_eq!(board.configure(targets.to_vec(), START), []);
+    board
+}
+
+/// Lets a probe report results one second apart; gives the last transition.
+fn feed(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &str) -> Option<Transition> {
+    let key = ProbeKey { subject: subject(target), probe: probe.to_owned() };
+    let mut last = None;
+    for result in results.chars() {
+        *now = *now + Duration::from_secs(1);
+        let healthy = result == '+';
+        let evidence = if healthy { "HTTP 200" } else { "HTTP 503" }.to_owned();
+        let report = Report { healthy, latency: Duration::from_millis(3), evidence };
+        last = board.observe(&key, &report, *now).unwrap().transition.or(last);
+    }
+    last
+}
+
+fn state(board: &Board, target: &str) -> State {
+    board.standing(&subject(target), START).state
+}
+
+#[test]
+fn the_worst_probe_decides() {
+    let (mut board, mut now) = (board(&[watched("web-tw", &["web", "tls"])]), START);
+    assert_eq!(feed(&mut board, &mut now, "web-tw", "web", "+"), None);
+    assert_eq!(state(&board, "web-tw"), State::Unknown);
+    feed(&mut board, &mut now, "web-tw", "tls", "+");
+    assert_eq!(state(&board, "web-tw"), State::Up);
+    feed(&mut board, &mut now, "web-tw", "tls", "-");
+    assert_eq!(state(&board, "web-tw"), State::Suspect);
+    let down = feed(&mut board, &mut now, "web-tw", "tls", "--").unwrap();
+    assert_eq!((down.from, down.to, down.at), (State::Suspect, State::Down, now));
+    assert_eq!((down.probe.as_deref(), &*down.evidence), (Some("tls"), "HTTP 503"));
+    feed(&mut board, &mut now, "web-tw", "web", "+++");
+    assert_eq!(state(&board, "web-tw"), State::Down);
+}
+
+#[test]
+fn an_assumption_that_fails_is_suspect_and_one_of_down_is_never_served() {
+    let (mut board, mut now) = (board(&[watched("web-tw", &["web"])]), START);
+    feed(&mut board, &mut now, "web-tw", "web", "-");
+    assert!(board.standing(&subject("web-tw"), now).is_moving());
+
+    let mut careful = Board::default();
+    careful.configure(vec![Watched { assume_up: false, ..watched("web-tw", &["web"]) }], START);
+    for results in ["", "-", "-", "-", "-"] {
+        feed(&mut careful, &mut now, "web-tw", "web", results);
+        assert!(!careful.standing(&subject("web-tw"), now).is_eligible());
+    }
+}
+
+#[test]
+fn recovered_from_the_return_until_released() {
+    let (mut board, mut now) = (board(&[watched("web-tw", &["web"])]), START);
+    feed(&mut board, &mut now, "web-tw", "web", "+-+");
+    assert_eq!(board.standing(&subject("web-tw"), now).recovered, None);
+    feed(&mut board, &mut now, "web-tw", "web", "---");
+    assert_eq!(board.standing(&subject("web-tw"), now).recovered, None);
+    let zone = subject("web-tw").zone;
+    assert!(!board.release(&zone, "web-tw"));
+    let up = feed(&mut board, &mut now, "web-tw", "web", "++++++++++").unwrap();
+    assert_eq!(up.to, State::Up);
+    feed(&mut board, &mut now, "web-tw", "web", "-+");
+    assert_eq!(board.standing(&subject("web-tw"), now).recovered, Some(up.at));
+    assert!(board.release(&zone, "web-tw"));
+    assert_eq!(board.standing(&subject("web-tw"), now).recovered, None);
+}
+
+#[test]
+fn configuration_keeps_what_stays() {
+    let (mut board, mut now) = (board(&[watched("web-my", &["web"]), watched("web-tw", &["web"])]), START);
+    feed(&mut board, &mut now, "web-tw", "web", "+---");
+    feed(&mut board, &mut now, "web-my", "web", "+");
+
+    // Renamed and added probes start from the verdict there is.
+    let wanted =
+        vec![watched("web-tw", &["https"]), watched("web-my", &["web", "tls"]), watched("new", &["web"])];
+    assert_eq!(board.configure(wanted.clone(), now), []);
+    assert_eq!(state(&board, "web-tw"), State::Down);
+    assert_eq!(state(&board, "web-my"), State::Up);
+    assert_eq!(state(&board, "new"), State::Unknown);
+
+    // Settings move nothing either.
+    let drained = wanted.into_iter().map(|w| Watched { desired: Desired::Drained, ..w }).collect();
+    assert_eq!(board.configure(drained, now), []);
+    assert_eq!(board.standing(&subject("web-my"), now).desired, Desired::Drained);
+
+    // What is gone is forgotten, and its late reports are nobody's.
+    assert_eq!(board.configure(vec![watched("web-my", &["web"])], now), []);
+    let late = ProbeKey { subject: subject("web-tw"), probe: "https".to_owned() };
+    let report = Report { healthy: true, latency: Duration::ZERO, evidence: String::new() };
+    assert_eq!(board.observe(&late, &report, now), None);
+    assert_eq!(board.id(&late.subject.zone, "web-tw", Family::V4), None);
+
+    // A failing probe that is taken away makes a subject change without a report.
+    feed(&mut board, &mut now, "web-my", "web", "---");
+    let changed = board.configure(vec![watched("web-my", &[])], now);
+    assert_eq!((changed[0].from, changed[0].to), (State::Down, State::Unknown));
+    assert_eq!(changed[0].probe, None);
+}
+
+#[test]
+fn families_and_zones_are_judged_apart() {
+    let v6 = Subject { family: Family::V6, ..subject("web-tw") };
+    let elsewhere = Subject { zone: Name::parse("example.net.", None).unwrap(), ..subject("web-tw") };
+    let all = [
+        watched("web-tw", &["web"]),
+        Watched { subject: v6.clone(), ..watched("web-tw", &["web"]) },
+        Watched { subject: elsewhere.clone(), ..watched("web-tw", &["web"]) },
+    ];
+    let (mut board, mut now) = (board(&all), START);
+    feed(&mut board, &mut now, "web-tw", "web", "---");
+    assert_eq!(state(&board, "web-tw"), State::Down);
+    assert_eq!(board.standing(&v6, now).state, State::Unknown);
+    assert_eq!(board.standing(&elsewhere, now).state, State::Unknown);
+    let ids: Vec<_> =
+        [&v6, &elsewhere].iter().map(|s| board.id(&s.zone, &s.target, s.family).unwrap()).collect();
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(board.standing_of(ids[0], now), board.standing(&v6, now));
+}
+
+#[test]
+fn silence_is_stale_and_the_verdict_stays() {
+    let (mut board, mut now) = (board(&[watched("web-tw", &["web"])]), START);
+    feed(&mut board, &mut now, "web-tw", "web", "---");
+    assert!(!board.standing(&subject("web-tw"), now).stale);
+    let later = board.standing(&subject("web-tw"), now + Duration::from_secs(3600));
+    assert!(later.stale && later.state == State::Down);
+}
+
+#[test]
+fn a_restart_serves_nothing_dead() {
+    let targets = [watched("web-my", &["web"]), watched("web-tw", &["web"])];
+    let (mut old, mut now) = (board(&targets), START);
+    feed(&mut old, &mut now, "web-tw", "web", "+---");
+    feed(&mut old, &mut now, "web-my", "web", "+");
+    let file = serde_json::to_string(&old.save()).unwrap();
+    let saved: Saved = serde_json::from_str(&file).unwrap();
+
+    now = now + Duration::from_secs(5);
+    let mut new = Board::default();
+    new.configure(vec![watched("web-my", &["web"]), watched("web-tw", &["renamed"])], now);
+    new.restore(&saved, now);
+    assert!(!new.standing(&subject("web-tw"), now).is_eligible());
+    assert_eq!(state(&new, "web-my"), State::Up);
+    // It takes the usual confirmation to bring it back.
+    now = now + Duration::from_secs(60);
+    feed(&mut new, &mut now, "web-tw", "renamed", "+");
+    assert!(!new.standing(&subject("web-tw"), now).is_eligible());
+    feed(&mut new, &mut now, "web-tw", "renamed", "+");
+    assert_eq!(new.standing(&subject("web-tw"), now).recovered, Some(now));
+}
+
+#[test]
+fn rows_show_what_was_seen() {
+    let (mut board, mut now) = (board(&[watched("web-tw", &["web"]), watched("mx-tw", &[])]), START);
+    feed(&mut board, &mut now, "web-tw", "web", "++-");
+    let rows: Vec<Row<'_>> = board.rows(now).collect();
+    assert_eq!(rows.iter().map(|row| &*row.subject.target).collect::<Vec<_>>(), ["mx-tw", "web-tw"]);
+    assert!(rows[0].probes.is_empty() && rows[0].standing.is_eligible());
+    let probe = &rows[1].probes[0];
+    assert_eq!((probe.probe, probe.failures, probe.successes), ("web", 1, 0));
+    let seen = probe.last.unwrap();
+    assert_eq!((seen.at, &*seen.report.evidence), (now, "HTTP 503"));
+}
+
+proptest! {
+    #[test]
+    fn served_means_not_down_and_saving_keeps_every_standing(
+        results in prop::collection::vec((0usize..4, any::<bool>(), 0u64..8000), 0..300),
+    ) {
+        let targets = [watched("a", &["x", "y"]), watched("b", &["x"]), watched("c", &["x"])];
+        let keys = [("a", "x"), ("a", "y"), ("b", "x"), ("c", "x")];
+        let (mut board, mut now) = (board(&targets), START);
+        let mut failures = [0; 4];
+        for (which, healthy, after_ms) in results {
+            now = now + Duration::from_millis(after_ms);
+            let (target, probe) = keys[which];
+            let key = ProbeKey { subject: subject(target), probe: probe.to_owned() };
+            failures[which] = if healthy { 0 } else { failures[which] + 1 };
+            let before = board.standing(&key.subject, now);
+            let report = Report { healthy, latency: Duration::ZERO, evidence: String::new() };
+            let observed = board.observe(&key, &report, now).unwrap();
+            let after = board.standing(&key.subject, now);
+            prop_assert_eq!(observed.transition.is_some(), before.state != after.state);
+            if failures[which] >= Pace::default().fall {
+                prop_assert!(!after.is_eligible());
+            }
+            if after.state == State::Down && before.state != State::Down {
+                prop_assert!(failures[which] >= Pace::default().fall);
+            }
+            if before.state == State::Down && after.state != State::Down {
+                prop_assert!(now.since(before.since) >= Pace::default().hold);
+                prop_assert_eq!(after.recovered, Some(now));
+            }
+        }
+        let mut again = Board::default();
+        again.configure(targets.to_vec(), now);
+        again.restore(&board.save(), now);
+        prop_assert_eq!(again.save(), board.save());
+        for watched in &targets {
+            let (old, new) = (board.standing(&watched.subject, now), again.standing(&watched.subject, now));
+            prop_assert_eq!(old.is_eligible(), new.is_eligible());
+            prop_assert_eq!(Standing { stale: false, ..old }, Standing { stale: false, ..new });
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the board keeps over a restart: plain data, for a file.
+
+use serde::{Deserialize, Serialize};
+
+use super::machine::Memory;
+use super::{State, Tick};
+use crate::route::model::Family;
+
+/// Every verdict of a board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// In the order of their subjects.
+    pub subjects: Vec<SavedSubject>,
+}
+
+/// The verdict on one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSubject {
+    /// Apex of the zone, absolute.
+    pub zone: String,
+    /// Name of the target.
+    pub target: String,
+    /// Which of its addresses.
+    pub family: Family,
+    /// The verdict.
+    pub state: State,
+    /// When it began.
+    pub since: Tick,
+    /// When it came back from DOWN, while that hasn't been released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Tick>,
+    /// The verdict of each probe.
+    pub probes: Vec<SavedProbe>,
+}
+
+/// The verdict of one probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedProbe {
+    /// Name of the probe.
+    pub probe: String,
+    /// What its machine remembers.
+    #[serde(flatten)]
+    pub memory: Memory,
+}

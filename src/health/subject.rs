@@ -1,0 +1,65 @@
+//! Who is judged, by what, and what was seen.
+
+use std::time::Duration;
+
+use super::{State, Tick};
+use crate::route::model::Family;
+use crate::wire::name::Name;
+
+/// One address of one target of one zone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// Apex of the zone whose target it is.
+    pub zone: Name,
+    /// Name of the target, as in the zone's `[targets]`.
+    pub target: String,
+    /// Which of its addresses.
+    pub family: Family,
+}
+
+/// One probe of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeKey {
+    /// Who is probed.
+    pub subject: Subject,
+    /// Name of the probe, as in the zone's `[probes]`.
+    pub probe: String,
+}
+
+/// What one probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whether it was as wanted.
+    pub healthy: bool,
+    /// How long the whole probe took.
+    pub latency: Duration,
+    /// What was seen, one short printable line: `HTTP 503`, `connection refused`,
+    /// `220 mx.example.com`.
+    pub evidence: String,
+}
+
+/// A report, and when it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it came.
+    pub at: Tick,
+    /// What it said.
+    pub report: Report,
+}
+
+/// A subject went from one state to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Who.
+    pub subject: Subject,
+    /// The state before.
+    pub from: State,
+    /// The state now.
+    pub to: State,
+    /// When.
+    pub at: Tick,
+    /// The probe whose report did it; none if the configuration did.
+    pub probe: Option<String>,
+    /// What that probe saw, or what changed.
+    pub evidence: String,
+}

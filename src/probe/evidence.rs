@@ -1,0 +1,81 @@
+//! What a probe saw, as one line for a person at 3 a.m.
+
+use std::error::Error;
+use std::io;
+
+use crate::limits::PROBE_EVIDENCE_CHARACTERS;
+
+/// Why a probe isn't healthy.
+#[derive(Debug)]
+pub(super) struct Failure(pub(super) String);
+
+/// One printable line of bounded length. What servers say is theirs: line ends, escape sequences
+/// and text that turns direction must not reach a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let mut words = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(word.chars().filter(|c| !turns_text(*c)));
+    }
+    if let Some((cut, _)) = words.char_indices().nth(PROBE_EVIDENCE_CHARACTERS) {
+        words.truncate(cut);
+    }
+    words
+}
+
+/// Names an error by its innermost cause: libraries wrap a refused connection into sentences that
+/// say less.
+pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    loop {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return format!("TLS: {tls}");
+        }
+        // An I/O error's source is its payload's source: the payload itself has to be asked for.
+        let payload = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match payload.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source()) {
+            Some(deeper) => cause = deeper,
+            None => break,
+        }
+    }
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(io::ErrorKind::ConnectionReset) => "connection reset".to_owned(),
+        Some(io::ErrorKind::UnexpectedEof) => "connection closed early".to_owned(),
+        Some(io::ErrorKind::HostUnreachable) => "host unreachable".to_owned(),
+        Some(io::ErrorKind::NetworkUnreachable) => "network unreachable".to_owned(),
+        Some(io::ErrorKind::TimedOut) => "connection timed out".to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
+/// Invisible characters that reorder or hide what follows (Unicode bidirectional controls,
+/// zero-width marks).
+fn turns_text(c: char) -> bool {
+    matches!(
+        c,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_printable_and_short() {
+        assert_eq!(printable("220 mx\r\n\x1b[31mred\x07\t\u{202e}x "), "220 mx [31mred x");
+        assert_eq!(printable(&"ä".repeat(500)).chars().count(), PROBE_EVIDENCE_CHARACTERS);
+        assert_eq!(printable("\u{feff}"), "");
+    }
+
+    #[test]
+    fn errors_are_named_by_their_cause() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(of_error(&io::Error::other(refused)), "connection refused");
+        let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(of_error(&tls), format!("TLS: {}", rustls::Error::DecryptError));
+    }
+}

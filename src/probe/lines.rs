@@ -1,0 +1,69 @@
+//! Bounded conversation in lines, as SMTP and IMAP have it.
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+
+use super::dial::Deadline;
+use super::evidence::{Failure, of_error};
+use crate::limits::PROBE_ANSWER_OCTETS;
+
+/// A connection that speaks in lines.
+pub(super) struct Lines<S> {
+    stream: BufReader<S>,
+    deadline: Deadline,
+    /// Octets that the current answer may still take.
+    budget: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
+    pub(super) fn new(stream: S, deadline: Deadline) -> Lines<S> {
+        Lines { stream: BufReader::new(stream), deadline, budget: PROBE_ANSWER_OCTETS }
+    }
+
+    /// From here on nothing that is said matters to the verdict.
+    pub(super) fn begin_farewell(&mut self) {
+        self.deadline = self.deadline.for_farewell();
+    }
+
+    /// Sends a command; the answer to it has a fresh budget.
+    pub(super) async fn send(&mut self, command: &str) -> Result<(), Failure> {
+        self.budget = PROBE_ANSWER_OCTETS;
+        let wire = format!("{command}\r\n");
+        let sent = self.deadline.limit("window to send", self.stream.write_all(wire.as_bytes())).await?;
+        sent.map_err(|error| Failure(of_error(&error)))?;
+        let flushed = self.deadline.limit("window to send", self.stream.flush()).await?;
+        flushed.map_err(|error| Failure(of_error(&error)))
+    }
+
+    /// The next line without its end; `step` names what was waited for.
+    pub(super) async fn line(&mut self, step: &str) -> Result<String, Failure> {
+        let mut line = Vec::new();
+        loop {
+            let buffered = self.deadline.limit(step, self.stream.fill_buf()).await?;
+            let buffered = buffered.map_err(|error| Failure(format!("{}, no {step}", of_error(&error))))?;
+            if buffered.is_empty() {
+                return Err(Failure(format!("connection closed, no {step}")));
+            }
+            let end = buffered.iter().position(|octet| *octet == b'\n');
+            let taken = end.map_or(buffered.len(), |at| at + 1);
+            if taken > self.budget {
+                return Err(Failure(format!("{step} is longer than {PROBE_ANSWER_OCTETS} octets")));
+            }
+            self.budget -= taken;
+            line.extend_from_slice(&buffered[..taken]);
+            self.stream.consume(taken);
+            if end.is_some() {
+                return Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+            }
+        }
+    }
+
+    /// Whether more was received than was asked for.
+    pub(super) fn has_leftover(&self) -> bool {
+        !self.stream.buffer().is_empty()
+    }
+
+    /// The connection itself.
+    pub(super) fn into_inner(self) -> S {
+        self.stream.into_inner()
+    }
+}

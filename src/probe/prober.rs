@@ -1,0 +1,221 @@
+//! When probes are sent: one task per job, which lives exactly as long as the configuration that
+//! names it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::CertificateDer;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Asker, Spec};
+use crate::health::{ProbeKey, Report, Tick};
+use crate::limits::PROBES_AT_ONCE;
+
+/// Longest time over which the first probes of new jobs are spread: a verdict comes soon after
+/// the start, and thousands of jobs don't ask in the same millisecond.
+const FIRST_WITHIN: Duration = Duration::from_millis(500);
+
+/// Part of an interval by which waits vary either way, so that jobs don't stay in step.
+const JITTER: f64 = 0.05;
+
+/// Whom probes trust and how they find their targets.
+#[derive(Clone, Debug, Default)]
+pub struct ProberOptions {
+    /// Connections to the first address go to the second: a demonstration serves documentation
+    /// addresses while its sites listen on loopback.
+    pub redirect: HashMap<SocketAddr, SocketAddr>,
+    /// Roots to trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Name that SMTP probes give with EHLO if theirs says none; none: the address that they
+    /// connect from.
+    pub own_name: Option<String>,
+}
+
+/// A probe to be run again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Whose it is; one job per key.
+    pub key: ProbeKey,
+    /// The address to probe.
+    pub address: IpAddr,
+    /// What to ask, and how often.
+    pub spec: Spec,
+}
+
+/// What the prober is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Jobs that are wanted.
+    pub jobs: usize,
+    /// Jobs that run; fewer than wanted means that some have died.
+    pub running: usize,
+    /// Probes sent since the start.
+    pub sent: u64,
+    /// Reports that nobody took.
+    pub dropped: u64,
+}
+
+/// Runs the probes.
+pub struct Prober {
+    runtime: Handle,
+    shared: Arc<Shared>,
+    running: Mutex<HashMap<ProbeKey, Running>>,
+}
+
+/// What the jobs share.
+struct Shared {
+    asker: Asker,
+    turns: Semaphore,
+    reports: mpsc::Sender<(ProbeKey, Report, Tick)>,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+    random: RandomState,
+}
+
+struct Running {
+    job: Job,
+    pace: watch::Sender<Duration>,
+    task: JoinHandle<()>,
+}
+
+impl Prober {
+    /// A prober without jobs, whose tasks run on `runtime`. Its reports go to `reports`; when that
+    /// is full they are dropped and counted.
+    #[must_use]
+    pub fn new(
+        options: &ProberOptions,
+        reports: mpsc::Sender<(ProbeKey, Report, Tick)>,
+        runtime: Handle,
+    ) -> Prober {
+        let shared = Shared {
+            asker: Asker::new(options),
+            turns: Semaphore::new(PROBES_AT_ONCE),
+            reports,
+            sent: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            random: RandomState::new(),
+        };
+        Prober { runtime, shared: Arc::new(shared), running: Mutex::default() }
+    }
+
+    /// Runs exactly these jobs: stops those gone, leaves alone the unchanged ones, starts new and
+    /// changed ones. Returns at once.
+    pub fn apply(&self, wanted: Vec<Job>) {
+        let mut running = self.running();
+        let mut before = std::mem::take(&mut *running);
+        let mut new = Vec::new();
+        for job in wanted {
+            match before.remove(&job.key) {
+                Some(same) if same.job == job && !same.task.is_finished() => {
+                    running.insert(job.key, same);
+                }
+                changed => {
+                    changed.inspect(|old| old.task.abort());
+                    new.push(job);
+                }
+            }
+        }
+        before.values().for_each(|gone| gone.task.abort());
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        for (nth, job) in (0u32..).zip(new) {
+            let window = FIRST_WITHIN.min(job.spec.pace.interval / 4);
+            let first = Instant::now() + window.mul_f64(f64::from(nth) / f64::from(count));
+            let (pace, paced) = watch::channel(Duration::MAX);
+            let task = self.runtime.spawn(run(self.shared.clone(), job.clone(), first, paced));
+            if let Some(twin) = running.insert(job.key.clone(), Running { job, pace, task }) {
+                twin.task.abort();
+            }
+        }
+    }
+
+    /// Answers a report: the probe should be sent again `next_after` it. Only ever shortens the
+    /// wait, for the burst that confirms a failure.
+    pub fn pace(&self, key: &ProbeKey, next_after: Duration) {
+        if let Some(running) = self.running().get(key) {
+            running.pace.send_replace(next_after);
+        }
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let running = self.running();
+        Figures {
+            jobs: running.len(),
+            running: running.values().filter(|running| !running.task.is_finished()).count(),
+            sent: self.shared.sent.load(Ordering::Relaxed),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<ProbeKey, Running>> {
+        // The map is whole at every point where a holder could have panicked.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.running().values().for_each(|running| running.task.abort());
+    }
+}
+
+/// One job: ask, report, wait; until it is aborted.
+async fn run(shared: Arc<Shared>, job: Job, first: Instant, mut paced: watch::Receiver<Duration>) {
+    let mut next = first;
+    loop {
+        sleep_until(next).await;
+        let report = {
+            let Ok(_turn) = shared.turns.acquire().await else { return };
+            shared.asker.ask(job.address, &job.spec).await
+        };
+        let nth = shared.sent.fetch_add(1, Ordering::Relaxed);
+        let reported = Instant::now();
+        // From here on a pace is the answer to this report.
+        paced.mark_unchanged();
+        if shared.reports.try_send((job.key.clone(), report, now())).is_err() {
+            shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        next = reported + jittered(job.spec.pace.interval, shared.random.hash_one(nth));
+        loop {
+            tokio::select! {
+                () = sleep_until(next) => break,
+                changed = paced.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    next = sooner(next, reported, *paced.borrow_and_update(), job.spec.pace.interval);
+                }
+            }
+        }
+    }
+}
+
+/// The wait that a pace asks for, if it is shorter than the usual one.
+fn sooner(next: Instant, reported: Instant, next_after: Duration, interval: Duration) -> Instant {
+    // A whole interval is no haste: the jittered wait stands.
+    if next_after >= interval { next } else { next.min(reported + next_after) }
+}
+
+/// An interval that is up to a twentieth longer or shorter, as `random` has it.
+fn jittered(interval: Duration, random: u64) -> Duration {
+    // 32 bits are exact in an f64 and more than a wait can show.
+    let part = (random >> 32) as f64 / f64::from(u32::MAX);
+    interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)
+}
+
+fn now() -> Tick {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Tick(0) + since_epoch
+}
+
+#[cfg(test)]
+#[path = "prober_tests.rs"]
+mod tests;
