@@ -1,8 +1,20 @@
 //! Where a client is: address -> region, and the prefix for which that holds.
 //!
-//! `table` is what queries read; `mmdb` and `networks` are its builders.
+//! ```text
+//! rules      what an operator says of regions            networks   text of CIDR lists and geofeeds
+//! mmdb       address -> country, ASN, ... of a database   build      all of them -> table; explains itself
+//! table      what queries read                            special    addresses that are nowhere
+//! ```
 
+pub mod build;
+pub mod mmdb;
+pub mod networks;
 pub mod rules;
+pub mod special;
+pub mod table;
+
+#[cfg(test)]
+mod fixture;
 
 /// A region of the configuration by its place there: 0 is `default`, `n` the n-th `[regions.*]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
