@@ -26,5 +26,6 @@ pub mod health;
 pub mod limits;
 pub mod probe;
 pub mod route;
+pub mod serve;
 pub mod wire;
 pub mod zone;

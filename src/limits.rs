@@ -45,3 +45,54 @@ pub const PROBE_BODY_OCTETS: usize = 64 * 1024;
 
 /// Characters of a probe's evidence. The rest is cut: it goes into logs, tables and TXT records.
 pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
+
+/// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
+pub const UDP_BATCH: usize = 32;
+
+/// Octets of a query over UDP. A longer one is dropped: no client sends such a thing, and a
+/// stream takes it.
+pub const UDP_QUERY_OCTETS: usize = 2048;
+
+/// Octets that the UDP payload may be configured to, at most. Larger values are refused.
+pub const UDP_PAYLOAD_OCTETS_MAX: usize = 4096;
+
+/// Octets of a UDP socket's buffers, asked of the kernel, which gives at most
+/// `net.core.rmem_max` and `wmem_max`. What comes when the buffer is full is lost.
+pub const UDP_SOCKET_BUFFER_OCTETS: usize = 4 << 20;
+
+/// How long a worker sleeps in the kernel at most: it sees the stop flag after this time.
+/// Also the longest that a full send buffer holds a worker; then that answer is lost.
+pub const UDP_WAIT: Duration = Duration::from_millis(200);
+
+/// UDP workers per listen address. More are refused.
+pub const UDP_WORKERS: usize = 256;
+
+/// Ports tried for a listen address with port 0 until one is free for both UDP and TCP.
+/// Then binding fails.
+pub const PORT_ATTEMPTS: usize = 32;
+
+/// TCP connections at once. A further one is closed as soon as it is accepted.
+pub const TCP_CONNECTIONS: usize = 4096;
+
+/// TCP connections at once of one client: an IPv4 address, or an IPv6 /64. A further one is
+/// closed as soon as it is accepted.
+pub const TCP_CONNECTIONS_PER_CLIENT: usize = 64;
+
+/// Connections that the kernel holds until they are accepted. It refuses or delays the rest.
+pub const TCP_BACKLOG: i32 = 1024;
+
+/// How long a TCP connection may take from one whole query to the next; sending octets one by
+/// one gains no time. Then it is closed (RFC 7766 6.2.3).
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to accept what was written to it. Then the connection is closed.
+pub const TCP_WRITE: Duration = Duration::from_secs(5);
+
+/// Octets of answers that are gathered before they are written, while pipelined queries wait.
+pub const TCP_GATHERED_OCTETS: usize = 16 << 10;
+
+/// Octets of each buffer that a waiting TCP connection keeps. What grew beyond is given back.
+pub const TCP_KEPT_OCTETS: usize = 4 << 10;
+
+/// How long accepting pauses when the process has no file descriptor left.
+pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,23 @@
+//! Who asks, as far as an answer may depend on it.
+
+use std::net::IpAddr;
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Source address of the query.
+    pub address: IpAddr,
+    /// What the query came by, and the answer goes by.
+    pub transport: Transport,
+    /// Differs from query to query: picks among weighted variants. Not a secret.
+    pub entropy: u32,
+}
+
+/// What a query came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams: the answer must fit the client's buffer, or is truncated.
+    Udp,
+    /// A stream: the answer may have 65,535 octets.
+    Tcp,
+}

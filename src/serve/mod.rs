@@ -1,0 +1,218 @@
+//! The sockets: UDP on threads of its own, TCP on the asynchronous runtime.
+//!
+//! ```text
+//! address --+-- UDP socket -- worker thread 0 --+
+//!           +-- UDP socket -- worker thread 1 --+--> Service::answer, from one snapshot a batch
+//!           +-- TCP listener -- connections ----+
+//! ```
+//!
+//! [`bind`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
+//! answering; [`Running::stop`] ends it.
+
+mod bind;
+mod connections;
+mod counters;
+mod entropy;
+mod service;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use self::bind::Bound;
+use self::connections::Connections;
+use self::counters::Counters;
+use self::tcp::Streams;
+use self::udp::{Worker, allowed_cores};
+use crate::limits;
+
+pub use self::bind::BindError;
+pub use self::connections::ConnectionTally;
+pub use self::counters::{KINDS, RCODES, Tally};
+pub use self::service::{Reply, Service};
+
+/// How to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// UDP workers for each address; kept between 1 and [`limits::UDP_WORKERS`].
+    pub workers: usize,
+    /// Octets of a UDP answer, at most; kept between [`limits::UDP_PLAIN_OCTETS`] and
+    /// [`limits::UDP_PAYLOAD_OCTETS_MAX`].
+    pub udp_payload: u16,
+    /// How long a TCP connection may take from query to query.
+    pub tcp_idle: Duration,
+    /// TCP connections at once.
+    pub tcp_connections: usize,
+    /// TCP connections at once of one client.
+    pub tcp_connections_per_client: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            udp_payload: limits::UDP_PAYLOAD_OCTETS,
+            tcp_idle: limits::TCP_IDLE,
+            tcp_connections: limits::TCP_CONNECTIONS,
+            tcp_connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
+        }
+    }
+}
+
+/// Bound sockets, from which nothing was read yet.
+pub struct Sockets {
+    bound: Vec<Bound>,
+    options: Options,
+}
+
+/// Binds every address of `listen` by UDP and TCP, or none. Port 0 chooses one that is free for
+/// both.
+pub fn bind(listen: &[SocketAddr], mut options: Options) -> Result<Sockets, BindError> {
+    options.workers = options.workers.clamp(1, limits::UDP_WORKERS);
+    Ok(Sockets { bound: bind::bind_all(listen, options.workers)?, options })
+}
+
+impl Sockets {
+    /// The addresses, with the ports that were chosen.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Starts answering: UDP on new threads, TCP on `runtime`. An error is the system's refusal
+    /// of a thread; then nothing is served.
+    pub fn serve<S: Service>(self, service: S, runtime: &Handle) -> io::Result<Running> {
+        let options = &self.options;
+        let connections = Connections::new(options.tcp_connections, options.tcp_connections_per_client);
+        let streams = Arc::new(Streams {
+            service: service.clone(),
+            counters: Arc::default(),
+            connections: Arc::clone(&connections),
+            idle: options.tcp_idle,
+        });
+        let mut running = Running {
+            addresses: self.local_addresses(),
+            stop_threads: Arc::default(),
+            stop_streams: watch::Sender::new(false),
+            threads: Vec::new(),
+            meters: Meters { udp: Vec::new(), tcp: Arc::clone(&streams.counters), connections },
+        };
+        let cores = allowed_cores(options.workers);
+        let payload =
+            usize::from(options.udp_payload).clamp(limits::UDP_PLAIN_OCTETS, limits::UDP_PAYLOAD_OCTETS_MAX);
+        let _context = runtime.enter();
+        for bound in self.bound {
+            for (socket, &core) in bound.udp.into_iter().zip(&cores) {
+                let counters = Arc::<Counters>::default();
+                running.meters.udp.push(Arc::clone(&counters));
+                let worker = Worker {
+                    socket,
+                    service: service.clone(),
+                    counters,
+                    stop: Arc::clone(&running.stop_threads),
+                    payload,
+                    core,
+                };
+                let name = format!("udp-{}", running.threads.len());
+                running.threads.push(worker.start(name)?);
+            }
+            let listener = tokio::net::TcpListener::from_std(bound.tcp)?;
+            let stop = running.stop_streams.subscribe();
+            runtime.spawn(tcp::listen(listener, Arc::clone(&streams), stop));
+        }
+        Ok(running)
+    }
+}
+
+/// Sockets that are served, until this is stopped or dropped.
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    stop_threads: Arc<AtomicBool>,
+    stop_streams: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    meters: Meters,
+}
+
+/// Reads the counters of sockets that are served.
+#[derive(Clone)]
+pub struct Meters {
+    udp: Vec<Arc<Counters>>,
+    tcp: Arc<Counters>,
+    connections: Arc<Connections>,
+}
+
+impl Running {
+    /// The addresses that are served.
+    #[must_use]
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What reads the counters, also from elsewhere.
+    #[must_use]
+    pub fn meters(&self) -> Meters {
+        self.meters.clone()
+    }
+
+    /// Ends it: queries being answered get their answers, then all sockets are closed.
+    pub async fn stop(mut self) {
+        self.signal();
+        // Connections hold receivers until they end. One that writes to a client which doesn't
+        // read ends with its time-out.
+        let _ = timeout(limits::TCP_WRITE, self.stop_streams.closed()).await;
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A worker catches panics; it has nothing else to tell.
+                let _ = thread.join();
+            }
+        });
+        let _ = joined.await;
+    }
+
+    fn signal(&self) {
+        self.stop_threads.store(true, Ordering::Relaxed);
+        self.stop_streams.send_replace(true);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+impl Meters {
+    /// Sums of all UDP workers.
+    #[must_use]
+    pub fn udp(&self) -> Tally {
+        let mut sum = Tally::default();
+        for counters in &self.udp {
+            sum += counters.read();
+        }
+        sum
+    }
+
+    /// Sums of all TCP connections.
+    #[must_use]
+    pub fn tcp(&self) -> Tally {
+        self.tcp.read()
+    }
+
+    /// Numbers of TCP connections.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionTally {
+        self.connections.tally()
+    }
+}

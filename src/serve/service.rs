@@ -1,0 +1,27 @@
+//! What the transports ask of the data plane.
+
+use crate::answer::Client;
+
+/// Answers queries. Each worker has its own clone; calls are resolved when compiling.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// What is held while a batch is answered: a guard of the published snapshot.
+    type Batch<'a>;
+
+    /// Begins a batch. Called once for all that one read of a socket brought.
+    fn begin(&self) -> Self::Batch<'_>;
+
+    /// Writes the response to `query` into `out`, whose length is the most that the transport
+    /// takes.
+    fn answer(batch: &mut Self::Batch<'_>, query: &[u8], client: &Client, out: &mut [u8]) -> Reply;
+}
+
+/// What became of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Octets of the response at the beginning of `out`; 0 if nothing is to be sent.
+    pub octets: usize,
+    /// The response code, extended ones too.
+    pub rcode: u8,
+    /// The kind of answer: the index of its counter, below [`KINDS`](super::KINDS).
+    pub kind: u8,
+}

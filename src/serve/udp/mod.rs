@@ -1,0 +1,8 @@
+//! Queries in datagrams: threads that own their sockets, apart from the asynchronous runtime.
+
+mod batch;
+mod sys;
+mod worker;
+
+pub(super) use sys::prepare;
+pub(super) use worker::{Worker, allowed_cores};
