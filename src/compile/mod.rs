@@ -1,0 +1,4 @@
+//! The model's changes as edits of the snapshot: zones become entries, routes become slots.
+
+pub mod routed;
+pub mod zone;

@@ -1,0 +1,136 @@
+//! The published form: all that queries are answered from, immutable behind one pointer.
+//!
+//! ```text
+//! Snapshot -> tree: root[64] -> mid[64] -> shard { table, arena of entries }    owners of all zones
+//!          -> slots[n]: variants of a route's answers, by region                 what health moves
+//!          -> zones[n]: apex, negative answer                                    what zones share
+//!          -> geo: address -> region                        -> settings
+//! ```
+//!
+//! Publishing is copy-on-write: a changed owner copies one root, one mid and one shard, a health
+//! transition copies the list of slots and no shard at all; readers keep what they hold. An
+//! owner's *entry* (see [`entry`]) has its answers rendered, by type; a routed type has the number
+//! of its slot instead.
+
+pub mod edit;
+pub mod entry;
+pub mod find;
+mod shard;
+pub mod slot;
+mod tree;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+pub use edit::Edits;
+pub use find::{Found, Lookup};
+pub use slot::{Slot, SlotId};
+
+use crate::geo::table::Table;
+use crate::wire::name::Name;
+use tree::Tree;
+
+/// One atomic pointer: the writer stores, workers load.
+pub type Published = arc_swap::ArcSwap<Snapshot>;
+
+/// All that queries are answered from.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    tree: Tree,
+    slots: Arc<[Arc<Slot>]>,
+    zones: Arc<[Option<Arc<ZoneAnswers>>]>,
+    /// Address -> region.
+    pub geo: Arc<Table>,
+    /// What the configuration says of answers.
+    pub settings: Arc<Settings>,
+    /// What the server says of itself, in the CHAOS class.
+    pub inspect: Option<Arc<dyn Inspect>>,
+}
+
+/// A zone by its place in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ZoneId(pub u32);
+
+/// What all names of a zone share.
+#[derive(Debug)]
+pub struct ZoneAnswers {
+    /// The apex.
+    pub apex: Name,
+    /// Rendered at the apex: the SOA in the authority section (RFC 2308 3). Nothing for a zone
+    /// that never loaded: its names are answered with SERVFAIL.
+    pub negative: Option<Box<[u8]>>,
+}
+
+/// What the configuration says of answers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's name: NSID, `id.server`, `hostname.bind`.
+    pub identity: String,
+    /// Most octets of a UDP answer.
+    pub udp_payload: u16,
+    /// Networks that may ask in the CHAOS class.
+    pub inspect: Vec<IpNet>,
+}
+
+impl Settings {
+    /// Whether an address may ask in the CHAOS class.
+    #[must_use]
+    pub fn may_inspect(&self, address: std::net::IpAddr) -> bool {
+        self.inspect.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Lines about the server itself, asked for with `dig CH TXT NAME.why.waypost`. The one part of
+/// answering that may allocate: it is rare, and only for allowed networks.
+pub trait Inspect: Send + Sync + std::fmt::Debug {
+    /// The TXT records of a name below `waypost.`: its labels in lower case without `waypost`.
+    /// Nothing if there is no such name. `client` is where the question comes from or claims to,
+    /// `subnet` whether by ECS.
+    fn lines(&self, labels: &[&[u8]], client: std::net::IpAddr, subnet: Option<u8>) -> Option<Vec<String>>;
+}
+
+impl Snapshot {
+    /// A server without zones.
+    #[must_use]
+    pub fn empty(settings: Settings, geo: Arc<Table>) -> Snapshot {
+        Snapshot {
+            tree: Tree::default(),
+            slots: Arc::new([]),
+            zones: Arc::new([]),
+            geo,
+            settings: Arc::new(settings),
+            inspect: None,
+        }
+    }
+
+    /// This snapshot with owners changed and the zones' common answers replaced.
+    #[must_use]
+    pub fn with_owners(&self, edits: Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
+        Snapshot { tree: self.tree.edited(edits), zones, ..self.clone() }
+    }
+
+    /// This snapshot with the slots replaced: all that a health transition does.
+    #[must_use]
+    pub fn with_slots(&self, slots: Arc<[Arc<Slot>]>) -> Snapshot {
+        Snapshot { slots, ..self.clone() }
+    }
+
+    /// The variants of a route's answers.
+    #[must_use]
+    pub fn slot(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(id.0 as usize).map(|slot| &**slot)
+    }
+
+    /// What the names of a zone share.
+    #[must_use]
+    pub fn zone(&self, id: ZoneId) -> Option<&ZoneAnswers> {
+        self.zones.get(id.0 as usize)?.as_deref()
+    }
+
+    /// How many owners there are.
+    #[must_use]
+    pub fn owner_count(&self) -> usize {
+        self.tree.len()
+    }
+}

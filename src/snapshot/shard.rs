@@ -1,0 +1,65 @@
+//! A hash table of 32-bit offsets into an arena of entries.
+
+use hashbrown::HashTable;
+
+use super::entry::{name_of, octets_of};
+
+/// Some of the owners.
+///
+/// Invariant `entry-inside`: every offset in `table` starts a whole entry of `arena`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shard {
+    table: HashTable<u32>,
+    arena: Box<[u8]>,
+}
+
+impl Shard {
+    /// The octets from an owner's entry on.
+    pub(super) fn find(&self, hash: u64, name: &[u8]) -> Option<&[u8]> {
+        let at = self.table.find(hash, |&at| name_of(&self.arena[at as usize..]) == name)?;
+        Some(&self.arena[*at as usize..])
+    }
+
+    /// How many owners it has.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// This shard with entries put in, in place of those of the same name, and others taken out.
+    /// Edits are sorted by hash, each name once; `hash` is the tree's hash of a name.
+    pub(super) fn edited(&self, edits: &[ShardEdit<'_>], hash: impl Fn(&[u8]) -> u64) -> Shard {
+        let is_edited = |name: &[u8], name_hash: u64| {
+            let from = edits.partition_point(|edit| edit.hash < name_hash);
+            edits[from..].iter().take_while(|edit| edit.hash == name_hash).any(|edit| edit.name == name)
+        };
+        let mut octets = edits.iter().filter_map(|edit| edit.entry).map(<[u8]>::len).sum::<usize>();
+        let mut kept = Vec::new();
+        for &at in &self.table {
+            let whole = &self.arena[at as usize..];
+            let whole = &whole[..octets_of(whole)];
+            let name_hash = hash(name_of(whole));
+            if !is_edited(name_of(whole), name_hash) {
+                octets += whole.len();
+                kept.push((name_hash, whole));
+            }
+        }
+        let mut arena = Vec::with_capacity(octets);
+        let added = edits.iter().filter_map(|edit| edit.entry.map(|entry| (edit.hash, entry)));
+        let mut table = HashTable::with_capacity(kept.len() + edits.len());
+        for (name_hash, entry) in kept.into_iter().chain(added) {
+            let at = u32::try_from(arena.len()).expect("a shard is far below 4 GiB");
+            arena.extend_from_slice(entry);
+            table.insert_unique(name_hash, at, |&at| hash(name_of(&arena[at as usize..])));
+        }
+        Shard { table, arena: arena.into() }
+    }
+}
+
+/// One owner's change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShardEdit<'e> {
+    pub(super) hash: u64,
+    pub(super) name: &'e [u8],
+    /// The new entry; none to take the owner out.
+    pub(super) entry: Option<&'e [u8]>,
+}
