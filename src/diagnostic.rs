@@ -93,17 +93,28 @@ impl Diagnostic {
 /// Characters of a source line that are shown; a million-octet line is no help at 3 a.m.
 const SOURCE_LINE_SHOWN: usize = 160;
 
+impl Diagnostic {
+    /// Where and what, in one line.
+    #[must_use]
+    pub fn place_and_message(&self) -> String {
+        format!("{}: {}", self.place(), self.message)
+    }
+
+    fn place(&self) -> String {
+        match self.line {
+            0 => self.path.display().to_string(),
+            line => format!("{}:{line}:{}", self.path.display(), self.column),
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, ": {severity}: {}", self.message)?;
+        write!(f, "{}: {severity}: {}", self.place(), self.message)?;
         if let Some(line) = &self.source_line {
             let column = self.column.saturating_sub(1) as usize;
             // A tab is shown as one blank, so that the caret stands under its character.

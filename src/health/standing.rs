@@ -1,5 +1,7 @@
 //! What routing needs to know of one address of one target.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Tick;
@@ -17,6 +19,17 @@ pub enum State {
     Suspect,
     /// Confirmed dead: not served.
     Down,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Unknown => "UNKNOWN",
+            State::Up => "UP",
+            State::Suspect => "SUSPECT",
+            State::Down => "DOWN",
+        })
+    }
 }
 
 /// What the operator says of a target; wins over probes unless `Auto`.

@@ -18,6 +18,32 @@ pub struct Routing {
     pub routes: Vec<Route>,
 }
 
+impl Routing {
+    /// A zone whose names stay where they are.
+    #[must_use]
+    pub fn none(apex: &Name) -> Routing {
+        Routing { apex: apex.clone(), targets: Vec::new(), routes: Vec::new() }
+    }
+
+    /// The same routes after regions were numbered anew: `old` and `new` are their names, in the
+    /// order of their numbers. A region that is gone has no chain any more.
+    #[must_use]
+    pub fn with_regions(&self, old: &[String], new: &[String]) -> Routing {
+        let translated = |region: RegionId| {
+            let name = old.get(usize::from(region.0).checked_sub(1)?)?;
+            let place = new.iter().position(|candidate| candidate == name)?;
+            u16::try_from(place + 1).ok().map(RegionId)
+        };
+        let mut routing = self.clone();
+        for route in &mut routing.routes {
+            let regions = std::mem::take(&mut route.regions);
+            route.regions =
+                regions.into_iter().filter_map(|(id, chain)| Some((translated(id)?, chain))).collect();
+        }
+        routing
+    }
+}
+
 /// A target by its place in [`Routing::targets`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub u32);
