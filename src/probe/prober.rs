@@ -2,6 +2,7 @@
 //! names it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,12 @@ pub struct Prober {
     runtime: Handle,
     shared: Arc<Shared>,
     running: Mutex<HashMap<ProbeKey, Running>>,
+}
+
+impl fmt::Debug for Prober {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Prober").field(&self.figures()).finish()
+    }
 }
 
 /// What the jobs share.

@@ -1,0 +1,204 @@
+//! A whole running server: files, sockets, probes and the writer, started in order and stopped in
+//! the reverse one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rustls::pki_types::CertificateDer;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::answer::{Client, answer};
+use crate::config::server::Server;
+use crate::diagnostic::Diagnostic;
+use crate::load::{Loader, ZoneFiles};
+use crate::probe::prober::{Prober, ProberOptions};
+use crate::publish::{self, Change, Control, Start, StartError};
+use crate::serve::{self, BindError, Running};
+use crate::snapshot::Published;
+use crate::state::Store;
+use crate::watch::{self, Waker};
+
+/// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
+const REPORTS_QUEUED: usize = 4096;
+
+/// What a server is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Listens here instead of where the configuration says.
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Keeps state here instead.
+    pub state: Option<PathBuf>,
+    /// Probes go there instead: from a target's address and port to where it listens.
+    pub redirect: HashMap<SocketAddr, SocketAddr>,
+    /// Certificates that probes trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Daemon {
+    control: Control,
+    waker: Waker,
+    running: Running,
+    watcher: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    runtime: Runtime,
+}
+
+/// Why a server couldn't be started.
+#[derive(Debug)]
+pub enum DaemonError {
+    /// Files that must be good have errors.
+    Files(StartError),
+    /// A socket couldn't be opened.
+    Bind(BindError),
+    /// The system refused a thread or the like.
+    System(std::io::Error),
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DaemonError::Files(error) => error.fmt(f),
+            DaemonError::Bind(error) => error.fmt(f),
+            DaemonError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {}
+
+impl Daemon {
+    /// Reads all files, opens the sockets, and answers. Probes start at once.
+    ///
+    /// # Errors
+    /// [`DaemonError`], with nothing left running.
+    pub fn start(options: Options) -> Result<Daemon, DaemonError> {
+        let mut loader = Loader::new(&options.config);
+        let mut pass = loader.pass();
+        let Some(server) = loader.server().cloned() else {
+            let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
+            return Err(DaemonError::Files(StartError::Files(errors)));
+        };
+        log(pass.diagnostics());
+        if !pass.directory.is_empty() {
+            let errors = std::mem::take(&mut pass.directory);
+            return Err(DaemonError::Files(StartError::Files(errors)));
+        }
+        let store = open_store(options.state.as_deref().unwrap_or(&server.state));
+        let fallbacks = fallbacks(&pass, store.as_ref(), &server);
+        let listen = options.listen.as_deref().unwrap_or(&server.listen);
+        let sockets = serve::bind(listen, &serve_options(&server)).map_err(DaemonError::Bind)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(DaemonError::System)?;
+        let (sender, reports) = mpsc::channel(REPORTS_QUEUED);
+        let prober_options = ProberOptions {
+            redirect: options.redirect,
+            extra_roots: options.extra_roots,
+            ..ProberOptions::default()
+        };
+        let prober = Prober::new(prober_options, sender, runtime.handle().clone());
+        let directories = std::mem::take(&mut pass.watch);
+        let start = Start { pass, fallbacks, store, prober, reports };
+        let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
+        let service = Service(Arc::clone(control.published()));
+        let running = sockets.serve(service, runtime.handle()).map_err(DaemonError::System)?;
+        let (waker, watcher) =
+            watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
+        Ok(Daemon { control, waker, running, watcher, writer, runtime })
+    }
+
+    /// Where changes are sent, and what the server knows.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Reads files anew when told so.
+    #[must_use]
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.running.local_addresses()
+    }
+
+    /// Its runtime, for waiting.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Stops answering, then all else; state is kept first.
+    pub fn stop(self) {
+        self.running.stop();
+        self.waker.stop();
+        self.control.send(Change::Stop);
+        for thread in [self.watcher, self.writer] {
+            if thread.join().is_err() {
+                tracing::error!("a thread ended by a panic");
+            }
+        }
+        self.runtime.shutdown_background();
+    }
+}
+
+/// One guard of the snapshot for a batch of queries.
+#[derive(Clone, Debug)]
+struct Service(Arc<Published>);
+
+fn log<'a>(found: impl Iterator<Item = &'a Diagnostic>) {
+    for found in found {
+        if found.is_error() {
+            tracing::error!("{found}");
+        } else {
+            tracing::warn!("{found}");
+        }
+    }
+}
+
+/// Without a state directory the server answers all the same; it only forgets more.
+fn open_store(directory: &Path) -> Option<Store> {
+    match Store::open(directory) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            tracing::error!(%error, "nothing will be kept over a restart");
+            None
+        }
+    }
+}
+
+/// Last good versions of zones whose files have errors now.
+fn fallbacks(
+    pass: &crate::load::Pass,
+    store: Option<&Store>,
+    server: &Server,
+) -> Vec<(ZoneFiles, crate::load::LoadedZone)> {
+    let failed = pass.zones.iter().filter(|(_, result)| result.is_err()).map(|(files, _)| &files.apex);
+    failed
+        .filter_map(|apex| {
+            let kept = store?.zone(apex)?;
+            match crate::load::read_zone(&kept, server) {
+                Ok(loaded) => Some((kept, loaded)),
+                Err(errors) => {
+                    log(errors.iter());
+                    None
+                }
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,243 @@
+//! Reads what the configuration names, as a whole, and tells what changed since the last pass.
+//!
+//! A pass looks at every file's stamp, reads those that may have changed, and parses only where
+//! the content did. Each zone comes out whole, or with all that is wrong with it; what to do with
+//! a bad one is up to who asked (the writer keeps the last good version, `waypost check` fails).
+
+mod geography;
+mod offline;
+mod stamp;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use offline::{Offline, read_once};
+pub use zone::{LoadedZone, ZoneFiles};
+
+use crate::config::server::{self, Server};
+use crate::diagnostic::Diagnostic;
+use crate::model::Geography;
+use crate::wire::name::Name;
+use stamp::{Recorder, Stamps};
+
+/// Reads the configuration's files, pass after pass.
+#[derive(Debug)]
+pub struct Loader {
+    config: PathBuf,
+    server: Option<(Arc<Server>, Stamps)>,
+    geography: Option<(Stamps, Vec<String>)>,
+    zones: BTreeMap<Name, Stamps>,
+}
+
+/// What changed since the pass before.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// The server's configuration, if its file changed: as read, or what is wrong with it.
+    pub server: Option<Result<Arc<Server>, Vec<Diagnostic>>>,
+    /// Geography, if rules or files of it changed.
+    pub geography: Option<Result<Arc<Geography>, Vec<Diagnostic>>>,
+    /// Zones whose files changed.
+    pub zones: Vec<(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)>,
+    /// Zones whose files are gone.
+    pub gone: Vec<Name>,
+    /// What is wrong with the zone directory itself; then no zone counts as gone.
+    pub directory: Vec<Diagnostic>,
+    /// Warnings about the server's configuration and geography.
+    pub warnings: Vec<Diagnostic>,
+    /// Whether files were still so fresh that another pass should follow soon.
+    pub unsettled: bool,
+    /// Directories to watch.
+    pub watch: Vec<PathBuf>,
+}
+
+impl Pass {
+    /// Every error and warning of the pass.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let server = self.server.iter().filter_map(|result| result.as_ref().err());
+        let geography = self.geography.iter().filter_map(|result| result.as_ref().err());
+        let zones = self.zones.iter().map(|(_, result)| match result {
+            Ok(loaded) => &loaded.warnings,
+            Err(errors) => errors,
+        });
+        server.chain(geography).chain(zones).flatten().chain(&self.directory).chain(&self.warnings)
+    }
+
+    /// Whether there is nothing new.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.server.is_none() && self.geography.is_none() && self.zones.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Loader {
+    /// A loader of the configuration in a file, which has read nothing yet.
+    #[must_use]
+    pub fn new(config: &Path) -> Loader {
+        Loader { config: config.to_owned(), server: None, geography: None, zones: BTreeMap::new() }
+    }
+
+    /// The server's configuration, once a pass has read a good one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Arc<Server>> {
+        self.server.as_ref().map(|(server, _)| server)
+    }
+
+    /// Reads what may have changed.
+    pub fn pass(&mut self) -> Pass {
+        let mut pass = Pass::default();
+        self.pass_server(&mut pass);
+        let Some(server) = self.server().cloned() else { return pass };
+        self.pass_geography(&server, &mut pass);
+        self.pass_zones(&server, &mut pass);
+        self.watch(&server, &mut pass);
+        pass
+    }
+
+    /// Forgets all stamps, so that the next pass reads everything again.
+    pub fn forget(&mut self) {
+        self.geography = None;
+        self.zones.clear();
+    }
+
+    fn pass_server(&mut self, pass: &mut Pass) {
+        if self.server.as_ref().is_some_and(|(_, stamps)| stamps.are_current()) {
+            return;
+        }
+        let recorder = Recorder::default();
+        let result = self.read_server(&recorder, pass);
+        let stamps = recorder.stamps();
+        pass.unsettled |= !stamps.are_settled();
+        let unchanged = self.server.as_ref().is_some_and(|(_, old)| old.same_content(&stamps));
+        match &result {
+            Ok(server) => self.server = Some((Arc::clone(server), stamps)),
+            // Kept as it was; its stamp is new, so that the error comes once.
+            Err(_) => {
+                if let Some((_, old)) = &mut self.server {
+                    *old = stamps;
+                }
+            }
+        }
+        if !unchanged {
+            pass.server = Some(result);
+        }
+    }
+
+    fn read_server(&self, recorder: &Recorder, pass: &mut Pass) -> Result<Arc<Server>, Vec<Diagnostic>> {
+        let text = read_text(recorder, &self.config)?;
+        let (server, warnings) = server::parse(&self.config, &text)?;
+        pass.warnings.extend(warnings);
+        Ok(Arc::new(server))
+    }
+
+    fn pass_geography(&mut self, server: &Server, pass: &mut Pass) {
+        let regions_changed = pass.server.as_ref().is_some_and(Result::is_ok);
+        if !regions_changed && self.geography.as_ref().is_some_and(|(stamps, _)| stamps.are_current()) {
+            return;
+        }
+        let recorder = Recorder::default();
+        let result = geography::read(server, &self.config, &recorder, &mut pass.warnings);
+        let stamps = recorder.stamps();
+        pass.unsettled |= !stamps.are_settled();
+        let unchanged =
+            !regions_changed && self.geography.as_ref().is_some_and(|(old, _)| old.same_content(&stamps));
+        let names = server.rules.regions.iter().map(|region| region.name.clone()).collect();
+        self.geography = Some((stamps, names));
+        if !unchanged {
+            pass.geography = Some(result.map(Arc::new));
+        }
+    }
+
+    fn pass_zones(&mut self, server: &Server, pass: &mut Pass) {
+        let found = match zone::list(&server.zones) {
+            Ok((found, warnings)) => {
+                pass.warnings.extend(warnings);
+                found
+            }
+            Err(error) => {
+                pass.directory.push(error);
+                return;
+            }
+        };
+        // Region names are places in the configuration: when these move, routes are read anew.
+        let all = pass.server.as_ref().is_some_and(Result::is_ok);
+        let regions: Vec<String> = server.rules.regions.iter().map(|region| region.name.clone()).collect();
+        let candidates: Vec<&ZoneFiles> = found
+            .iter()
+            .filter(|files| all || !self.zones.get(&files.apex).is_some_and(Stamps::are_current))
+            .collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let per_thread = candidates.len().div_ceil(threads).max(1);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let handles: Vec<_> = candidates
+                .chunks(per_thread)
+                .map(|chunk| {
+                    let (zones, regions) = (&self.zones, &regions);
+                    scope.spawn(move || {
+                        chunk
+                            .iter()
+                            .map(|files| {
+                                let known = zones.get(&files.apex).filter(|_| !all);
+                                (ZoneFiles::clone(files), zone::read(files, regions, known))
+                            })
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            handles
+                .into_iter()
+                .flat_map(|handle| handle.join().expect("reading zones doesn't panic"))
+                .collect()
+        });
+        for (files, (stamps, result)) in results {
+            pass.unsettled |= !stamps.are_settled();
+            self.zones.insert(files.apex.clone(), stamps);
+            if let Some(result) = result {
+                pass.zones.push((files, result));
+            }
+        }
+        let is_found = |apex: &Name| found.iter().any(|files| files.apex == *apex);
+        if found.len() != self.zones.len() {
+            pass.gone = self.zones.keys().filter(|apex| !is_found(apex)).cloned().collect();
+            self.zones.retain(|apex, _| is_found(apex));
+        }
+    }
+
+    /// Directories of all files, since editors and `git` replace files rather than write them.
+    fn watch(&self, server: &Server, pass: &mut Pass) {
+        let stamps = self.zones.values().chain(self.geography.as_ref().map(|(stamps, _)| stamps));
+        let mut directories: Vec<PathBuf> = stamps
+            .flat_map(Stamps::paths)
+            .chain([self.config.as_path()])
+            .filter_map(Path::parent)
+            .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned())
+            .collect();
+        directories.push(server.zones.clone());
+        // A link to the zone directory may be swapped as a whole.
+        directories.extend(server.zones.parent().map(Path::to_owned));
+        directories.sort();
+        directories.dedup();
+        directories.retain(|directory| fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()));
+        pass.watch = directories;
+    }
+}
+
+/// A file's text, or one line about why there is none.
+fn read_text(recorder: &Recorder, path: &Path) -> Result<String, Vec<Diagnostic>> {
+    let octets = match recorder.read_if_there(path) {
+        Ok(Some(octets)) => octets,
+        Ok(None) => return Err(vec![Diagnostic::error(path, "no such file")]),
+        Err(error) => return Err(vec![Diagnostic::error(path, format!("cannot be read: {error}"))]),
+    };
+    text(path, &octets).map_err(|error| vec![error])
+}
+
+/// Octets as UTF-8, or where they aren't.
+fn text(path: &Path, octets: &[u8]) -> Result<String, Diagnostic> {
+    std::str::from_utf8(octets).map(str::to_owned).map_err(|error| {
+        let valid = String::from_utf8_lossy(&octets[..error.valid_up_to()]).into_owned();
+        Diagnostic::error(path, "this isn't UTF-8 text").at(&valid, valid.len())
+    })
+}

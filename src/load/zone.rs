@@ -1,0 +1,178 @@
+//! One zone's files: `NAME.zone`, and `NAME.toml` where its names move.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::stamp::{Recorder, Stamps};
+use crate::config::zone::{self as config, ZoneConfig};
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::route::Kind;
+use crate::wire::name::Name;
+use crate::zone::{self, Zone};
+
+/// Where a zone's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneFiles {
+    /// The apex, from the file's name.
+    pub apex: Name,
+    /// The zone file.
+    pub zone: PathBuf,
+    /// The routes beside it, which need not exist.
+    pub routes: PathBuf,
+}
+
+/// A zone as read and checked.
+#[derive(Debug)]
+pub struct LoadedZone {
+    /// The records.
+    pub zone: Arc<Zone>,
+    /// Routes and probes; empty without a TOML file.
+    pub config: Arc<ZoneConfig>,
+    /// What is odd about it.
+    pub warnings: Vec<Diagnostic>,
+    /// Every file that it was read from, with its content.
+    pub contents: Vec<(PathBuf, Arc<[u8]>)>,
+}
+
+impl ZoneFiles {
+    /// The files of a zone in a directory.
+    #[must_use]
+    pub fn in_directory(directory: &Path, apex: &Name) -> ZoneFiles {
+        let stem = apex.to_string();
+        let stem = if apex.is_root() { "root" } else { stem.trim_end_matches('.') };
+        ZoneFiles {
+            apex: apex.clone(),
+            zone: directory.join(format!("{stem}.zone")),
+            routes: directory.join(format!("{stem}.toml")),
+        }
+    }
+}
+
+/// The zones of a directory.
+///
+/// # Errors
+/// When the directory can't be read or has no zone: that is a mistake or a half-done update
+/// rather than the wish to serve nothing.
+pub(super) fn list(directory: &Path) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>), Diagnostic> {
+    let unreadable = |error| Diagnostic::error(directory, format!("cannot read the zone directory: {error}"));
+    let mut found = Vec::new();
+    let mut routes = Vec::new();
+    let mut warnings = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let (Some(stem), Some(extension)) = (
+            path.file_stem().and_then(|stem| stem.to_str()),
+            path.extension().and_then(|extension| extension.to_str()),
+        ) else {
+            continue;
+        };
+        // Editors' and git's temporary files.
+        if stem.starts_with('.') {
+            continue;
+        }
+        match extension {
+            "zone" => match Name::parse(stem, Some(&Name::root())) {
+                Ok(apex) => {
+                    let apex = if stem == "root" { Name::root() } else { apex };
+                    found.push(ZoneFiles { apex, zone: path.clone(), routes: path.with_extension("toml") });
+                }
+                Err(error) => {
+                    warnings.push(Diagnostic::error(
+                        &path,
+                        format!("the file's name is no zone's name: {error}"),
+                    ));
+                }
+            },
+            "toml" => routes.push(path),
+            _ => {}
+        }
+    }
+    for path in routes {
+        if !found.iter().any(|files: &ZoneFiles| files.routes == path) {
+            let stems: Vec<String> = found.iter().filter_map(|files| stem(&files.zone)).collect();
+            let error = Diagnostic::error(&path, "there is no zone file beside these routes");
+            let help = did_you_mean(&stem(&path).unwrap_or_default(), stems.iter().map(String::as_str));
+            let wanted = path.with_extension("zone");
+            warnings
+                .push(error.help(help.unwrap_or_else(|| format!("put the zone into {}", wanted.display()))));
+        }
+    }
+    if found.is_empty() {
+        return Err(Diagnostic::error(directory, "there are no zones here")
+            .help("put a zone into a file named after it, such as example.com.zone"));
+    }
+    found.sort_by(|a, b| a.apex.cmp(&b.apex));
+    Ok((found, warnings))
+}
+
+fn stem(path: &Path) -> Option<String> {
+    path.file_stem()?.to_str().map(str::to_owned)
+}
+
+/// Reads a zone. No result if its content is what `known` stamps were taken of.
+pub(super) fn read(
+    files: &ZoneFiles,
+    regions: &[String],
+    known: Option<&Stamps>,
+) -> (Stamps, Option<Result<LoadedZone, Vec<Diagnostic>>>) {
+    let recorder = Recorder::default();
+    if let Some(known) = known {
+        for path in known.paths() {
+            // An unreadable file is a change; parsing will say what is wrong.
+            let _ = recorder.read_if_there(path);
+        }
+        let stamps = recorder.stamps();
+        if known.same_content(&stamps) {
+            return (stamps, None);
+        }
+    }
+    let recorder = Recorder::default();
+    let result = parse(files, regions, &recorder);
+    (recorder.stamps(), Some(result))
+}
+
+fn parse(files: &ZoneFiles, regions: &[String], recorder: &Recorder) -> Result<LoadedZone, Vec<Diagnostic>> {
+    // Both files are read to their ends, so that one pass shows all that is wrong.
+    let config = parse_config(files, regions, recorder);
+    let routed = |name: &Name| {
+        config.as_ref().is_ok_and(|(config, _)| {
+            let routes = &config.routing.routes;
+            routes.iter().any(|route| route.kind == Kind::Address && route.owners.contains(name))
+        })
+    };
+    let zone = zone::load(&files.zone, &files.apex, recorder, &routed);
+    let (loaded, (config, mut warnings)) = match (zone, config) {
+        (Ok(loaded), Ok(config)) => (loaded, config),
+        (Err(mut errors), Err(more)) => {
+            errors.extend(more);
+            return Err(errors);
+        }
+        (Err(errors), _) | (_, Err(errors)) => return Err(errors),
+    };
+    let zone = loaded.zone;
+    let has = |name: &Name, rtype| {
+        let lower = name.to_lower();
+        zone.owner(lower.as_wire()).is_some_and(|owner| owner.rrset(rtype).is_some())
+    };
+    let findings = config::against_zone(&config, &has, zone.soa().minimum());
+    if findings.iter().any(Diagnostic::is_error) {
+        return Err(findings);
+    }
+    warnings.extend(loaded.warnings);
+    warnings.extend(findings);
+    Ok(LoadedZone { zone: Arc::new(zone), config: Arc::new(config), warnings, contents: recorder.contents() })
+}
+
+fn parse_config(
+    files: &ZoneFiles,
+    regions: &[String],
+    recorder: &Recorder,
+) -> Result<(ZoneConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let text = match recorder.read_if_there(&files.routes) {
+        Ok(Some(octets)) => super::text(&files.routes, &octets).map_err(|error| vec![error])?,
+        Ok(None) => String::new(),
+        Err(error) => return Err(vec![Diagnostic::error(&files.routes, format!("cannot be read: {error}"))]),
+    };
+    config::parse(&files.routes, &text, &files.apex, regions)
+}

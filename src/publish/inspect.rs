@@ -1,0 +1,215 @@
+//! What `dig CH TXT` shows below `waypost.`: a few lines for people, or JSON for programs.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Status;
+use super::writer::now;
+use crate::health::{Desired, Row, Tick};
+use crate::model::explain::{Asker, explain};
+use crate::snapshot::Inspect;
+use crate::wire::name::Name;
+
+/// Answers from the writer's state.
+#[derive(Debug)]
+pub(super) struct Inspector {
+    status: Arc<Status>,
+}
+
+impl Inspector {
+    pub(super) fn new(status: Arc<Status>) -> Inspector {
+        Inspector { status }
+    }
+
+    /// `health.waypost`, or one target's: `web-tw.health.waypost`.
+    fn health(&self, target: Option<&str>, as_json: bool) -> Option<Vec<String>> {
+        let now = now();
+        let board = self.status.board();
+        let model = self.status.model();
+        let rows: Vec<Row<'_>> =
+            board.rows(now).filter(|row| target.is_none_or(|target| row.subject.target == target)).collect();
+        if rows.is_empty() && target.is_some() {
+            return None;
+        }
+        let lines = rows.iter().map(|row| {
+            let zone = model.zones.get(&row.subject.zone);
+            let address = zone.and_then(|zone| {
+                let mut targets = zone.routing.targets.iter();
+                targets.find(|target| target.name == row.subject.target)?.address(row.subject.family)
+            });
+            if as_json { health_json(row, address).to_string() } else { health_line(row, address, now) }
+        });
+        Some(lines.collect())
+    }
+
+    fn why(&self, name: &Name, asker: Asker, as_json: bool) -> Option<Vec<String>> {
+        let now = now();
+        let model = self.status.model();
+        let board = self.status.board();
+        let explanation = explain(&model, &board, name, None, asker, now)?;
+        Some(if as_json { vec![serde_json::to_string(&explanation).ok()?] } else { explanation.lines() })
+    }
+
+    fn zones(&self, only: Option<&Name>, as_json: bool) -> Option<Vec<String>> {
+        let now = now();
+        let zones = self.status.zones();
+        let mut lines = Vec::new();
+        for (apex, zone) in zones.iter().filter(|(apex, _)| only.is_none_or(|only| only == *apex)) {
+            if as_json {
+                let error = zone.error.as_ref().map(|(text, _)| text);
+                let line = json!({
+                    "zone": apex.to_string(), "serial": zone.serial, "records": zone.records,
+                    "source": zone.source, "loaded": zone.loaded.map(timestamp), "stale": zone.is_stale,
+                    "error": error,
+                });
+                lines.push(line.to_string());
+                continue;
+            }
+            let mut line = format!("{apex} ");
+            match zone.serial {
+                Some(serial) => {
+                    let loaded = zone.loaded.map_or_else(String::new, |at| ago(at, now));
+                    let _ = write!(
+                        line,
+                        "serial {serial}, {} records, {}, loaded {loaded}",
+                        zone.records, zone.source
+                    );
+                }
+                None => line.push_str("never loaded: answered with SERVFAIL"),
+            }
+            if zone.is_stale {
+                line.push_str(", STALE: the last good version");
+            }
+            if let Some((error, count)) = &zone.error {
+                let _ = write!(line, "; error: {error}");
+                if *count > 1 {
+                    let _ = write!(line, " (and {} more)", count - 1);
+                }
+            }
+            lines.push(line);
+        }
+        (only.is_none() || !lines.is_empty()).then_some(lines)
+    }
+
+    fn events(&self, as_json: bool) -> Vec<String> {
+        let events = self.status.events();
+        let newest_first = events.iter().rev();
+        if as_json {
+            return newest_first
+                .map(|event| json!({ "at": timestamp(event.at), "text": event.text }).to_string())
+                .collect();
+        }
+        newest_first.map(|event| format!("{} {}", timestamp(event.at), event.text)).collect()
+    }
+}
+
+impl Inspect for Inspector {
+    fn lines(&self, labels: &[&[u8]], client: IpAddr, subnet: Option<u8>) -> Option<Vec<String>> {
+        let (as_json, labels) = match labels {
+            [b"json", rest @ ..] => (true, rest),
+            _ => (false, labels),
+        };
+        match labels {
+            [b"health"] => self.health(None, as_json),
+            [target, b"health"] => self.health(Some(std::str::from_utf8(target).ok()?), as_json),
+            [b"zones"] => self.zones(None, as_json),
+            [name @ .., b"zones"] => self.zones(Some(&joined(name)?), as_json),
+            [b"events"] => Some(self.events(as_json)),
+            [name @ .., b"why"] => self.why(&joined(name)?, Asker { address: client, subnet }, as_json),
+            [] => Some(vec![
+                "health.waypost, TARGET.health.waypost: every target's state".to_owned(),
+                "NAME.why.waypost +subnet=NETWORK: which answer a client gets, and why".to_owned(),
+                "zones.waypost, ZONE.zones.waypost: serial, source, last error".to_owned(),
+                "events.waypost: what happened, newest first".to_owned(),
+                "json.NAME: the same as JSON".to_owned(),
+            ]),
+            _ => None,
+        }
+    }
+}
+
+fn joined(labels: &[&[u8]]) -> Option<Name> {
+    labels.iter().rev().try_fold(Name::root(), |name, label| name.child(label)).ok()
+}
+
+/// `web-tw 198.51.100.10 UP since 2026-11-24T08:33:28Z (5m): https "HTTP 200" 12 ms, 3s ago`.
+fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
+    let standing = &row.standing;
+    let address = address.map_or_else(String::new, |address| address.to_string());
+    let mut line = format!("{} {address} {}", row.subject.target, state_word(row));
+    if standing.since.0 > 0 {
+        let _ = write!(line, " since {} ({})", timestamp(standing.since), span(standing.since, now));
+    }
+    if standing.stale {
+        line.push_str(" STALE");
+    }
+    if standing.recovered.is_some() {
+        line.push_str(" recovered");
+    }
+    for (at, probe) in row.probes.iter().enumerate() {
+        line.push_str(if at == 0 { ": " } else { "; " });
+        line.push_str(probe.probe);
+        match probe.last {
+            Some(seen) => {
+                let latency = seen.report.latency.as_millis();
+                let _ = write!(line, " \"{}\" {latency} ms, {}", seen.report.evidence, ago(seen.at, now));
+            }
+            None => line.push_str(" not yet answered"),
+        }
+        if probe.damped {
+            line.push_str(", held down because it flapped");
+        }
+    }
+    line
+}
+
+fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
+    let probes: Vec<Value> = row
+        .probes
+        .iter()
+        .map(|probe| {
+            json!({
+                "probe": probe.probe, "state": probe.state, "failures": probe.failures,
+                "successes": probe.successes, "damped": probe.damped,
+                "at": probe.last.map(|seen| timestamp(seen.at)),
+                "healthy": probe.last.map(|seen| seen.report.healthy),
+                "latency_ms": probe.last.map(|seen| seen.report.latency.as_millis() as u64),
+                "evidence": probe.last.map(|seen| &seen.report.evidence),
+            })
+        })
+        .collect();
+    json!({
+        "zone": row.subject.zone.to_string(), "target": row.subject.target, "address": address,
+        "state": row.standing.state, "desired": row.standing.desired, "eligible": row.standing.is_eligible(),
+        "since": timestamp(row.standing.since), "stale": row.standing.stale,
+        "recovered": row.standing.recovered.map(timestamp), "probes": probes,
+    })
+}
+
+/// What the operator said wins; what probes say is told beside it.
+fn state_word(row: &Row<'_>) -> String {
+    let state = row.standing.state;
+    match row.standing.desired {
+        Desired::Auto => state.to_string(),
+        Desired::Drained => format!("DRAINED ({state})"),
+        Desired::Up => format!("UP by order ({state})"),
+        Desired::Down => format!("DOWN by order ({state})"),
+    }
+}
+
+/// A moment in RFC 3339, in UTC, to the second.
+fn timestamp(at: Tick) -> String {
+    crate::health::tick::rfc3339(at)
+}
+
+fn ago(at: Tick, now: Tick) -> String {
+    format!("{} ago", span(at, now))
+}
+
+/// A length of time by its largest unit or two: `5s`, `3m10s`, `2h5m`, `3d4h`.
+fn span(from: Tick, to: Tick) -> String {
+    crate::health::tick::short(to.since(from))
+}

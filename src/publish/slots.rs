@@ -1,0 +1,176 @@
+//! The slots of all routes: which number each has, and what stands in it now.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::compile::routed;
+use crate::compile::zone::RoutedOwners;
+use crate::health::{Board, Tick};
+use crate::model::{Geography, ZoneModel};
+use crate::route::{Family, Routing, TargetId, types};
+use crate::snapshot::{Slot, SlotId};
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+
+/// Slots by number, and who has which.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: Vec<Arc<Slot>>,
+    free: Vec<SlotId>,
+    zones: BTreeMap<Name, Vec<RouteSlots>>,
+    /// Routes by the targets that they name: zone, target -> places in `zones`.
+    by_target: HashMap<(Name, String), Vec<usize>>,
+    /// When a route decides anew without a transition: a failback that waits.
+    rechecks: BTreeMap<(Name, usize), Tick>,
+}
+
+/// The slots of one route, by type.
+#[derive(Clone, Debug)]
+struct RouteSlots {
+    label: String,
+    types: BTreeMap<Rtype, SlotId>,
+}
+
+/// Slots for a zone's routes, planned and not yet carried out.
+#[derive(Debug, Default)]
+pub(super) struct Assignment {
+    /// Which owners have which slots.
+    pub(super) owners: RoutedOwners,
+    routes: Vec<RouteSlots>,
+}
+
+/// What a zone's routes are decided from.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) geography: &'a Geography,
+    pub(super) board: &'a Board,
+    pub(super) now: Tick,
+}
+
+impl Slots {
+    /// All slots, for a snapshot.
+    pub(super) fn published(&self) -> Arc<[Arc<Slot>]> {
+        self.slots.iter().cloned().collect()
+    }
+
+    /// When the next waiting failback is due.
+    pub(super) fn next_recheck(&self) -> Option<Tick> {
+        self.rechecks.values().min().copied()
+    }
+
+    /// Which slots a zone's routes will have. A route keeps its slots' numbers as long as it keeps
+    /// its label, so that a change of chains doesn't touch the zone's entries.
+    pub(super) fn plan(&self, apex: &Name, routing: &Routing) -> Assignment {
+        let mut kept: HashMap<(&str, Rtype), SlotId> = HashMap::new();
+        for route in self.zones.get(apex).into_iter().flatten() {
+            kept.extend(route.types.iter().map(|(rtype, slot)| ((&*route.label, *rtype), *slot)));
+        }
+        let unused =
+            (self.slots.len()..).map(|place| SlotId(u32::try_from(place).expect("fewer than 2^32 routes")));
+        let mut fresh = self.free.iter().copied().chain(unused);
+        let mut assignment = Assignment::default();
+        for route in &routing.routes {
+            let mut slots = BTreeMap::new();
+            for rtype in types(routing, route) {
+                let slot = kept.remove(&(&*route.label, rtype)).or_else(|| fresh.next());
+                slots.extend(slot.map(|slot| (rtype, slot)));
+            }
+            for owner in &route.owners {
+                let lower = owner.as_wire().to_ascii_lowercase().into();
+                assignment.owners.entry(lower).or_default().extend(&slots);
+            }
+            assignment.routes.push(RouteSlots { label: route.label.clone(), types: slots });
+        }
+        assignment
+    }
+
+    /// Carries a plan out.
+    pub(super) fn assign(&mut self, apex: &Name, routing: &Routing, assignment: Assignment) {
+        let of = |routes: &[RouteSlots]| -> BTreeSet<SlotId> {
+            routes.iter().flat_map(|route| route.types.values().copied()).collect()
+        };
+        let old = of(&self.zones.remove(apex).unwrap_or_default());
+        let new = of(&assignment.routes);
+        // Numbers that are no longer named may be given again: entries and slots are published
+        // together.
+        self.free.retain(|slot| !new.contains(slot));
+        self.free.extend(old.difference(&new));
+        let empty =
+            || Arc::new(Slot { regions: [].into(), variants: [].into(), ecs: false, is_cname: false });
+        let end = new.last().map_or(0, |slot| slot.0 as usize + 1);
+        if end > self.slots.len() {
+            self.slots.resize_with(end, empty);
+        }
+        self.by_target.retain(|(zone, _), _| zone != apex);
+        self.rechecks.retain(|(zone, _), _| zone != apex);
+        for (at, route) in routing.routes.iter().enumerate() {
+            for target in route.targets() {
+                let Some(target) = routing.targets.get(target.0 as usize) else { continue };
+                self.by_target.entry((apex.clone(), target.name.clone())).or_default().push(at);
+            }
+        }
+        if !assignment.routes.is_empty() {
+            self.zones.insert(apex.clone(), assignment.routes);
+        }
+    }
+
+    /// Decides all routes of a zone. Says whether any answer changed.
+    pub(super) fn decide_zone(&mut self, zone: &ZoneModel, scene: Scene<'_>) -> bool {
+        let count = zone.routing.routes.len();
+        (0..count).fold(false, |changed, at| self.decide_route(zone, at, scene) | changed)
+    }
+
+    /// Decides the routes that name a target. Says whether any answer changed.
+    pub(super) fn decide_target(&mut self, zone: &ZoneModel, target: &str, scene: Scene<'_>) -> bool {
+        let key = (zone.routing.apex.clone(), target.to_owned());
+        let routes = self.by_target.get(&key).cloned().unwrap_or_default();
+        routes.into_iter().fold(false, |changed, at| self.decide_route(zone, at, scene) | changed)
+    }
+
+    /// Decides the routes whose waiting failback is due. Says whether any answer changed.
+    pub(super) fn decide_due<'z>(
+        &mut self,
+        zone_of: impl Fn(&Name) -> Option<&'z ZoneModel>,
+        scene: Scene<'_>,
+    ) -> bool {
+        let due: Vec<(Name, usize)> =
+            self.rechecks.iter().filter(|(_, at)| **at <= scene.now).map(|(key, _)| key.clone()).collect();
+        due.into_iter().fold(false, |changed, (apex, at)| {
+            self.rechecks.remove(&(apex.clone(), at));
+            zone_of(&apex).is_some_and(|zone| self.decide_route(zone, at, scene)) | changed
+        })
+    }
+
+    fn decide_route(&mut self, zone: &ZoneModel, at: usize, scene: Scene<'_>) -> bool {
+        let apex = &zone.routing.apex;
+        let (Some(slots), Some(route)) =
+            (self.zones.get(apex).and_then(|routes| routes.get(at)), zone.routing.routes.get(at))
+        else {
+            return false;
+        };
+        let standing =
+            |target: TargetId, family: Family| zone.standing(scene.board, target, family, scene.now);
+        let mut changed = false;
+        let mut recheck: Option<Tick> = None;
+        for (&rtype, slot) in &slots.types {
+            let compiled =
+                routed::slot(&zone.routing, route, rtype, scene.geography.regions(), &standing, scene.now);
+            // What was decided stays in force when it can't be rendered; `check` refuses such a
+            // route, so this is a set of hundreds of hosts.
+            let Ok(compiled) = compiled else {
+                tracing::error!(route = %route.label, %rtype, "the route's answer doesn't fit in a message");
+                continue;
+            };
+            recheck = recheck.into_iter().chain(compiled.recheck).min();
+            let place = &mut self.slots[slot.0 as usize];
+            if **place != compiled.slot {
+                *place = Arc::new(compiled.slot);
+                changed = true;
+            }
+        }
+        if let Some(at_tick) = recheck {
+            self.rechecks.insert((apex.clone(), at), at_tick);
+        }
+        changed
+    }
+}

@@ -1,0 +1,104 @@
+//! What the writer lets others see of its state: health, zones, events.
+//!
+//! Readers are people (`dig CH TXT`, the command line). They take read locks for microseconds;
+//! answering queries takes none of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use arc_swap::ArcSwap;
+
+use crate::health::{Board, Tick};
+use crate::model::Model;
+use crate::wire::name::Name;
+
+/// Events kept for `events.waypost`. Older ones are in the log.
+const EVENTS_KEPT: usize = 200;
+
+/// The writer's state, for looking at.
+#[derive(Debug)]
+pub struct Status {
+    model: ArcSwap<Model>,
+    board: RwLock<Board>,
+    zones: RwLock<BTreeMap<Name, ZoneStatus>>,
+    events: RwLock<VecDeque<Event>>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Tick,
+    /// What, in one line.
+    pub text: String,
+}
+
+/// How a zone is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// Serial of what is served; none if nothing is.
+    pub serial: Option<u32>,
+    /// Records of what is served.
+    pub records: usize,
+    /// The file that it came from.
+    pub source: String,
+    /// When it was loaded.
+    pub loaded: Option<Tick>,
+    /// Whether it is a last good version while the files have errors.
+    pub is_stale: bool,
+    /// The first error of the files, and how many there are.
+    pub error: Option<(String, usize)>,
+}
+
+impl Status {
+    pub(super) fn new(model: Arc<Model>) -> Status {
+        Status {
+            model: ArcSwap::new(model),
+            board: RwLock::default(),
+            zones: RwLock::default(),
+            events: RwLock::default(),
+        }
+    }
+
+    /// Geography and zones as served.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        self.model.load_full()
+    }
+
+    /// Health of all targets.
+    pub fn board(&self) -> RwLockReadGuard<'_, Board> {
+        self.board.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How all zones are doing.
+    pub fn zones(&self) -> RwLockReadGuard<'_, BTreeMap<Name, ZoneStatus>> {
+        self.zones.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened, the oldest first.
+    pub fn events(&self) -> RwLockReadGuard<'_, VecDeque<Event>> {
+        self.events.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_model(&self, model: Arc<Model>) {
+        self.model.store(model);
+    }
+
+    pub(super) fn board_mut(&self) -> RwLockWriteGuard<'_, Board> {
+        self.board.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn zones_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<Name, ZoneStatus>> {
+        self.zones.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers an event.
+    pub(super) fn note(&self, at: Tick, text: String) {
+        let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
+        if events.len() == EVENTS_KEPT {
+            events.pop_front();
+        }
+        events.push_back(Event { at, text });
+    }
+}

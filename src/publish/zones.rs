@@ -1,0 +1,223 @@
+//! Zones on their way into the snapshot: numbers, entries, and what a change of one does to others.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Shape, Source};
+use crate::model::ZoneModel;
+use crate::snapshot::{Edits, Snapshot, ZoneAnswers, ZoneId};
+use crate::wire::name::Name;
+use crate::zone::Zone;
+
+/// What the snapshot holds, zone by zone.
+#[derive(Debug, Default)]
+pub(super) struct Zones {
+    answers: Vec<Option<Arc<ZoneAnswers>>>,
+    free: Vec<ZoneId>,
+    placed: BTreeMap<Name, Placed>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    id: ZoneId,
+    /// What its entries were compiled from; none for a zone that never loaded.
+    compiled: Option<Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    zone: Arc<Zone>,
+    routed: RoutedOwners,
+    shape: Shape,
+}
+
+/// What a pass of changes does to zones, collected before it is published at once.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    edits: Edits,
+}
+
+impl Zones {
+    /// Puts a zone in, or another version in its place.
+    ///
+    /// # Errors
+    /// [`RrsetTooLarge`]: then nothing has changed.
+    pub(super) fn put(
+        &mut self,
+        batch: &mut Batch,
+        model: &ZoneModel,
+        routed: RoutedOwners,
+    ) -> Result<(), RrsetTooLarge> {
+        let apex = model.zone.apex().clone();
+        let children = self.children(&apex);
+        let parent = self.parent(&apex);
+        let is_new = self.placed.get(&apex).is_none_or(|placed| placed.compiled.is_none());
+        let id = self.placed.get(&apex).map_or_else(|| self.unused(), |placed| placed.id);
+        let source =
+            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_deref() };
+        let shape = source.shape();
+        let common = source.common()?;
+        let old = self.placed.get(&apex).and_then(|placed| placed.compiled.as_ref());
+        let mut edits = None;
+        if let Some(old) = old.filter(|old| old.routed == routed) {
+            let changed = crate::zone::diff(&old.zone, &model.zone);
+            edits = source.some(&shape, &old.shape, &changed)?;
+        }
+        let is_partial = edits.is_some();
+        if let Some(edits) = edits {
+            batch.edits.append(edits);
+        } else {
+            let all = source.all(&shape)?;
+            if let Some(old) = old {
+                batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
+            }
+            batch.edits.append(all);
+        }
+        self.set_answers(id, Some(Arc::new(common)));
+        let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape };
+        self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
+        match self.parent_apex(&apex).filter(|_| is_new) {
+            // What the parent has at and below the new apex goes.
+            Some(parent) => {
+                self.clear(batch, &parent);
+                self.lay(batch, &parent);
+                self.lay_children(batch, &parent);
+            }
+            // Taking this zone's old names out may have touched names that others answer for.
+            None if !is_partial => self.lay_children(batch, &apex),
+            // The DS records at their apexes are this zone's.
+            None => {
+                for child in self.children(&apex) {
+                    self.lay_apex(batch, &child);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a zone that never loaded answer SERVFAIL.
+    pub(super) fn put_broken(&mut self, batch: &mut Batch, apex: &Name) {
+        if self.placed.contains_key(apex) {
+            return;
+        }
+        let id = self.unused();
+        let (edits, answers) = compile::broken(apex, id);
+        batch.edits.append(edits);
+        self.set_answers(id, Some(Arc::new(answers)));
+        self.placed.insert(apex.clone(), Placed { id, compiled: None });
+    }
+
+    /// Takes a zone out.
+    pub(super) fn remove(&mut self, batch: &mut Batch, apex: &Name) {
+        let Some(placed) = self.placed.remove(apex) else { return };
+        let parent = self.parent_apex(apex);
+        self.placed_names(batch, apex, &placed);
+        self.set_answers(placed.id, None);
+        self.free.push(placed.id);
+        if let Some(parent) = &parent {
+            self.lay(batch, parent);
+        }
+        self.lay_children(batch, parent.as_ref().unwrap_or(apex));
+    }
+
+    /// The snapshot with all collected changes.
+    pub(super) fn published(&self, batch: Batch, snapshot: &Snapshot) -> Snapshot {
+        snapshot.with_owners(batch.edits, self.answers.iter().cloned().collect())
+    }
+
+    /// Takes out every name that a zone has in the snapshot.
+    fn clear(&self, batch: &mut Batch, apex: &Name) {
+        if let Some(placed) = self.placed.get(apex) {
+            self.placed_names(batch, apex, placed);
+        }
+    }
+
+    fn placed_names(&self, batch: &mut Batch, apex: &Name, placed: &Placed) {
+        match &placed.compiled {
+            Some(old) => batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape)),
+            None => batch.edits.remove(apex.to_lower().as_wire()),
+        }
+    }
+
+    /// Puts a zone's names in again as they are, since a zone above or below it came, went or
+    /// was laid anew.
+    fn lay(&self, batch: &mut Batch, apex: &Name) {
+        self.lay_with(batch, apex, |source, shape| source.all(shape));
+    }
+
+    /// Likewise its apex alone.
+    fn lay_apex(&self, batch: &mut Batch, apex: &Name) {
+        self.lay_with(batch, apex, |source, shape| source.apex(shape));
+    }
+
+    fn lay_with(
+        &self,
+        batch: &mut Batch,
+        apex: &Name,
+        entries: impl FnOnce(&Source<'_>, &Shape) -> Result<Edits, RrsetTooLarge>,
+    ) {
+        let Some(placed) = self.placed.get(apex) else { return };
+        let Some(compiled) = &placed.compiled else {
+            batch.edits.append(compile::broken(apex, placed.id).0);
+            return;
+        };
+        let children = self.children(apex);
+        let parent = self.parent(apex);
+        let source = Source {
+            zone: &compiled.zone,
+            id: placed.id,
+            routed: &compiled.routed,
+            children: &children,
+            parent: parent.as_deref(),
+        };
+        // It compiled before; only its surroundings have changed, which add no RRset but a DS.
+        match entries(&source, &compiled.shape) {
+            Ok(edits) => batch.edits.append(edits),
+            Err(error) => tracing::error!(zone = %apex, %error, "the zone stays as it was"),
+        }
+    }
+
+    fn lay_children(&self, batch: &mut Batch, apex: &Name) {
+        for child in self.children(apex) {
+            self.lay(batch, &child);
+        }
+    }
+
+    fn set_answers(&mut self, id: ZoneId, answers: Option<Arc<ZoneAnswers>>) {
+        self.free.retain(|free| *free != id);
+        let place = id.0 as usize;
+        if place >= self.answers.len() {
+            self.answers.resize(place + 1, None);
+        }
+        self.answers[place] = answers;
+    }
+
+    /// A number that no zone has; it is taken when a zone is placed with it.
+    fn unused(&self) -> ZoneId {
+        let fresh = || ZoneId(u32::try_from(self.answers.len()).expect("fewer than 2^32 zones"));
+        self.free.last().copied().unwrap_or_else(fresh)
+    }
+
+    /// Apexes below this one, the higher ones first: they follow it in canonical order.
+    fn children(&self, apex: &Name) -> Vec<Name> {
+        let behind = self.placed.range((Bound::Excluded(apex), Bound::Unbounded));
+        behind.map(|(name, _)| name).take_while(|name| name.is_at_or_below(apex)).cloned().collect()
+    }
+
+    fn parent_apex(&self, apex: &Name) -> Option<Name> {
+        let mut at = apex.parent();
+        while let Some(name) = at {
+            if self.placed.contains_key(&name) {
+                return Some(name);
+            }
+            at = name.parent();
+        }
+        None
+    }
+
+    fn parent(&self, apex: &Name) -> Option<Arc<Zone>> {
+        let parent = self.parent_apex(apex)?;
+        self.placed[&parent].compiled.as_ref().map(|compiled| Arc::clone(&compiled.zone))
+    }
+}

@@ -1,0 +1,199 @@
+//! The state directory's files.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::Saved;
+use crate::load::ZoneFiles;
+
+/// Version of `health.json`; another one is passed over as though there were no file.
+const HEALTH_VERSION: u32 = 1;
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+/// A file of the state directory that couldn't be read or written.
+#[derive(Debug)]
+pub struct StoreError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+#[derive(Serialize, Deserialize)]
+struct HealthFile {
+    version: u32,
+    #[serde(flatten)]
+    saved: Saved,
+}
+
+impl Store {
+    /// The state in a directory, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        let store = Store { directory: directory.to_owned() };
+        let zones = directory.join("zones");
+        fs::create_dir_all(&zones).map_err(at(&zones))?;
+        Ok(store)
+    }
+
+    /// Verdicts from before the restart; none if there are none or they can't be understood.
+    ///
+    /// # Errors
+    /// When the file is there but can't be used; the server starts without it.
+    pub fn read_health(&self) -> Result<Option<Saved>, StoreError> {
+        let path = self.directory.join("health.json");
+        let octets = match fs::read(&path) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at(&path)(error)),
+        };
+        let file: HealthFile = serde_json::from_slice(&octets).map_err(|error| at(&path)(error.into()))?;
+        Ok((file.version == HEALTH_VERSION).then_some(file.saved))
+    }
+
+    /// Writes verdicts.
+    ///
+    /// # Errors
+    /// When the disk can't.
+    pub fn write_health(&self, saved: &Saved) -> Result<(), StoreError> {
+        let path = self.directory.join("health.json");
+        let file = HealthFile { version: HEALTH_VERSION, saved: saved.clone() };
+        let octets = serde_json::to_vec(&file).map_err(|error| at(&path)(error.into()))?;
+        replace(&path, &octets)
+    }
+
+    /// Where the last good version of a zone is, if there is one.
+    #[must_use]
+    pub fn zone(&self, apex: &crate::wire::name::Name) -> Option<ZoneFiles> {
+        let files = ZoneFiles::in_directory(Path::new(""), apex);
+        let directory = self.zone_directory(&files);
+        let kept = ZoneFiles::in_directory(&directory, apex);
+        kept.zone.exists().then_some(kept)
+    }
+
+    /// Keeps the files of a zone, in place of older ones.
+    ///
+    /// # Errors
+    /// When the disk can't.
+    pub fn write_zone(&self, files: &ZoneFiles, contents: &[(PathBuf, Arc<[u8]>)]) -> Result<(), StoreError> {
+        let base = files.zone.parent().unwrap_or(Path::new(""));
+        let directory = self.zone_directory(files);
+        let fresh = directory.with_extension("new");
+        let old = directory.with_extension("old");
+        for leftover in [&fresh, &old] {
+            remove_directory(leftover)?;
+        }
+        for (path, octets) in contents {
+            // The loader lets no file outside of the zone directory in.
+            let Ok(inside) = path.strip_prefix(base) else { continue };
+            if inside.components().any(|part| !matches!(part, Component::Normal(_))) {
+                continue;
+            }
+            let place = fresh.join(inside);
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent).map_err(at(parent))?;
+            }
+            fs::write(&place, octets).map_err(at(&place))?;
+        }
+        if directory.exists() {
+            fs::rename(&directory, &old).map_err(at(&directory))?;
+        }
+        fs::rename(&fresh, &directory).map_err(at(&directory))?;
+        remove_directory(&old)
+    }
+
+    /// Forgets a zone.
+    ///
+    /// # Errors
+    /// When the disk can't.
+    pub fn remove_zone(&self, files: &ZoneFiles) -> Result<(), StoreError> {
+        remove_directory(&self.zone_directory(files))
+    }
+
+    fn zone_directory(&self, files: &ZoneFiles) -> PathBuf {
+        // The stem is the zone's name; with a suffix of its own it can't clash with `.new`.
+        let name = files.zone.file_name().unwrap_or_default();
+        self.directory.join("zones").join(name)
+    }
+}
+
+fn remove_directory(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes beside the place, flushes, renames.
+fn replace(path: &Path, octets: &[u8]) -> Result<(), StoreError> {
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh).map_err(at(&fresh))?;
+    file.write_all(octets).map_err(at(&fresh))?;
+    file.sync_data().map_err(at(&fresh))?;
+    fs::rename(&fresh, path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |cause| StoreError { path, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::name::Name;
+
+    #[test]
+    fn zones_are_replaced_whole() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::open(scratch.path()).unwrap();
+        let apex = Name::parse("example.com.", None).unwrap();
+        let files = ZoneFiles::in_directory(Path::new("/etc/zones"), &apex);
+        assert_eq!(store.zone(&apex), None);
+        let content = |text: &str| Arc::from(text.as_bytes());
+        let first = [
+            (PathBuf::from("/etc/zones/example.com.zone"), content("one")),
+            (PathBuf::from("/etc/zones/parts/mail.inc"), content("part")),
+            (PathBuf::from("/etc/passwd"), content("outside")),
+        ];
+        store.write_zone(&files, &first).unwrap();
+        let kept = store.zone(&apex).unwrap();
+        assert_eq!(fs::read(&kept.zone).unwrap(), b"one");
+        let part = kept.zone.parent().unwrap().join("parts/mail.inc");
+        assert_eq!(fs::read(&part).unwrap(), b"part");
+        store.write_zone(&files, &[(files.zone.clone(), content("two"))]).unwrap();
+        assert_eq!(fs::read(&kept.zone).unwrap(), b"two");
+        assert!(!part.exists());
+        store.remove_zone(&files).unwrap();
+        assert_eq!(store.zone(&apex), None);
+    }
+
+    #[test]
+    fn verdicts_read_back_and_rubbish_is_an_error() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::open(scratch.path()).unwrap();
+        assert_eq!(store.read_health().unwrap(), None);
+        store.write_health(&Saved::default()).unwrap();
+        assert_eq!(store.read_health().unwrap(), Some(Saved::default()));
+        fs::write(scratch.path().join("health.json"), b"{").unwrap();
+        assert!(store.read_health().unwrap_err().to_string().contains("health.json"));
+    }
+}

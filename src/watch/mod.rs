@@ -1,0 +1,171 @@
+//! Sees files change, reads them, and hands what changed to the writer.
+//!
+//! Whole directories are watched, since editors, `git` and ConfigMap volumes put new files in the
+//! place of old ones. Events only wake the loader: what has changed it finds by itself, so lost
+//! events (a full queue, a file system without any) delay a reload and never prevent it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::load::Loader;
+use crate::publish::{Change, Control};
+
+/// Files are read when nothing has changed for so long: a `git checkout` touches many.
+const QUIET: Duration = Duration::from_millis(50);
+/// They are read after this at the latest, however busy the directory is.
+const QUIET_AT_MOST: Duration = Duration::from_secs(1);
+/// Files so fresh that they may change within one tick of the file system's clock are looked at
+/// once more after this.
+const UNSETTLED: Duration = Duration::from_millis(2_500);
+/// Without any event, stamps are compared this often.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Wakes the thread that loads.
+#[derive(Clone, Debug)]
+pub struct Waker(SyncSender<Wake>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    /// Something changed.
+    Event,
+    /// An operator wants everything read (SIGHUP).
+    Reload,
+    /// The server ends.
+    Stop,
+}
+
+impl Waker {
+    /// Reads everything again, changed or not.
+    pub fn reload(&self) {
+        self.wake(Wake::Reload);
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        // Unlike the others, this one must not be lost to a full queue.
+        let _ = self.0.send(Wake::Stop);
+    }
+
+    fn wake(&self, wake: Wake) {
+        match self.0.try_send(wake) {
+            // A full queue wakes as well.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}
+
+/// Starts watching what `loader` has read, its directories being `watch`.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub fn start(
+    loader: Loader,
+    watch: Vec<PathBuf>,
+    control: Control,
+) -> std::io::Result<(Waker, JoinHandle<()>)> {
+    let (sender, wakes) = sync_channel(64);
+    let waker = Waker(sender);
+    let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
+    let thread = std::thread::Builder::new()
+        .name("watch".into())
+        .spawn(move || run(loader, watch, &control, watching, &wakes))?;
+    Ok((waker, thread))
+}
+
+fn run(
+    mut loader: Loader,
+    directories: Vec<PathBuf>,
+    control: &Control,
+    mut watching: Watching,
+    wakes: &Receiver<Wake>,
+) {
+    watching.set(directories);
+    // Files may have changed between the first pass and the first watch.
+    let mut wait = UNSETTLED;
+    loop {
+        let wake = match wakes.recv_timeout(wait) {
+            Ok(first) => settle(first, wakes),
+            Err(RecvTimeoutError::Timeout) => Wake::Event,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match wake {
+            Wake::Stop => return,
+            Wake::Reload => loader.forget(),
+            Wake::Event => {}
+        }
+        let mut pass = loader.pass();
+        wait = if pass.unsettled { UNSETTLED } else { POLL };
+        watching.set(std::mem::take(&mut pass.watch));
+        let is_news = !pass.is_unchanged() || pass.diagnostics().next().is_some();
+        if is_news && !control.send(Change::Files(Box::new(pass))) {
+            return;
+        }
+    }
+}
+
+/// Waits until the directory is quiet. What an operator said goes before what was seen.
+fn settle(first: Wake, wakes: &Receiver<Wake>) -> Wake {
+    let deadline = Instant::now() + QUIET_AT_MOST;
+    let mut wake = first;
+    while wake != Wake::Stop && Instant::now() < deadline {
+        match wakes.recv_timeout(QUIET) {
+            Ok(Wake::Event) => {}
+            Ok(other) => wake = other,
+            Err(_) => break,
+        }
+    }
+    wake
+}
+
+struct Watching {
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+}
+
+/// None where the system can't watch: then stamps are compared now and then.
+fn watcher(waker: Waker) -> Option<RecommendedWatcher> {
+    let handler = move |event: notify::Result<notify::Event>| {
+        // Reading files is no change; without this a pass would wake the next one.
+        if event.is_ok_and(|event| event.kind.is_access()) {
+            return;
+        }
+        waker.wake(Wake::Event);
+    };
+    match notify::recommended_watcher(handler) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "files can't be watched; they are looked at every {} s", POLL.as_secs());
+            None
+        }
+    }
+}
+
+impl Watching {
+    fn set(&mut self, directories: Vec<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeSet<PathBuf> = directories.into_iter().collect();
+        for gone in self.watched.difference(&wanted) {
+            let _ = watcher.unwatch(gone);
+        }
+        let mut watched: BTreeSet<PathBuf> = self.watched.intersection(&wanted).cloned().collect();
+        for directory in &wanted {
+            // Watched again each time: a directory may have been replaced by one of its name.
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    watched.insert(directory.clone());
+                }
+                Err(error) => {
+                    watched.remove(directory);
+                    let directory = directory.display();
+                    tracing::warn!(%directory, %error, "can't be watched; it is looked at now and then");
+                }
+            }
+        }
+        self.watched = watched;
+    }
+}
