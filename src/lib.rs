@@ -20,12 +20,20 @@
 //! another. `ARCHITECTURE.md` has the longer story.
 
 pub mod answer;
+pub mod compile;
+pub mod config;
 pub mod diagnostic;
 pub mod geo;
 pub mod health;
 pub mod limits;
+pub mod load;
+pub mod model;
 pub mod probe;
+pub mod publish;
 pub mod route;
 pub mod serve;
+pub mod snapshot;
+pub mod state;
+pub mod watch;
 pub mod wire;
 pub mod zone;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `waypost` program: see [`waypost::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    waypost::cli::main()
+}

@@ -1,0 +1,104 @@
+//! `waypost check [DIR]`: everything, as the server would read it.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{CONFIG, Failure, Format};
+use crate::config::zone::worst_case;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::load::{Offline, read_once};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Directory with a waypost.toml, or a configuration file itself
+    #[arg(value_name = "DIR", default_value = ".")]
+    place: PathBuf,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Warnings count as errors
+    #[arg(long)]
+    strict: bool,
+}
+
+/// How long a route's clients may be sent to a dead target.
+#[derive(Debug, Serialize)]
+struct RouteCase {
+    zone: String,
+    route: String,
+    worst_case: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    diagnostics: &'a [Diagnostic],
+    routes: &'a [RouteCase],
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = if args.place.is_dir() { args.place.join(CONFIG) } else { args.place.clone() };
+    let offline = read_once(&config);
+    let routes = routes(&offline);
+    match args.format {
+        Format::Text => text(&offline, &routes),
+        Format::Json => {
+            let report = Report { diagnostics: &offline.diagnostics, routes: &routes };
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        }
+        Format::Github => offline.diagnostics.iter().for_each(|found| println!("{}", annotation(found))),
+    }
+    let is_bad = |found: &Diagnostic| found.is_error() || args.strict;
+    if offline.diagnostics.iter().any(is_bad) { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn routes(offline: &Offline) -> Vec<RouteCase> {
+    let zones = offline.zones.iter();
+    zones
+        .flat_map(|(files, loaded)| {
+            loaded.config.routing.routes.iter().map(|route| RouteCase {
+                zone: files.apex.to_string(),
+                route: route.label.clone(),
+                worst_case: worst_case(&loaded.config, route).to_string(),
+            })
+        })
+        .collect()
+}
+
+fn text(offline: &Offline, routes: &[RouteCase]) {
+    for found in &offline.diagnostics {
+        println!("{found}");
+    }
+    for (files, loaded) in &offline.zones {
+        let zone = &loaded.zone;
+        let (serial, records) = (zone.soa().serial(), zone.record_count());
+        println!("{} serial {serial}, {records} records", files.apex);
+        let apex = files.apex.to_string();
+        for case in routes.iter().filter(|case| case.zone == apex) {
+            println!("  route {}: worst case {}", case.route, case.worst_case);
+        }
+    }
+    let count = |severity| offline.diagnostics.iter().filter(|found| found.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors + warnings > 0 {
+        println!("{errors} errors, {warnings} warnings");
+    }
+}
+
+/// A workflow command of GitHub Actions. Its values escape what would end them.
+fn annotation(found: &Diagnostic) -> String {
+    let property = |text: &str| {
+        text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace(':', "%3A").replace(',', "%2C")
+    };
+    let level = if found.is_error() { "error" } else { "warning" };
+    let mut place = format!("file={}", property(&found.path.display().to_string()));
+    if found.line > 0 {
+        place += &format!(",line={},col={}", found.line, found.column);
+    }
+    let mut message = found.message.clone();
+    if let Some(help) = &found.help {
+        message = format!("{message}; {help}");
+    }
+    let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    format!("::{level} {place}::{message}")
+}

@@ -1,0 +1,63 @@
+//! `waypost run`: answer queries until told to stop.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigArg, Failure};
+use crate::daemon::{Daemon, Options};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Listen here instead of where the configuration says; may be given several times
+    #[arg(short, long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Keep state here instead of where the configuration says
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    log(std::io::stderr().is_terminal());
+    let options = Options {
+        config: args.config.config,
+        listen: (!args.listen.is_empty()).then_some(args.listen),
+        state: args.state,
+        ..Options::default()
+    };
+    let daemon = Daemon::start(options)?;
+    let addresses: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
+    tracing::info!(listen = addresses.join(" "), version = env!("CARGO_PKG_VERSION"), "answering");
+    let waited = daemon.runtime().block_on(until_told_to_stop(&daemon));
+    daemon.stop();
+    Ok(waited?)
+}
+
+async fn until_told_to_stop(daemon: &Daemon) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                tracing::info!("reading all files anew");
+                daemon.waker().reload();
+            }
+            _ = terminate.recv() => return Ok(()),
+            interrupted = tokio::signal::ctrl_c() => return interrupted,
+        }
+    }
+}
+
+/// Lines for people on a terminal, JSON lines otherwise; `WAYPOST_LOG` filters, as in
+/// `WAYPOST_LOG=debug` or `WAYPOST_LOG=waypost::probe=debug`.
+pub(super) fn log(is_terminal: bool) {
+    let filter = EnvFilter::try_from_env("WAYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process is a test's; the first one stays.
+    let _ = if is_terminal { builder.with_target(false).try_init() } else { builder.json().flatten_event(true).try_init() };
+}
