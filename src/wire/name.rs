@@ -89,55 +89,8 @@ impl Name {
     /// # Errors
     /// [`NameError`] when a limit is passed, an escape is bad, or a relative name has no origin.
     pub fn parse(text: &str, origin: Option<&Name>) -> Result<Name, NameError> {
-        if text == "@" {
-            return origin.cloned().ok_or(NameError::Relative);
-        }
-        if text == "." {
-            return Ok(Name::root());
-        }
-        if text.is_empty() {
-            return Err(NameError::Relative);
-        }
-        let mut wire: Vec<u8> = Vec::with_capacity(text.len() + 2);
-        wire.push(0);
-        let mut label_at = 0;
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        let mut absolute = false;
-        while at < bytes.len() {
-            let octet = match bytes[at] {
-                b'.' => {
-                    let length = wire.len() - label_at - 1;
-                    if length == 0 {
-                        return Err(NameError::EmptyLabel);
-                    }
-                    wire[label_at] = label_length(length)?;
-                    at += 1;
-                    absolute = at == bytes.len();
-                    label_at = wire.len();
-                    wire.push(0);
-                    continue;
-                }
-                b'\\' => {
-                    let (octet, used) = unescape(&bytes[at + 1..]).ok_or(NameError::BadEscape)?;
-                    at += used;
-                    octet
-                }
-                plain => plain,
-            };
-            at += 1;
-            wire.push(octet);
-            if wire.len() > NAME_OCTETS_MAX {
-                return Err(NameError::TooLong);
-            }
-        }
-        if !absolute {
-            wire[label_at] = label_length(wire.len() - label_at - 1)?;
-            wire.extend_from_slice(origin.ok_or(NameError::Relative)?.as_wire());
-        }
-        if wire.len() > NAME_OCTETS_MAX {
-            return Err(NameError::TooLong);
-        }
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        parse_into(text.as_bytes(), origin.map(Name::as_wire), &mut wire)?;
         Ok(Name { wire: wire.into() })
     }
 
@@ -224,6 +177,66 @@ impl Name {
     }
 }
 
+/// Reads presentation format, as [`Name::parse`] does, from octets that need not be UTF-8, and
+/// puts the wire form behind what `out` holds. After an error `out` holds more, of no meaning.
+///
+/// # Errors
+/// [`NameError`], as [`Name::parse`].
+pub fn parse_into(text: &[u8], origin: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), NameError> {
+    match text {
+        b"" => return Err(NameError::Relative),
+        b"@" => {
+            out.extend_from_slice(origin.ok_or(NameError::Relative)?);
+            return Ok(());
+        }
+        b"." => {
+            out.push(0);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let start = out.len();
+    let mut label_at = start;
+    out.push(0);
+    let mut at = 0;
+    let mut absolute = false;
+    while at < text.len() {
+        let octet = match text[at] {
+            b'.' => {
+                let length = out.len() - label_at - 1;
+                if length == 0 {
+                    return Err(NameError::EmptyLabel);
+                }
+                out[label_at] = label_length(length)?;
+                at += 1;
+                absolute = at == text.len();
+                label_at = out.len();
+                out.push(0);
+                continue;
+            }
+            b'\\' => {
+                let (octet, used) = unescape(&text[at + 1..]).ok_or(NameError::BadEscape)?;
+                at += used;
+                octet
+            }
+            plain => plain,
+        };
+        at += 1;
+        out.push(octet);
+        if out.len() - start > NAME_OCTETS_MAX {
+            return Err(NameError::TooLong);
+        }
+    }
+    if !absolute {
+        out[label_at] = label_length(out.len() - label_at - 1)?;
+        out.extend_from_slice(origin.ok_or(NameError::Relative)?);
+    }
+    if out.len() - start > NAME_OCTETS_MAX {
+        return Err(NameError::TooLong);
+    }
+    Ok(())
+}
+
 /// Labels of a name in wire format, from the first to the last, without the root.
 pub fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = wire;
@@ -260,8 +273,8 @@ pub fn is_at_or_below(wire: &[u8], ancestor: &[u8]) -> bool {
     false
 }
 
-/// Reads one escape behind its backslash: the octet, and how many characters it took.
-fn unescape(after: &[u8]) -> Option<(u8, usize)> {
+/// Reads one escape (RFC 1035 5.1) behind its backslash: the octet, and how many characters it took.
+pub(crate) fn unescape(after: &[u8]) -> Option<(u8, usize)> {
     match after {
         [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
             let number = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
