@@ -74,8 +74,11 @@ impl Stamps {
 /// Reads files and remembers what it read.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    read: Mutex<BTreeMap<PathBuf, (Option<Stamp>, Option<Arc<[u8]>>)>>,
+    read: Mutex<BTreeMap<PathBuf, Reading>>,
 }
+
+/// A file as it was read; absent ones have neither.
+type Reading = (Option<Stamp>, Option<Arc<[u8]>>);
 
 impl Recorder {
     /// The content of a file; none if it doesn't exist. A second read gives the first one's.

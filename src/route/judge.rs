@@ -104,9 +104,10 @@ impl Judge<'_> {
         let judged: Vec<Judged> =
             families.map(|family| self.weigh(id, (self.standing)(id, family))).collect();
         let best = judged.iter().min_by_key(|judged| match judged.verdict {
-            Verdict::Eligible => 0,
-            Verdict::Waiting { .. } => 1,
-            Verdict::Out(_) | Verdict::Lacks(_) => 2,
+            Verdict::Eligible => (0, 0),
+            // Of two that wait, the one whose time comes first.
+            Verdict::Waiting { until, .. } => (1, until.map_or(u64::MAX, |until| until.0)),
+            Verdict::Out(_) | Verdict::Lacks(_) => (2, 0),
         });
         match best {
             Some(best) => Judged { moving: judged.iter().any(|judged| judged.moving), ..*best },

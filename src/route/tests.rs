@@ -97,7 +97,7 @@ fn the_first_tier_with_an_eligible_target_answers() {
     assert_eq!(
         words(&routing, &decision),
         [
-            "t0 passed over: down for 16m 40s",
+            "t0 passed over: DOWN for 16m 40s",
             "t2 passed over: drained by the operator",
             "t1 served: tier 2",
             "TTL 20"
@@ -213,7 +213,7 @@ fn exchangers_move_but_never_leave() {
     assert_eq!(preferences(&decision), [(10, 1), (20, 3), (30, 0), (40, 2)]);
     assert_eq!(
         words(&routing, &decision)[..2],
-        ["t0 put behind: down for 16m 40s", "t2 put behind: down for 16m 40s"]
+        ["t0 put behind: DOWN for 16m 40s", "t2 put behind: DOWN for 16m 40s"]
     );
     let all: Vec<_> = (0..4).map(|n| (n, standing(State::Down))).collect();
     let dead = decided(&routing, TW, Family::V4, &all);

@@ -137,9 +137,9 @@ impl Reason {
             Reason::NoAddress(Family::V4) => "no IPv4 address".to_owned(),
             Reason::NoAddress(Family::V6) => "no IPv6 address".to_owned(),
             Reason::NoHost => "no host name".to_owned(),
-            Reason::Down { since, stale: false } => format!("down for {}", Rough(now.since(since))),
+            Reason::Down { since, stale: false } => format!("DOWN for {}", Rough(now.since(since))),
             Reason::Down { since, stale: true } => {
-                format!("down for {}, by the last word of a silent prober", Rough(now.since(since)))
+                format!("DOWN for {}, by the last word of a silent prober", Rough(now.since(since)))
             }
             Reason::NotProbedYet => "not probed yet, assumed down".to_owned(),
             Reason::OperatorDown => "set down by the operator".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
         let waiting = Reason::Waiting { recovered: Tick(870_000), until: Some(Tick(1_470_000)) };
         assert_eq!(waiting.describe(now), "recovered 2m 10s ago, failback in 7m 50s");
         let down = Reason::Down { since: Tick(999_500), stale: true };
-        assert_eq!(down.describe(now), "down for 500ms, by the last word of a silent prober");
+        assert_eq!(down.describe(now), "DOWN for 500ms, by the last word of a silent prober");
         assert_eq!(Rough(Duration::from_secs(90_000)).to_string(), "1d 1h");
         assert_eq!(Rough(Duration::from_secs(7_260)).to_string(), "2h 1m");
     }

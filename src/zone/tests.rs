@@ -276,6 +276,7 @@ proptest! {
 /// `cargo test --release --lib million -- --ignored --nocapture`: seconds and octets.
 #[test]
 #[ignore = "a measurement"]
+#[allow(clippy::print_stdout, reason = "its result is what it prints")]
 fn million_records() {
     let mut text = HEAD.to_owned();
     for number in 0..1_000_000u32 {

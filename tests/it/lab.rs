@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsOption};
 use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::serialize::binary::BinDecodable;
 
 /// Real networks of the three regions in the database that is shipped.
 pub const TW: &str = "1.160.0.0/24";
@@ -212,6 +213,12 @@ impl Drop for Server {
     }
 }
 
+/// hickory-proto reads fewer escapes than zone files have.
+fn hickory_name(text: &str) -> Name {
+    let name = waypost::wire::name::Name::parse(text, None).unwrap();
+    Name::from_bytes(name.as_wire()).unwrap()
+}
+
 /// A question on its way.
 pub struct Ask {
     name: Name,
@@ -232,7 +239,7 @@ pub struct Answer {
 impl Ask {
     pub fn new(name: &str, rtype: &str) -> Ask {
         Ask {
-            name: Name::from_str(name).unwrap(),
+            name: hickory_name(name),
             rtype: RecordType::from_str(rtype).unwrap(),
             subnet: None,
             payload: Some(1232),
@@ -269,6 +276,8 @@ impl Ask {
     pub fn try_to(&self, server: SocketAddr) -> std::io::Result<Answer> {
         let id = std::process::id() as u16 ^ 0x5a5a;
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+        // A resolver answers nothing else; we don't mind.
+        message.metadata.recursion_desired = true;
         message.add_query(Query::query(self.name.clone(), self.rtype));
         if let Some(payload) = self.payload {
             let mut edns = Edns::new();

@@ -79,7 +79,7 @@ fn unreadable_zone() {
 
 #[test]
 fn wrong_command_line() {
-    let output = output(Command::new(env!("CARGO_BIN_EXE_waypost")).arg("rnu"));
+    let output = output(Command::new(env!("CARGO_BIN_EXE_waypost")).arg("explan"));
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("run"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("explain"));
 }

@@ -150,6 +150,7 @@ fn dig_and_kdig_are_content() {
             "-p",
             &port,
             tcp,
+            "+norecurse",
             "+nocookie",
             "www.plain.example",
             "AAAA",
