@@ -215,7 +215,8 @@ impl Drop for Server {
 
 /// hickory-proto reads fewer escapes than zone files have.
 fn hickory_name(text: &str) -> Name {
-    let name = waypost::wire::name::Name::parse(text, None).unwrap();
+    use waypost::wire::name::Name as Wire;
+    let name = Wire::parse(text, Some(&Wire::root())).unwrap();
     Name::from_bytes(name.as_wire()).unwrap()
 }
 
