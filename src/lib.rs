@@ -20,8 +20,11 @@
 //! another. `ARCHITECTURE.md` has the longer story.
 
 pub mod answer;
+pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod daemon;
+pub mod demo;
 pub mod diagnostic;
 pub mod geo;
 pub mod health;
