@@ -12,14 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::answer::{Client, answer};
+use crate::answer::{Client, Kind, answer};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
-use crate::serve::{self, BindError, Running};
-use crate::snapshot::Published;
+use crate::serve::{self, BindError, Reply, Running};
+use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
 
@@ -95,7 +95,7 @@ impl Daemon {
         let store = open_store(options.state.as_deref().unwrap_or(&server.state));
         let fallbacks = fallbacks(&pass, store.as_ref(), &server);
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
-        let sockets = serve::bind(listen, &serve_options(&server)).map_err(DaemonError::Bind)?;
+        let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("control")
@@ -108,7 +108,7 @@ impl Daemon {
             extra_roots: options.extra_roots,
             ..ProberOptions::default()
         };
-        let prober = Prober::new(prober_options, sender, runtime.handle().clone());
+        let prober = Prober::new(&prober_options, sender, runtime.handle().clone());
         let directories = std::mem::take(&mut pass.watch);
         let start = Start { pass, fallbacks, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
@@ -145,7 +145,7 @@ impl Daemon {
 
     /// Stops answering, then all else; state is kept first.
     pub fn stop(self) {
-        self.running.stop();
+        self.runtime.block_on(self.running.stop());
         self.waker.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
@@ -160,6 +160,35 @@ impl Daemon {
 /// One guard of the snapshot for a batch of queries.
 #[derive(Clone, Debug)]
 struct Service(Arc<Published>);
+
+impl serve::Service for Service {
+    type Batch<'a> = arc_swap::Guard<Arc<Snapshot>>;
+
+    fn begin(&self) -> Self::Batch<'_> {
+        self.0.load()
+    }
+
+    fn answer(batch: &mut Self::Batch<'_>, query: &[u8], client: &Client, out: &mut [u8]) -> Reply {
+        let answered = answer(batch, query, client, out);
+        // Response codes have 12 bits; those in use here have 8 (RFC 6891 9).
+        Reply { octets: answered.octets, rcode: answered.rcode as u8, kind: answered.kind as u8 }
+    }
+}
+
+/// Kinds of answers fit the counters of the sockets.
+const _: () = assert!(Kind::COUNT <= serve::KINDS);
+
+/// How the sockets are served.
+fn serve_options(server: &Server) -> serve::Options {
+    let defaults = serve::Options::default();
+    serve::Options {
+        workers: if server.workers == 0 { defaults.workers } else { server.workers },
+        udp_payload: server.udp_payload,
+        tcp_idle: server.tcp.idle,
+        tcp_connections: server.tcp.connections,
+        tcp_connections_per_client: server.tcp.connections_per_client,
+    }
+}
 
 fn log<'a>(found: impl Iterator<Item = &'a Diagnostic>) {
     for found in found {

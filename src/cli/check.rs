@@ -88,7 +88,11 @@ fn text(offline: &Offline, routes: &[RouteCase]) {
 /// A workflow command of GitHub Actions. Its values escape what would end them.
 fn annotation(found: &Diagnostic) -> String {
     let property = |text: &str| {
-        text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace(':', "%3A").replace(',', "%2C")
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+            .replace(':', "%3A")
+            .replace(',', "%2C")
     };
     let level = if found.is_error() { "error" } else { "warning" };
     let mut place = format!("file={}", property(&found.path.display().to_string()));

@@ -84,8 +84,9 @@ fn version(text: &str, scratch: &Path) -> Result<PathBuf, Failure> {
     if directory.is_dir() {
         return Ok(directory.to_owned());
     }
-    let failed =
-        |why: &str| Failure::Message(format!("{text:?} is neither a directory nor a git revision here: {why}"));
+    let failed = |why: &str| {
+        Failure::Message(format!("{text:?} is neither a directory nor a git revision here: {why}"))
+    };
     std::fs::create_dir_all(scratch)?;
     // `--` parts revision from paths, so that a text with a dash is no option.
     let mut archive = Command::new("git")
@@ -146,7 +147,8 @@ fn compare(
     (after, new): (&Model, Option<&ZoneModel>),
     found: &mut Vec<Difference>,
 ) {
-    let rtypes: BTreeSet<Rtype> = [old, new].into_iter().flatten().flat_map(|zone| all_types(zone, name)).collect();
+    let rtypes: BTreeSet<Rtype> =
+        [old, new].into_iter().flatten().flat_map(|zone| all_types(zone, name)).collect();
     for rtype in rtypes {
         // Regions by name, since their numbers may differ between the versions.
         let mut regions: Vec<&str> = Vec::new();
@@ -184,7 +186,9 @@ fn all_types(zone: &ZoneModel, name: &Name) -> Vec<Rtype> {
     let routed = zone.routing.routes.iter().filter(|route| route.owners.contains(name));
     let mut rtypes: Vec<Rtype> = routed.flat_map(|route| types(&zone.routing, route)).collect();
     let lower = name.to_lower();
-    rtypes.extend(zone.zone.owner(lower.as_wire()).iter().flat_map(|owner| owner.rrsets()).map(|rrset| rrset.rtype()));
+    rtypes.extend(
+        zone.zone.owner(lower.as_wire()).iter().flat_map(|owner| owner.rrsets()).map(|rrset| rrset.rtype()),
+    );
     rtypes
 }
 

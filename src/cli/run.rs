@@ -59,5 +59,9 @@ pub(super) fn log(is_terminal: bool) {
     let filter = EnvFilter::try_from_env("WAYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber in one process is a test's; the first one stays.
-    let _ = if is_terminal { builder.with_target(false).try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _ = if is_terminal {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
 }

@@ -1,4 +1,6 @@
 //! The model's changes as edits of the snapshot: zones become entries, routes become slots.
 
 pub mod routed;
+#[cfg(test)]
+mod tests;
 pub mod zone;

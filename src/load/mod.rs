@@ -28,7 +28,7 @@ use stamp::{Recorder, Stamps};
 pub struct Loader {
     config: PathBuf,
     server: Option<(Arc<Server>, Stamps)>,
-    geography: Option<(Stamps, Vec<String>)>,
+    geography: Option<Stamps>,
     zones: BTreeMap<Name, Stamps>,
 }
 
@@ -88,9 +88,17 @@ impl Loader {
     /// Reads what may have changed.
     pub fn pass(&mut self) -> Pass {
         let mut pass = Pass::default();
+        let before = self.server().cloned();
         self.pass_server(&mut pass);
         let Some(server) = self.server().cloned() else { return pass };
         self.pass_geography(&server, &mut pass);
+        if let (Some(before), Some(Ok(_)), Some(Err(_))) = (before, &pass.server, &pass.geography) {
+            // Zones name regions that geography doesn't have yet. The configuration is taken when
+            // both are good; until then the pass before stands.
+            self.server = Some((before, Stamps::default()));
+            pass.server = None;
+            return pass;
+        }
         self.pass_zones(&server, &mut pass);
         self.watch(&server, &mut pass);
         pass
@@ -134,7 +142,7 @@ impl Loader {
 
     fn pass_geography(&mut self, server: &Server, pass: &mut Pass) {
         let regions_changed = pass.server.as_ref().is_some_and(Result::is_ok);
-        if !regions_changed && self.geography.as_ref().is_some_and(|(stamps, _)| stamps.are_current()) {
+        if !regions_changed && self.geography.as_ref().is_some_and(Stamps::are_current) {
             return;
         }
         let recorder = Recorder::default();
@@ -142,9 +150,8 @@ impl Loader {
         let stamps = recorder.stamps();
         pass.unsettled |= !stamps.are_settled();
         let unchanged =
-            !regions_changed && self.geography.as_ref().is_some_and(|(old, _)| old.same_content(&stamps));
-        let names = server.rules.regions.iter().map(|region| region.name.clone()).collect();
-        self.geography = Some((stamps, names));
+            !regions_changed && self.geography.as_ref().is_some_and(|old| old.same_content(&stamps));
+        self.geography = Some(stamps);
         if !unchanged {
             pass.geography = Some(result.map(Arc::new));
         }
@@ -163,7 +170,7 @@ impl Loader {
         };
         // Region names are places in the configuration: when these move, routes are read anew.
         let all = pass.server.as_ref().is_some_and(Result::is_ok);
-        let regions: Vec<String> = server.rules.regions.iter().map(|region| region.name.clone()).collect();
+        let regions = region_names(server);
         let candidates: Vec<&ZoneFiles> = found
             .iter()
             .filter(|files| all || !self.zones.get(&files.apex).is_some_and(Stamps::are_current))
@@ -207,7 +214,7 @@ impl Loader {
 
     /// Directories of all files, since editors and `git` replace files rather than write them.
     fn watch(&self, server: &Server, pass: &mut Pass) {
-        let stamps = self.zones.values().chain(self.geography.as_ref().map(|(stamps, _)| stamps));
+        let stamps = self.zones.values().chain(&self.geography);
         let mut directories: Vec<PathBuf> = stamps
             .flat_map(Stamps::paths)
             .chain([self.config.as_path()])
@@ -222,6 +229,19 @@ impl Loader {
         directories.retain(|directory| fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()));
         pass.watch = directories;
     }
+}
+
+/// Reads one zone's files as they are, under a configuration's regions.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
+    let regions = region_names(server);
+    zone::read(files, &regions, None).1.unwrap_or_else(|| Err(Vec::new()))
+}
+
+fn region_names(server: &Server) -> Vec<String> {
+    server.rules.regions.iter().map(|region| region.name.clone()).collect()
 }
 
 /// A file's text, or one line about why there is none.

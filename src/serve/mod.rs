@@ -19,6 +19,7 @@ mod tcp;
 mod tests;
 mod udp;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,6 +143,12 @@ pub struct Running {
     stop_streams: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     meters: Meters,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 /// Reads the counters of sockets that are served.

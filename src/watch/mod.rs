@@ -100,7 +100,9 @@ fn run(
         }
         let mut pass = loader.pass();
         wait = if pass.unsettled { UNSETTLED } else { POLL };
-        watching.set(std::mem::take(&mut pass.watch));
+        if !pass.watch.is_empty() {
+            watching.set(std::mem::take(&mut pass.watch));
+        }
         let is_news = !pass.is_unchanged() || pass.diagnostics().next().is_some();
         if is_news && !control.send(Change::Files(Box::new(pass))) {
             return;

@@ -23,7 +23,7 @@ pub fn rdata_text(rtype: Rtype, rdata: &[u8]) -> String {
                 return Ipv6Addr::from(*octets).to_string();
             }
         }
-        Rtype::TXT | Rtype::SPF => return strings(rdata),
+        Rtype::TXT | Rtype::SPF | Rtype::HINFO => return strings(rdata),
         // hickory-proto doesn't read it.
         Rtype::DNAME => {
             if let Ok(target) = Name::from_wire(rdata) {

@@ -1,0 +1,137 @@
+//! Routes against their zone file: what neither of the two shows alone.
+
+use super::zone::ZoneConfig;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::route::{Kind, Route};
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+
+/// Longest MINIMUM of a zone with routes: a name or type that appears isn't found by those who
+/// were told for that long that it isn't there (RFC 2308, RFC 9077).
+const MINIMUM_MAX: u32 = 60;
+
+/// Checks routes with the zone's static records at hand: `has` tells whether a name has a type.
+#[must_use]
+pub fn against_zone(
+    config: &ZoneConfig,
+    has: &dyn Fn(&Name, Rtype) -> bool,
+    soa_minimum: u32,
+) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    let checker = Checker { config, has };
+    for (route, place) in config.routing.routes.iter().zip(&config.route_places) {
+        checker.owners(route, place, &mut findings);
+        checker.hosts(route, place, &mut findings);
+    }
+    if let Some(place) = config.route_places.first().filter(|_| soa_minimum > MINIMUM_MAX) {
+        let message = format!("the zone has routes, and its SOA MINIMUM is {soa_minimum}");
+        let help = "write 60 or less: for so long resolvers keep that a name or type isn't there";
+        findings.push(said(place, Severity::Warning, message, help));
+    }
+    findings
+}
+
+struct Checker<'a> {
+    config: &'a ZoneConfig,
+    has: &'a dyn Fn(&Name, Rtype) -> bool,
+}
+
+impl Checker<'_> {
+    fn owners(&self, route: &Route, place: &Diagnostic, findings: &mut Vec<Diagnostic>) {
+        for owner in &route.owners {
+            if !matches!(route.kind, Kind::Cname) && (self.has)(owner, Rtype::CNAME) {
+                let message = format!("{owner} is a CNAME in the zone file");
+                findings.push(said(
+                    place,
+                    Severity::Error,
+                    message,
+                    "take the CNAME out: the route answers there",
+                ));
+            }
+            if matches!(route.kind, Kind::Cname) {
+                let others = Rtype::MNEMONICS.iter().filter_map(|mnemonic| mnemonic.parse().ok());
+                let beside =
+                    others.into_iter().find(|rtype| *rtype != Rtype::CNAME && (self.has)(owner, *rtype));
+                let routed = self.routes_at(owner).find(|other| !matches!(other.kind, Kind::Cname));
+                if let Some(rtype) = beside {
+                    let message =
+                        format!("{owner} has {rtype} in the zone file, beside which no CNAME stands");
+                    findings.push(said(
+                        place,
+                        Severity::Error,
+                        message,
+                        "take it out, or use type = \"address\"",
+                    ));
+                } else if let Some(other) = routed {
+                    let message =
+                        format!("{owner} is routed by \"{}\" too, beside which no CNAME stands", other.label);
+                    findings.push(said(place, Severity::Error, message, "use type = \"address\""));
+                }
+            }
+            if matches!(route.kind, Kind::Address) {
+                let types = crate::route::types(&self.config.routing, route);
+                for rtype in [Rtype::A, Rtype::AAAA] {
+                    if !types.contains(&rtype) && (self.has)(owner, rtype) {
+                        let message =
+                            format!("{owner} has {rtype} in the zone file and no target of the route has");
+                        let help = "it is answered whatever health says: give the targets such addresses, or take it out";
+                        findings.push(said(place, Severity::Warning, message, help));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hosts that a route names must be found: an exchanger without address bounces mail or sends
+    /// it to the apex (RFC 5321 5.1).
+    fn hosts(&self, route: &Route, route_place: &Diagnostic, findings: &mut Vec<Diagnostic>) {
+        if matches!(route.kind, Kind::Address) {
+            return;
+        }
+        for id in route.targets() {
+            let Some(target) = self.config.routing.targets.get(id.0 as usize) else { continue };
+            let (Some(host), Some(place)) = (&target.host, self.config.target_places.get(id.0 as usize))
+            else {
+                continue;
+            };
+            if !host.is_at_or_below(&self.config.routing.apex) {
+                if matches!(route.kind, Kind::Cname) {
+                    let message = format!("cname route \"{}\" leads out of the zone, to {host}", route.label);
+                    let help = "where the other zone ignores client subnets, resolvers mix regions up: \
+                                an address route doesn't have that";
+                    findings.push(said(route_place, Severity::Warning, message, help));
+                }
+                continue;
+            }
+            let is_alias = (self.has)(host, Rtype::CNAME)
+                || self.routes_at(host).any(|other| matches!(other.kind, Kind::Cname));
+            let is_address = (self.has)(host, Rtype::A)
+                || (self.has)(host, Rtype::AAAA)
+                || self.routes_at(host).any(|other| matches!(other.kind, Kind::Address));
+            let what = if matches!(route.kind, Kind::Mx) { "an MX host" } else { "a host" };
+            if is_alias && !matches!(route.kind, Kind::Cname) {
+                let message = format!("{host} is a CNAME, and {what} must not be one (RFC 2181 10.3)");
+                findings.push(said(place, Severity::Error, message, "name the host that has the addresses"));
+            } else if !is_alias && !is_address {
+                let message = format!(
+                    "{host} has no address in the zone: route \"{}\" would make {what} unresolvable",
+                    route.label
+                );
+                findings.push(said(
+                    place,
+                    Severity::Error,
+                    message,
+                    "give it an A or AAAA record in the zone file, or an address route",
+                ));
+            }
+        }
+    }
+
+    fn routes_at<'s>(&'s self, owner: &'s Name) -> impl Iterator<Item = &'s Route> {
+        self.config.routing.routes.iter().filter(|route| route.owners.contains(owner))
+    }
+}
+
+fn said(place: &Diagnostic, severity: Severity, message: String, help: &str) -> Diagnostic {
+    Diagnostic { severity, message, help: Some(help.to_owned()), ..place.clone() }
+}

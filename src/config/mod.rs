@@ -1,0 +1,15 @@
+//! The configuration's two formats: text -> the rooms' own types, which know nothing of TOML.
+//!
+//! `server` reads `waypost.toml`, `zone` a zone's routes; both through `reader`, which gives every
+//! mistake its place and finds all of a file at once. `schema` describes the formats to editors.
+
+pub mod schema;
+pub mod server;
+pub mod zone;
+
+mod against_zone;
+mod chain;
+mod duration;
+mod probe;
+mod reader;
+mod worst_case;

@@ -1,0 +1,360 @@
+//! The formats as types, for JSON Schema: editors complete and check with it.
+//!
+//! The readers don't read through these types, since they must find every mistake with its place;
+//! a test keeps both to the same keys. The kept files in `schema/` are written anew by
+//! `WAYPOST_WRITE_SCHEMA=1 cargo test schema`.
+
+#![allow(missing_docs, reason = "the documentation of fields is the schema's text")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+/// `waypost.toml`: where Waypost listens, where its files are, and where clients are.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ServerFile {
+    pub server: Option<ServerSection>,
+    pub tcp: Option<TcpSection>,
+    pub geoip: Option<GeoipSection>,
+    /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
+    pub regions: Option<BTreeMap<String, RegionSection>>,
+}
+
+/// The server itself.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ServerSection {
+    /// Addresses with ports to listen on, UDP and TCP. Default: 0.0.0.0:53 and [::]:53.
+    pub listen: Option<OneOrMany<String>>,
+    /// UDP workers for each address; 0: one for each core.
+    pub workers: Option<u64>,
+    /// The zone directory, relative to this file. Default: zones.
+    pub zones: Option<String>,
+    /// The state directory, relative to this file. Default: state.
+    pub state: Option<String>,
+    /// The server's name in NSID and id.server. Default: the host's name.
+    pub identity: Option<String>,
+    /// Networks that may ask for health.waypost and the like. Default: loopback.
+    pub inspect: Option<OneOrMany<String>>,
+    /// Octets of a UDP answer, at most: 512 to 4096. Default: 1232.
+    pub udp_payload: Option<u16>,
+}
+
+/// Bounds of TCP.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TcpSection {
+    /// How long a connection may be silent.
+    pub idle: Option<DurationText>,
+    /// Connections at once.
+    pub connections: Option<u64>,
+    /// Connections at once of one client.
+    pub connections_per_client: Option<u64>,
+}
+
+/// Where clients are.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct GeoipSection {
+    /// An MMDB database, relative to this file.
+    pub database: Option<String>,
+    /// Geofeeds (RFC 8805), relative to this file.
+    pub geofeeds: Option<OneOrMany<String>>,
+    pub keys: Option<KeysSection>,
+}
+
+/// Paths into the database's records, as `country.iso_code`; the first that finds something wins.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct KeysSection {
+    pub country: Option<OneOrMany<String>>,
+    pub continent: Option<OneOrMany<String>>,
+    pub subdivision: Option<OneOrMany<String>>,
+    pub asn: Option<OneOrMany<String>>,
+}
+
+/// What belongs to a region.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RegionSection {
+    /// ISO 3166-1 alpha-2 codes.
+    pub countries: Option<OneOrMany<String>>,
+    /// AF, AN, AS, EU, NA, OC, SA.
+    pub continents: Option<OneOrMany<String>>,
+    /// ISO 3166-2 codes, as TW-TPE.
+    pub subdivisions: Option<OneOrMany<String>>,
+    /// Numbers of autonomous systems.
+    pub asns: Option<OneOrMany<u32>>,
+    /// CIDR networks; they win over the database.
+    pub networks: Option<OneOrMany<String>>,
+    /// Files with one network a line, relative to this file.
+    pub network_files: Option<OneOrMany<String>>,
+}
+
+/// How a zone's names move: the TOML file beside the zone file.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ZoneFile {
+    /// Sites (datacentres), by name. Needed only to say something of a whole site.
+    pub sites: Option<BTreeMap<String, SiteSection>>,
+    /// What "alive" means, by name.
+    pub probes: Option<BTreeMap<String, ProbeSection>>,
+    /// Where clients can be sent, by name.
+    pub targets: Option<BTreeMap<String, TargetSection>>,
+    /// Names that move. The key is the owner name, relative to the zone, unless `name` says otherwise.
+    pub routes: Option<BTreeMap<String, RouteSection>>,
+}
+
+/// A site.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SiteSection {
+    /// For people.
+    pub description: Option<String>,
+    /// What the operator says of all its targets.
+    pub state: Option<StateWord>,
+}
+
+/// A probe.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ProbeSection {
+    /// What it asks.
+    pub r#type: ProbeType,
+    /// Host header of http and https, and the certificate's name.
+    pub host: Option<String>,
+    /// Path of http and https. Default: /.
+    pub path: Option<String>,
+    /// TCP port, where it isn't the type's own.
+    pub port: Option<u16>,
+    /// Healthy status codes: 200, "200-399", or a list of these.
+    pub status: Option<OneOrMany<StatusRange>>,
+    /// Text that the body must contain.
+    pub body: Option<String>,
+    /// Name given with EHLO.
+    pub ehlo: Option<String>,
+    /// Whether smtp must offer STARTTLS and its handshake succeed.
+    pub starttls: Option<bool>,
+    /// Name for SNI, which the certificate must have.
+    pub tls_name: Option<String>,
+    /// Whether the certificate is verified. Default: true.
+    pub verify: Option<bool>,
+    /// Time between two probes. Default: 5s.
+    pub interval: Option<DurationText>,
+    /// Time after which an unanswered probe has failed. Default: 2s.
+    pub timeout: Option<DurationText>,
+    /// Failures in a row that make it DOWN. Default: 3.
+    pub fall: Option<u32>,
+    /// Successes in a row that make it UP again. Default: 2.
+    pub rise: Option<u32>,
+    /// Time between two probes while a failure is being confirmed. Default: 300ms.
+    pub confirm_interval: Option<DurationText>,
+    /// Least time in DOWN. Default: 10s.
+    pub hold: Option<DurationText>,
+}
+
+/// A target.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TargetSection {
+    /// The site that it stands in.
+    pub site: Option<String>,
+    /// IPv4 address: answered by address routes, and probed.
+    pub ipv4: Option<String>,
+    /// IPv6 address, likewise.
+    pub ipv6: Option<String>,
+    /// Host name: answered by cname, mx and srv routes.
+    pub host: Option<String>,
+    /// Names of its probes.
+    pub probes: Option<OneOrMany<String>>,
+    /// What the operator says of it; wins over probes and over its site's state.
+    pub state: Option<StateWord>,
+    /// What to take it for until its first probe has answered. Default: up.
+    pub assume: Option<AssumeWord>,
+}
+
+/// A route. Every other key is a region's name, with its chain.
+#[derive(JsonSchema)]
+pub struct RouteSection {
+    /// What it answers.
+    pub r#type: RouteType,
+    /// The owner, relative to the zone; @ is the apex. Default: the route's key.
+    pub name: Option<String>,
+    /// Several owners that move together.
+    pub names: Option<Vec<String>>,
+    /// Port of an srv route.
+    pub port: Option<u16>,
+    /// The chain of all clients whose region has none of its own.
+    pub default: OneOrMany<TierItem>,
+    /// Least number of targets in an answer, filled up from following tiers.
+    pub answers: Option<u64>,
+    /// Seconds that caches may keep answers. Default: 20, and 300 for mx and srv.
+    pub ttl: Option<u32>,
+    /// Seconds while something is moving. Default: 5, and 60 for mx and srv.
+    pub short_ttl: Option<u32>,
+    /// When a recovered target gets its clients back: auto, manual, or a time.
+    pub failback: Option<String>,
+    /// The second site must not be taken over from by itself: failback is manual.
+    pub active_standby: Option<bool>,
+    /// Whether the client subnet places the client. Default: true.
+    pub ecs: Option<bool>,
+    #[schemars(flatten)]
+    pub regions: BTreeMap<String, OneOrMany<TierItem>>,
+}
+
+/// One value or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+/// A target, or targets of equal rank.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum TierItem {
+    Target(String),
+    Weighted(WeightedTarget),
+    Tier(Vec<TierMember>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum TierMember {
+    Target(String),
+    Weighted(WeightedTarget),
+}
+
+/// A target with its share of the tier's clients.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct WeightedTarget {
+    pub target: String,
+    pub weight: Option<u16>,
+}
+
+/// A length of time: "5s", "300ms", "10m", or seconds.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum DurationText {
+    Text(String),
+    Seconds(u64),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum StatusRange {
+    Code(u16),
+    Range(String),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum StateWord {
+    Auto,
+    Up,
+    Down,
+    Drained,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum AssumeWord {
+    Up,
+    Down,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum ProbeType {
+    Http,
+    Https,
+    Tcp,
+    Tls,
+    Smtp,
+    Imap,
+    Imaps,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum RouteType {
+    Address,
+    Cname,
+    Mx,
+    Srv,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn kept(name: &str, schema: &schemars::Schema) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema").join(name);
+        let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+        if std::env::var_os("WAYPOST_WRITE_SCHEMA").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == text, "{name} is old: run WAYPOST_WRITE_SCHEMA=1 cargo test schema");
+    }
+
+    #[test]
+    fn schema_files_are_current() {
+        kept("waypost.schema.json", &schemars::schema_for!(ServerFile));
+        kept("zone.schema.json", &schemars::schema_for!(ZoneFile));
+    }
+
+    /// Keys of a type in its schema.
+    fn keys<T: JsonSchema>() -> BTreeSet<String> {
+        let schema = schemars::schema_for!(T);
+        let properties = schema.get("properties").and_then(|value| value.as_object()).unwrap();
+        properties.keys().cloned().collect()
+    }
+
+    /// Reads a file with a key that no reader knows, and gives the keys that it says are known.
+    fn known(message: &str) -> BTreeSet<String> {
+        let list = message.strip_prefix("known here are ").unwrap_or_else(|| panic!("{message}"));
+        list.split(", ").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn schema_has_the_keys_that_the_readers_know() {
+        let apex = crate::wire::name::Name::parse("example.com.", None).unwrap();
+        let server = |text: &str| {
+            let errors = super::super::server::parse(Path::new("waypost.toml"), text).unwrap_err();
+            known(errors[0].help.as_deref().unwrap())
+        };
+        let zone = |text: &str| {
+            let errors = super::super::zone::parse(Path::new("z.toml"), text, &apex, &[]).unwrap_err();
+            let error = errors.iter().find(|error| error.message.contains("zzzzzzzz")).unwrap();
+            known(error.help.as_deref().unwrap())
+        };
+        assert_eq!(server("zzzzzzzz = 1"), keys::<ServerFile>());
+        assert_eq!(server("[server]\nzzzzzzzz = 1"), keys::<ServerSection>());
+        assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
+        assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
+        assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
+        assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
+        assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
+        assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());
+        assert_eq!(zone("[targets.a]\nipv4 = \"192.0.2.1\"\nzzzzzzzz = 1"), keys::<TargetSection>());
+        let mut of_probes = BTreeSet::new();
+        for probe in ["http", "https", "tcp", "tls", "smtp", "imap", "imaps"] {
+            let starttls = if probe == "smtp" { "starttls = true\n" } else { "" };
+            of_probes.extend(zone(&format!(
+                "[probes.a]\ntype = \"{probe}\"\nhost = \"h\"\n{starttls}zzzzzzzz = 1"
+            )));
+        }
+        assert_eq!(of_probes, keys::<ProbeSection>());
+        let of_routes: BTreeSet<String> =
+            super::super::zone::ROUTE_KEYS.iter().map(|&key| key.to_owned()).collect();
+        assert_eq!(of_routes, keys::<RouteSection>());
+    }
+}

@@ -1,0 +1,235 @@
+//! `waypost.toml`: where to listen, where files are, and where clients are.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::reader::{File, Table, Value};
+use super::zone::ROUTE_KEYS;
+use crate::diagnostic::Diagnostic;
+use crate::geo::RegionId;
+use crate::geo::networks::parse_network;
+use crate::geo::rules::{Keys, RegionRule, Rules};
+use crate::limits;
+
+/// The server's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where to listen, UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// UDP workers for each address; 0: one for each core.
+    pub workers: usize,
+    /// The zone directory.
+    pub zones: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
+    /// The server's name: NSID, `id.server`.
+    pub identity: String,
+    /// Networks that may ask in the CHAOS class.
+    pub inspect: Vec<IpNet>,
+    /// Octets of a UDP answer, at most.
+    pub udp_payload: u16,
+    /// Bounds of TCP.
+    pub tcp: Tcp,
+    /// The database that places clients.
+    pub database: Option<PathBuf>,
+    /// What belongs to which region.
+    pub rules: Rules,
+    /// Geofeeds (RFC 8805).
+    pub geofeeds: Vec<PathBuf>,
+    /// CIDR lists of regions.
+    pub network_files: Vec<(RegionId, PathBuf)>,
+}
+
+/// Bounds of TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// How long a connection may be silent.
+    pub idle: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once of one client.
+    pub connections_per_client: usize,
+}
+
+/// Reads `waypost.toml`; paths in it are relative to its directory. With it come warnings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(path: &Path, text: &str) -> Result<(Server, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let file = File::new(path, text);
+    let parsed = file.parse();
+    // Behind broken syntax keys seem unknown or missing.
+    if !file.is_good() {
+        return file.finish(None);
+    }
+    let root = Table::new(&file, &parsed);
+    let server = read(&root, path.parent().unwrap_or(Path::new("")));
+    root.finish();
+    drop(root);
+    finish(file, server)
+}
+
+fn finish(file: File<'_>, server: Server) -> Result<(Server, Vec<Diagnostic>), Vec<Diagnostic>> {
+    file.finish(Some(server))
+}
+
+fn read(root: &Table<'_>, directory: &Path) -> Server {
+    let mut server = Server {
+        listen: vec!["0.0.0.0:53".parse().expect("an address"), "[::]:53".parse().expect("an address")],
+        workers: 0,
+        zones: directory.join("zones"),
+        state: directory.join("state"),
+        identity: host_name(),
+        inspect: vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
+        udp_payload: limits::UDP_PAYLOAD_OCTETS,
+        tcp: Tcp {
+            idle: limits::TCP_IDLE,
+            connections: limits::TCP_CONNECTIONS,
+            connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
+        },
+        database: None,
+        rules: Rules::default(),
+        geofeeds: Vec::new(),
+        network_files: Vec::new(),
+    };
+    if let Some(table) = root.table("server") {
+        section_server(&table, directory, &mut server);
+        table.finish();
+    }
+    if let Some(table) = root.table("tcp") {
+        section_tcp(&table, &mut server.tcp);
+        table.finish();
+    }
+    if let Some(table) = root.table("geoip") {
+        section_geoip(&table, directory, &mut server);
+        table.finish();
+    }
+    for (name, key, table) in root.tables("regions") {
+        let rule = region(name, &key, &table, directory, &mut server);
+        server.rules.regions.push(rule);
+        table.finish();
+    }
+    server
+}
+
+fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
+    if let Some(value) = table.get("listen") {
+        let listen = value.list();
+        server.listen =
+            listen.iter().filter_map(|one| one.parsed("address with a port", "0.0.0.0:53")).collect();
+        if listen.is_empty() {
+            value.error("there is no address to listen on", "write [\"0.0.0.0:53\", \"[::]:53\"]");
+        }
+    }
+    let most_workers = limits::UDP_WORKERS as u64;
+    set(&mut server.workers, table.get("workers").and_then(|value| value.integer(0..=most_workers)));
+    set(&mut server.zones, path(table.get("zones"), directory));
+    set(&mut server.state, path(table.get("state"), directory));
+    set(&mut server.identity, table.get("identity").and_then(|value| value.string()));
+    if let Some(value) = table.get("inspect") {
+        server.inspect = value.list().iter().filter_map(network).collect();
+    }
+    let payloads = limits::UDP_PLAIN_OCTETS as u64..=limits::UDP_PAYLOAD_OCTETS_MAX as u64;
+    set(&mut server.udp_payload, table.get("udp_payload").and_then(|value| value.integer(payloads)));
+}
+
+fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {
+    let idle = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    set(&mut tcp.idle, table.get("idle").and_then(|value| value.duration(idle)));
+    set(&mut tcp.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
+    let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
+    set(&mut tcp.connections_per_client, per_client);
+}
+
+fn section_geoip(table: &Table<'_>, directory: &Path, server: &mut Server) {
+    server.database = path(table.get("database"), directory);
+    if let Some(value) = table.get("geofeeds") {
+        server.geofeeds = value.strings().iter().map(|text| directory.join(text)).collect();
+    }
+    if let Some(keys) = table.table("keys") {
+        let Keys { country, continent, subdivision, asn } = &mut server.rules.keys;
+        for (key, paths) in
+            [("country", country), ("continent", continent), ("subdivision", subdivision), ("asn", asn)]
+        {
+            set(paths, keys.get(key).map(|value| value.strings()));
+        }
+        keys.finish();
+    }
+}
+
+fn region(
+    name: &str,
+    key: &Value<'_>,
+    table: &Table<'_>,
+    directory: &Path,
+    server: &mut Server,
+) -> RegionRule {
+    if ROUTE_KEYS.contains(&name) {
+        key.error(
+            format!("a region can't be called \"{name}\""),
+            "routes have a key of this name: take another",
+        );
+    }
+    let strings = |key| table.get(key).map_or_else(Vec::new, |value| value.strings());
+    let codes = |key: &'static str, length: Option<usize>| -> Vec<String> {
+        let values = table.get(key).map_or_else(Vec::new, |value| value.list());
+        let code = |value: &Value<'_>| {
+            let text = value.string()?.to_ascii_uppercase();
+            if length.is_some_and(|length| text.len() != length) {
+                value.error(
+                    format!("\"{text}\" is no code of {key}"),
+                    "write two letters, as \"TW\" (ISO 3166-1)",
+                );
+            }
+            Some(text)
+        };
+        values.iter().filter_map(code).collect()
+    };
+    let id = RegionId(u16::try_from(server.rules.regions.len() + 1).unwrap_or(u16::MAX));
+    server.network_files.extend(strings("network_files").iter().map(|file| (id, directory.join(file))));
+    RegionRule {
+        name: name.to_owned(),
+        networks: table
+            .get("networks")
+            .map_or_else(Vec::new, |value| value.list().iter().filter_map(network).collect()),
+        asns: table.get("asns").map_or_else(Vec::new, |value| {
+            value.list().iter().filter_map(|one| one.integer(1..=u64::from(u32::MAX))).collect()
+        }),
+        subdivisions: codes("subdivisions", None),
+        countries: codes("countries", Some(2)),
+        continents: codes("continents", Some(2)),
+    }
+}
+
+fn network(value: &Value<'_>) -> Option<IpNet> {
+    match parse_network(value.str()?) {
+        Ok(network) => Some(network),
+        Err(error) => {
+            value.error(error.message, error.help);
+            None
+        }
+    }
+}
+
+fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {
+    value.and_then(|value| value.str()).map(|text| directory.join(text))
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// The host's name, for whoever asks which server answers.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME").map_err(std::io::Error::other));
+    name.ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "waypost".to_owned())
+}
