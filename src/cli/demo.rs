@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 
 use super::{Failure, ask};
 use crate::demo::{CLIENTS, Demo, WEBMAIL};
+use crate::health::State;
+use crate::publish::now;
 use interrupt::Interrupt;
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,8 @@ fn greeting(demo: &Demo) -> Vec<String> {
         String::new(),
     ];
     lines.extend(CLIENTS.iter().map(|client| {
-        format!("{dig} webmail.example.com A +subnet={}   # a client in {}", client.subnet(), client.country)
+        let subnet = client.subnet().to_string();
+        format!("{dig} webmail.example.com A +subnet={subnet:<16}  # a client in {}", client.country)
     }));
     let subnet = CLIENTS[0].subnet();
     lines.push(format!("{dig} example.com MX +subnet={subnet}"));
@@ -53,6 +56,11 @@ fn greeting(demo: &Demo) -> Vec<String> {
     lines.push(format!("{dig} CH TXT health.waypost"));
     lines.push(String::new());
     lines
+}
+
+/// Whether every probe has found its target well.
+fn all_up(demo: &Demo) -> bool {
+    demo.status().board().rows(now()).all(|row| row.standing.state == State::Up)
 }
 
 /// Why clients of each network get what they get.

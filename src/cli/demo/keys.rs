@@ -1,18 +1,21 @@
 //! The demo on a terminal: a key for each site.
 
 use std::io::{self, Write, stdout};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
 use super::events::Events;
 use super::interrupt::Interrupt;
-use super::{Failure, greeting, why};
+use super::{Failure, all_up, greeting, why};
 use crate::demo::{Demo, Table};
 
 /// How long a key is waited for before the server is asked again.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the first probes are waited for, whose events would drive the greeting off the screen.
+const FIRST_PROBES: Duration = Duration::from_secs(5);
 
 /// The terminal gives keys as they are pressed, until this is dropped.
 struct Raw;
@@ -41,11 +44,16 @@ enum Action {
 }
 
 pub(super) fn run(demo: &mut Demo, interrupt: &Interrupt) -> Result<(), Failure> {
+    let began = Instant::now();
+    while !all_up(demo) && began.elapsed() < FIRST_PROBES && !interrupt.came() {
+        sleep(LOOK_EVERY);
+    }
+    let mut events = Events::default();
+    let _ = events.new_lines(demo);
     let _raw = Raw::enter()?;
     say(&greeting(demo))?;
     let sites: Vec<String> = demo.sites().iter().map(|site| site.name().to_owned()).collect();
     say(&[keys_line(&sites), String::new()])?;
-    let mut events = Events::default();
     let mut shown: Option<Table> = None;
     while !interrupt.came() {
         say(&events.new_lines(demo))?;

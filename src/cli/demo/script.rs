@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::events::Events;
 use super::interrupt::Interrupt;
-use super::{Failure, greeting, why};
+use super::{Failure, all_up, greeting, why};
 use crate::demo::{CLIENTS, Demo, Table};
 use crate::health::State;
 use crate::publish::now;
@@ -33,14 +33,15 @@ pub(super) fn run(demo: &mut Demo, interrupt: &Interrupt) -> Result<(), Failure>
     demo.switch(SITE, false)?;
     let died = Instant::now();
     let (mut webmail, mut mail) = (None, None);
-    let (without, _) = wait(demo, interrupt, "clients to be sent to another site", |_, table| {
+    let (without, _) = wait(demo, interrupt, "clients to be sent to another site", |demo, table| {
         if webmail.is_none() && !table.webmail(country).contains(SITE) {
             webmail = Some(died.elapsed());
         }
         if mail.is_none() && !table.mail(country).starts_with(SITE) {
             mail = Some(died.elapsed());
         }
-        webmail.is_some() && mail.is_some()
+        // The rest of the site is waited for, so that it comes back as a whole.
+        webmail.is_some() && mail.is_some() && site_is_down(demo)
     })?;
     print_lines(&events.new_lines(demo));
     println!("{without}");
@@ -90,8 +91,16 @@ fn wait(
     }
 }
 
-fn all_up(demo: &Demo) -> bool {
-    demo.status().board().rows(now()).all(|row| row.standing.state == State::Up)
+/// Whether every target of the site is confirmed dead.
+fn site_is_down(demo: &Demo) -> bool {
+    let model = demo.status().model();
+    demo.status().board().rows(now()).all(|row| {
+        let zone = model.zones.get(&row.subject.zone);
+        let mut targets = zone.iter().flat_map(|zone| &zone.routing.targets);
+        let target = targets.find(|target| target.name == row.subject.target);
+        let is_there = target.is_some_and(|target| target.site.as_deref() == Some(SITE));
+        !is_there || row.standing.state == State::Down
+    })
 }
 
 fn print_lines(lines: &[String]) {
