@@ -24,6 +24,7 @@ pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod diagnostic;
 pub mod geo;
 pub mod health;
