@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, MY, Server, TW, VN, wait_for};
-use crate::site::{Kind, Service, free_port};
+use crate::lab::{Lab, MY, Server, TW, VN, free_port, wait_for};
+use crate::site::{Kind, Service};
 
 pub const ADDRESSES: [&str; 3] = ["127.0.1.10", "127.0.1.20", "127.0.1.30"];
 

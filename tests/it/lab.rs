@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,23 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut condition: impl FnMut() ->
         }
         assert!(started.elapsed() < at_most, "not within {at_most:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that nobody has on any of these addresses, by UDP or TCP. It lies below the ports that
+/// the system gives to clients, so that no connection of another test takes it meanwhile.
+pub fn free_port(addresses: &[&str]) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 15_000 + (std::process::id() % 1_000) as u16 * 15;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        let is_free = addresses.iter().all(|address| {
+            let address = SocketAddr::new(address.parse().unwrap(), port);
+            UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+        });
+        if is_free {
+            return port;
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::lab::{Ask, Lab, repository, stdout, wait_for};
+use crate::lab::{Ask, Lab, free_port, repository, stdout, wait_for};
 
 /// Types asked for at every owner.
 const TYPES: [&str; 20] = [
@@ -60,12 +60,8 @@ fn start(name: &'static str, mut command: Command, port: u16, probe: &str) -> Pe
     peer
 }
 
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn nsd(lab: &Lab, zone: &str, file: &Path) -> Peer {
-    let port = free_port();
+    let port = free_port(&["127.0.0.1"]);
     let directory = lab.path("nsd");
     fs::create_dir_all(&directory).unwrap();
     let place = directory.display();
@@ -84,7 +80,7 @@ fn nsd(lab: &Lab, zone: &str, file: &Path) -> Peer {
 }
 
 fn knot(lab: &Lab, zone: &str, file: &Path) -> Peer {
-    let port = free_port();
+    let port = free_port(&["127.0.0.1"]);
     let directory = lab.path("knot");
     fs::create_dir_all(&directory).unwrap();
     let place = directory.display();

@@ -1,12 +1,12 @@
 //! A real resolver in front: unbound with client subnet, as public resolvers have it.
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::failover::{mail_lab, wait_until_all_up};
-use crate::lab::{Ask, Lab, MY, TW, VN, wait_for};
+use crate::lab::{Ask, Lab, MY, TW, VN, free_port, wait_for};
 
 struct Unbound {
     child: Child,
@@ -16,7 +16,7 @@ struct Unbound {
 impl Unbound {
     /// Resolves `mail.example` at `server`; sends it the subnets that clients claim.
     fn start(lab: &Lab, server: SocketAddr) -> Unbound {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port(&["127.0.0.1"]);
         let directory = lab.directory.path().display();
         let config = format!(
             r#"

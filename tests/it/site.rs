@@ -1,7 +1,7 @@
 //! Services of a site that can die and come back at the same address.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -19,22 +19,6 @@ pub struct Service {
 pub enum Kind {
     Http,
     Smtp,
-}
-
-/// A port that is free on several loopback addresses at this moment.
-pub fn free_port(addresses: &[&str]) -> u16 {
-    'port: loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        for address in addresses {
-            if TcpListener::bind((address.parse::<IpAddr>().unwrap(), port)).is_err()
-                && *address != "127.0.0.1"
-            {
-                continue 'port;
-            }
-        }
-        return port;
-    }
 }
 
 impl Service {
