@@ -1,6 +1,6 @@
 //! One function for all transports: a query's octets in, the response's octets out.
 //!
-//! It reads the snapshot and nothing else, allocates nothing (but see [`chaos`]), and has one
+//! It reads the snapshot and nothing else, allocates nothing (but see `chaos`), and has one
 //! result for counting. The search follows RFC 1034 4.3.2; what is found was rendered ahead, so
 //! the rest is copying and a few patched octets.
 

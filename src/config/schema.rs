@@ -25,7 +25,7 @@ pub struct ServerFile {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ServerSection {
-    /// Addresses with ports to listen on, UDP and TCP. Default: 0.0.0.0:53 and [::]:53.
+    /// Addresses with ports to listen on, UDP and TCP. Default: port 53 of all addresses.
     pub listen: Option<OneOrMany<String>>,
     /// UDP workers for each address; 0: one for each core.
     pub workers: Option<u64>,

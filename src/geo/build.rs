@@ -1,6 +1,6 @@
 //! Rules, geofeeds and a database -> table; and the same for one address, told in words.
 //!
-//! Both ask `operator_claims` and [`Placer`], so an explanation can't disagree with the table.
+//! Both ask `operator_claims` and `Placer`, so an explanation can't disagree with the table.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

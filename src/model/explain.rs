@@ -155,13 +155,8 @@ impl Explanation {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{} for {}: {}", self.name, self.client, self.place)];
         for answer in &self.routed {
-            lines.push(format!(
-                "{} by route {}: {} ttl {}",
-                answer.rtype,
-                answer.route,
-                answer.records.join(", "),
-                answer.ttl
-            ));
+            let records = answer.records.join(", ");
+            lines.push(format!("{} by route {}: {records}", answer.rtype, answer.route));
             lines.extend(answer.trail.iter().map(|step| format!("  {step}")));
         }
         if !self.fixed.is_empty() {

@@ -6,7 +6,7 @@
 //!           +-- TCP listener -- connections ----+
 //! ```
 //!
-//! [`bind`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
+//! [`bind()`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
 //! answering; [`Running::stop`] ends it.
 
 mod bind;

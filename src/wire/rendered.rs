@@ -75,7 +75,7 @@ pub(crate) enum Meaning {
 }
 
 impl<'a> Rendered<'a> {
-    /// Reads what [`encode_plain`] or [`encode_full`] wrote.
+    /// Reads what `encode_plain` or `encode_full` wrote.
     #[must_use]
     pub fn read(octets: &'a [u8]) -> Option<Rendered<'a>> {
         let number = |at: usize| Some(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?]));
