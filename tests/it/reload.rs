@@ -155,6 +155,38 @@ fn networks_and_regions_reload() {
 }
 
 #[test]
+fn lists_and_geofeeds_reload_and_a_bad_one_keeps_the_old() {
+    let (lab, _sites) = mail_lab("1s");
+    let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let config = config
+        .replace("[geoip]\n", "[geoip]\ngeofeeds = [\"feed.csv\"]\n")
+        .replace("countries = [\"VN\"]\n", "countries = [\"VN\"]\nnetwork_files = [\"vn.txt\"]\n");
+    lab.write("waypost.toml", &config);
+    lab.write("vn.txt", "# offices\n127.0.0.20/32\n");
+    lab.write("feed.csv", "127.0.0.30/32,TW,,,\n");
+    let server = lab.start();
+    crate::failover::wait_until_all_up(&server);
+    let from = |source: &str| Ask::new("webmail.mail.example.", "A").from(source).to(server.address).data();
+    assert_eq!(from("127.0.0.20"), ["127.0.1.30"]);
+    assert_eq!(from("127.0.0.30"), ["127.0.1.10"]);
+    lab.write("vn.txt", "127.0.0.20/32\n127.0.0.300/32\n");
+    server.wait_for_log("vn.txt:2:1");
+    lab.write("vn.txt", "127.0.0.21/32\n");
+    wait_for("the new list is used", Duration::from_secs(5), || {
+        (from("127.0.0.21") == ["127.0.1.30"]).then_some(())
+    });
+    assert_eq!(from("127.0.0.20"), ["127.0.1.20"]);
+    lab.write("feed.csv", "127.0.0.30/32,TAIWAN,,,\n");
+    server.wait_for_log("feed.csv:1:");
+    assert_eq!(from("127.0.0.30"), ["127.0.1.10"]);
+    lab.write("feed.csv", "127.0.0.30/32,VN,,,\n");
+    wait_for("the new feed is used", Duration::from_secs(5), || {
+        (from("127.0.0.30") == ["127.0.1.30"]).then_some(())
+    });
+    server.stop();
+}
+
+#[test]
 fn sighup_reads_everything() {
     let lab = Lab::new();
     lab.write("zones/mail.example.zone", &zone(1));

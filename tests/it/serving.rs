@@ -182,3 +182,40 @@ fn inspection_is_for_those_allowed() {
     assert!(refused.contains("REFUSED"), "{refused}");
     server.stop();
 }
+
+#[test]
+fn both_families_by_both_transports() {
+    let lab = Lab::new();
+    let routes = r#"
+[targets.both]
+ipv4 = "192.0.2.1"
+ipv6 = "2001:db8::1"
+[targets.old]
+ipv4 = "192.0.2.2"
+[routes.host]
+type = "address"
+tw = ["old", "both"]
+default = ["both", "old"]
+"#;
+    lab.write("zones/plain.example.zone", ZONE);
+    lab.write("zones/plain.example.toml", routes);
+    let config = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    lab.write("waypost.toml", &config.replace("[\"127.0.0.1:0\"]", "[\"[::1]:0\"]"));
+    let server = lab.start();
+    assert!(server.address.is_ipv6());
+    for ask in
+        [Ask::new("host.plain.example.", "AAAA").from("::1"), Ask::new("host.plain.example.", "AAAA").tcp()]
+    {
+        assert_eq!(ask.to(server.address).data(), ["2001:db8::1"]);
+    }
+    // The first of Taiwan's chain has no IPv6: its clients get the next one's, not NODATA.
+    let from_tw = |rtype| Ask::new("host.plain.example.", rtype).from("::1").subnet(TW).to(server.address);
+    assert_eq!(from_tw("A").data(), ["192.0.2.2"]);
+    assert_eq!(from_tw("AAAA").data(), ["2001:db8::1"]);
+    // A real IPv6 network of Taiwan places its clients too.
+    let by_ipv6 =
+        Ask::new("host.plain.example.", "A").from("::1").subnet("2001:b011::/48").to(server.address);
+    assert_eq!(by_ipv6.data(), ["192.0.2.2"]);
+    assert!((1..=48).contains(&by_ipv6.scope().unwrap()));
+    server.stop();
+}
