@@ -14,7 +14,7 @@ def machine():
     return {
         "cpu": model.group(1).strip() if model else platform.machine(),
         "cores": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
     }
 
 

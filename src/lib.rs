@@ -3,15 +3,16 @@
 //!
 //! ```text
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
-//! Model        zone, route, health, compile                pure: time comes in as a value
-//! Edges        config, publish, watch, probe, state, cli   files, sockets, clocks
+//! Model        zone, route, health, model, compile         pure: time comes in as a value
+//! Edges        probe, config, load, state, publish,        files, sockets, clocks
+//!              watch, daemon, demo, cli
 //! ```
 //!
 //! Three flows run through these rooms, each one way:
 //!
 //! ```text
 //! a query    packet -> wire (parse) -> geo (client -> region) -> snapshot (owner -> variant) -> wire (patch) -> packet
-//! a change   file event -> config + zone (parse, check) -> route (decide) -> compile -> publish
+//! a change   watch -> load -> config + zone (parse, check) -> route (decide) -> compile -> publish
 //! a failure  probe -> health (state machine) -> route (decide) -> publish (touches route slots only)
 //! ```
 //!

@@ -9,28 +9,48 @@ use std::io::{IsTerminal, stdin, stdout};
 use std::net::SocketAddr;
 
 use super::{Failure, ask};
-use crate::demo::{CLIENTS, Demo, WEBMAIL};
+use crate::daemon::DaemonError;
+use crate::demo::{CLIENTS, Demo, DemoError, WEBMAIL};
 use crate::health::State;
 use crate::publish::now;
 use interrupt::Interrupt;
 
+/// The port that README and manuals name.
+const PORT: u16 = 5353;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Listen here; port 0 takes one that is free
-    #[arg(short, long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5353")]
-    listen: SocketAddr,
+    /// Listen here; port 0 takes one that is free [default: 127.0.0.1:5353, or a free port where
+    /// that is taken]
+    #[arg(short, long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// Play a round and end, as it is done without a terminal
     #[arg(long)]
     script: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut demo = Demo::start(args.listen)?;
+    let mut demo = match args.listen {
+        Some(listen) => Demo::start(listen)?,
+        None => start_somewhere()?,
+    };
     let interrupt = Interrupt::watch(demo.runtime());
     let by_keys = !args.script && stdin().is_terminal() && stdout().is_terminal();
     let ended = if by_keys { keys::run(&mut demo, &interrupt) } else { script::run(&mut demo, &interrupt) };
     demo.stop();
     ended
+}
+
+/// On the usual port, which multicast DNS has on many desktops, or on a free one.
+fn start_somewhere() -> Result<Demo, DemoError> {
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    match Demo::start(loopback(PORT)) {
+        Err(DemoError::Server(DaemonError::Bind(error))) => {
+            println!("{error}\nTaking a free port instead.\n");
+            Demo::start(loopback(0))
+        }
+        other => other,
+    }
 }
 
 /// What this is, and what to try.

@@ -7,6 +7,8 @@
 mod geography;
 mod offline;
 mod stamp;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -104,10 +106,13 @@ impl Loader {
         pass
     }
 
-    /// Forgets all stamps, so that the next pass reads everything again.
+    /// Forgets what files looked like, so that the next pass reads everything again. Which zones
+    /// there were stays known, to tell which are gone.
     pub fn forget(&mut self) {
-        self.geography = None;
-        self.zones.clear();
+        let stamps = self.server.iter_mut().map(|(_, stamps)| stamps);
+        for stamps in stamps.chain(&mut self.geography).chain(self.zones.values_mut()) {
+            *stamps = Stamps::default();
+        }
     }
 
     fn pass_server(&mut self, pass: &mut Pass) {

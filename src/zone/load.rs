@@ -96,6 +96,7 @@ impl Reader<'_> {
             u16::try_from(self.texts.len()).map_err(|_| "the zone has more than 65535 files".to_owned())?;
         // The scanner borrows the text while records are added, so it is put away afterwards.
         self.texts.push((path.to_owned(), Vec::new()));
+        self.builder.reserve(text.len());
         self.entries(file, &text, origin, depth);
         self.texts[usize::from(file)].1 = text;
         Ok(())

@@ -275,6 +275,8 @@ pub(super) struct Builder {
 
 #[derive(Clone, Copy, Debug)]
 struct OwnerChain {
+    /// Of the lower-cased name, so that tables grow without looking at names again.
+    hash: u64,
     name_at: u32,
     name_octets: u8,
     first: u32,
@@ -295,6 +297,17 @@ pub(super) enum Oddity {
 }
 
 impl Builder {
+    /// Makes room for the records of a text of so many octets: growing later copies them.
+    pub(super) fn reserve(&mut self, text_octets: usize) {
+        self.data.reserve(text_octets);
+        // Short lines have about 40 octets; whoever has shorter ones pays for one more growth.
+        let records = text_octets / 40;
+        self.records.reserve(records);
+        self.owners.reserve(records);
+        let owners = &self.owners;
+        self.table.reserve(records, |&number| owners[number as usize].hash);
+    }
+
     /// Adds a record; RDATA is what `write` puts behind the octets that it is given.
     pub(super) fn add<E>(
         &mut self,
@@ -351,11 +364,11 @@ impl Builder {
             return Ok(*known);
         }
         let number = u32::try_from(self.owners.len()).map_err(|_| Full)?;
-        let rehash = |&number: &u32| hash(&name_of(owners[number as usize]).to_ascii_lowercase());
-        self.table.insert_unique(name_hash, number, rehash);
+        self.table.insert_unique(name_hash, number, |&number| owners[number as usize].hash);
         let name_at = u32::try_from(self.data.len()).map_err(|_| Full)?;
         self.data.extend_from_slice(name);
-        self.owners.push(OwnerChain { name_at, name_octets: name.len() as u8, first: NONE, last: NONE });
+        let name_octets = name.len() as u8;
+        self.owners.push(OwnerChain { hash: name_hash, name_at, name_octets, first: NONE, last: NONE });
         Ok(number)
     }
 
@@ -420,9 +433,8 @@ impl Builder {
             let behind = u32::try_from(arena.len() - rrsets_at).map_err(|_| Full)?;
             arena[start..start + 4].copy_from_slice(&behind.to_be_bytes());
             let start = u32::try_from(start).map_err(|_| Full)?;
-            let rehash =
-                |&at: &u32| Owner::read(&arena[at as usize..]).map_or(0, |(owner, _)| hash(&owner.lower()));
-            table.insert_unique(hash(&name.to_ascii_lowercase()), start, rehash);
+            // Has its capacity already: nothing is hashed again.
+            table.insert_unique(owner.hash, start, |_| owner.hash);
         }
         Ok((Zone { apex: apex.clone(), arena: arena.into(), table, records: count }, oddities))
     }

@@ -1,0 +1,76 @@
+//! What passes tell, over a scratch directory.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Loader, Pass};
+
+const ZONE: &str = "$TTL 60\n@ SOA ns1 h 1 1 1 1 60\n@ NS ns1\nns1 A 192.0.2.1\n";
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("zones")).unwrap();
+    write(&directory, "waypost.toml", "[regions.tw]\nnetworks = [\"192.0.2.0/24\"]\n");
+    write(&directory, "zones/a.example.zone", ZONE);
+    write(&directory, "zones/b.example.zone", ZONE);
+    directory
+}
+
+fn write(directory: &tempfile::TempDir, inside: &str, text: &str) {
+    fs::write(directory.path().join(inside), text).unwrap();
+}
+
+fn loader(directory: &tempfile::TempDir) -> Loader {
+    Loader::new(&directory.path().join("waypost.toml"))
+}
+
+fn zones(pass: &Pass) -> Vec<String> {
+    pass.zones.iter().map(|(files, _)| files.apex.to_string()).collect()
+}
+
+#[test]
+fn a_pass_tells_what_changed_and_nothing_else() {
+    let directory = directory();
+    let mut loader = loader(&directory);
+    assert_eq!(zones(&loader.pass()), ["a.example.", "b.example."]);
+    assert!(loader.pass().is_unchanged());
+    // The same content in another file is no change.
+    write(&directory, "zones/new", ZONE);
+    fs::rename(directory.path().join("zones/new"), directory.path().join("zones/a.example.zone")).unwrap();
+    assert!(loader.pass().is_unchanged());
+    write(&directory, "zones/b.example.zone", &format!("{ZONE}www A 192.0.2.2\n"));
+    assert_eq!(zones(&loader.pass()), ["b.example."]);
+    write(&directory, "zones/b.example.toml", "[targets.x]\n");
+    let pass = loader.pass();
+    assert!(pass.zones[0].1.is_err(), "{pass:?}");
+    // A mistake is told once.
+    assert!(loader.pass().is_unchanged());
+}
+
+#[test]
+fn reading_everything_anew_still_tells_what_is_gone() {
+    let directory = directory();
+    let mut loader = loader(&directory);
+    loader.pass();
+    fs::remove_file(directory.path().join("zones/b.example.zone")).unwrap();
+    loader.forget();
+    let pass = loader.pass();
+    assert_eq!(zones(&pass), ["a.example."]);
+    assert_eq!(pass.gone.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b.example."]);
+}
+
+#[test]
+fn regions_are_taken_when_their_files_are_good_too() {
+    let directory = directory();
+    let mut loader = loader(&directory);
+    loader.pass();
+    let config = "[regions.my]\nnetwork_files = [\"my.txt\"]\n[regions.tw]\nnetworks = [\"192.0.2.0/24\"]\n";
+    write(&directory, "waypost.toml", config);
+    let pass = loader.pass();
+    assert!(pass.server.is_none() && pass.zones.is_empty(), "{pass:?}");
+    assert!(pass.diagnostics().any(|found| found.path == Path::new(&directory.path().join("my.txt"))));
+    write(&directory, "my.txt", "198.51.100.0/24\n");
+    let pass = loader.pass();
+    assert!(matches!(pass.server, Some(Ok(_))) && matches!(pass.geography, Some(Ok(_))));
+    assert_eq!(zones(&pass), ["a.example.", "b.example."]);
+}
