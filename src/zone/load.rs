@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::check;
-use super::rdata::{self, Fields, RecordError, name_error, shown};
+use super::fields::{Fields, RecordError, name_error, shown};
+use super::rdata;
 use super::scan::{Scanner, Token};
 use super::store::{Builder, Full, Oddity, Record, Zone};
 use super::ttl::{TTL_MAX, parse_ttl};
