@@ -90,6 +90,20 @@ impl<'a, 't> Fields<'a, 't> {
         parse_into(token.text, Some(self.origin), out).map_err(|error| name_error(token, error))
     }
 
+    /// The name of a host that is to have addresses, and isn't one itself.
+    pub(super) fn host(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), RecordError> {
+        if let Some(token) = self.peek()
+            && (parsed::<Ipv4Addr>(token.text).is_some() || parsed::<Ipv6Addr>(token.text).is_some())
+        {
+            return Err(RecordError::new(
+                token.at,
+                format!("{} is an address, and {what} must be a name", shown(token.text)),
+            )
+            .help("give the address a name by an A or AAAA record, and write the name here"));
+        }
+        self.name(what, out)
+    }
+
     /// A decimal number of a type, from 0 on.
     pub(super) fn number<T: std::str::FromStr>(&mut self, what: &str) -> Result<T, RecordError> {
         let token = self.next(what)?;

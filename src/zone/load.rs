@@ -443,6 +443,11 @@ fn rtype_of(token: Token<'_>) -> Result<Rtype, RecordError> {
     }
     let text = std::str::from_utf8(token.text).unwrap_or_default();
     text.parse().map_err(|_| {
+        // No type's mnemonic begins with a digit.
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
+            return RecordError::new(token.at, format!("{} isn't a TTL, or a second one", shown(token.text)))
+                .help("write one TTL before the type: seconds up to 2147483647, or units as 1h30m");
+        }
         let error = RecordError::new(token.at, format!("unknown type {}", shown(token.text)));
         match did_you_mean(text, Rtype::MNEMONICS.iter().copied()) {
             Some(help) => error.help(help),

@@ -17,16 +17,17 @@ pub(super) fn write(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>
     match rtype {
         Rtype::A => out.extend(fields.ipv4()?.octets()),
         Rtype::AAAA => out.extend(fields.ipv6()?.octets()),
-        Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => fields.name("a host name", out)?,
+        Rtype::NS => fields.host("the name server", out)?,
+        Rtype::CNAME | Rtype::PTR | Rtype::DNAME => fields.name("a host name", out)?,
         Rtype::MX => {
             out.extend(fields.number::<u16>("a preference")?.to_be_bytes());
-            fields.name("the exchanger's name", out)?;
+            fields.host("the exchanger", out)?;
         }
         Rtype::SRV => {
             for what in ["a priority", "a weight", "a port"] {
                 out.extend(fields.number::<u16>(what)?.to_be_bytes());
             }
-            fields.name("the server's name", out)?;
+            fields.host("the server", out)?;
         }
         Rtype::SOA => {
             fields.name("the primary server's name", out)?;
