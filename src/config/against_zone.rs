@@ -39,6 +39,10 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn owners(&self, route: &Route, place: &Diagnostic, findings: &mut Vec<Diagnostic>) {
         for owner in &route.owners {
+            if let Some(cut) = self.cut_above(owner) {
+                let message = format!("{owner} lies in {cut}, which the zone file delegates to others");
+                findings.push(said(place, Severity::Error, message, "route it in the delegated zone"));
+            }
             if !matches!(route.kind, Kind::Cname) && (self.has)(owner, Rtype::CNAME) {
                 let message = format!("{owner} is a CNAME in the zone file");
                 findings.push(said(
@@ -125,6 +129,19 @@ impl Checker<'_> {
                 ));
             }
         }
+    }
+
+    /// The delegation at or above a name, if there is one.
+    fn cut_above(&self, name: &Name) -> Option<Name> {
+        let apex = &self.config.routing.apex;
+        let mut at = Some(name.clone());
+        while let Some(name) = at.filter(|name| name != apex && name.is_at_or_below(apex)) {
+            if (self.has)(&name, Rtype::NS) {
+                return Some(name);
+            }
+            at = name.parent();
+        }
+        None
     }
 
     fn routes_at<'s>(&'s self, owner: &'s Name) -> impl Iterator<Item = &'s Route> {

@@ -12,4 +12,6 @@ mod chain;
 mod duration;
 mod probe;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod worst_case;

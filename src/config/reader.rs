@@ -168,7 +168,7 @@ impl<'r> Value<'r> {
     }
 
     fn wrong_type(&self, wanted: &str) {
-        self.error(format!("a {} stands here", self.value.type_str()), format!("write {wanted}"));
+        self.error(format!("this is of type {}", self.value.type_str()), format!("write {wanted}"));
     }
 
     pub(super) fn str(&self) -> Option<&'r str> {

@@ -129,6 +129,9 @@ impl Checker<'_> {
             );
         }
         self.repeated_apex(name, None);
+        if name.starts_with(b"\x01*") {
+            self.wildcard_cut(owner);
+        }
         self.aliases(owner);
         self.hidden(owner);
         let is_cut = self.cuts.contains(&*owner.lower());
@@ -146,6 +149,18 @@ impl Checker<'_> {
             for rdata in owner.rrset(rtype).into_iter().flat_map(|rrset| rrset.rdata()) {
                 self.target(name, rtype, &rdata[behind.min(rdata.len())..]);
             }
+        }
+    }
+
+    /// RFC 4592 4.2 and 4.4: what such records mean is undefined.
+    fn wildcard_cut(&mut self, owner: Owner<'_>) {
+        for rtype in [Rtype::NS, Rtype::DNAME].into_iter().filter(|rtype| owner.rrset(*rtype).is_some()) {
+            self.warning(
+                owner.name(),
+                rtype,
+                format!("{rtype} at a wildcard has no defined meaning (RFC 4592 4)"),
+                "write it at each name that it is meant for",
+            );
         }
     }
 

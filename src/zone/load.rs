@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::check;
-use super::rdata::{self, Fields, RecordError, name_error, shown};
+use super::fields::{Fields, RecordError, name_error, shown};
+use super::rdata;
 use super::scan::{Scanner, Token};
 use super::store::{Builder, Full, Oddity, Record, Zone};
 use super::ttl::{TTL_MAX, parse_ttl};
@@ -47,6 +48,7 @@ pub fn load(
         apex,
         directory: path.parent().unwrap_or(Path::new("")),
         texts: Vec::new(),
+        open: Vec::new(),
         builder: Builder::default(),
         findings: Vec::new(),
         uncounted: 0,
@@ -68,6 +70,8 @@ struct Reader<'a> {
     /// Nothing outside of this is included.
     directory: &'a Path,
     texts: Vec<(PathBuf, Vec<u8>)>,
+    /// The file being read behind those that include it.
+    open: Vec<PathBuf>,
     builder: Builder,
     findings: Vec<Diagnostic>,
     /// Findings beyond the limit.
@@ -97,7 +101,9 @@ impl Reader<'_> {
         // The scanner borrows the text while records are added, so it is put away afterwards.
         self.texts.push((path.to_owned(), Vec::new()));
         self.builder.reserve(text.len());
+        self.open.push(path.to_owned());
         self.entries(file, &text, origin, depth);
+        self.open.pop();
         self.texts[usize::from(file)].1 = text;
         Ok(())
     }
@@ -105,21 +111,14 @@ impl Reader<'_> {
     fn entries(&mut self, file: u16, text: &[u8], mut origin: Vec<u8>, depth: usize) {
         let mut scanner = Scanner::new(text);
         let mut tokens = Vec::new();
-        let mut errors = Vec::new();
         while let Some(result) = scanner.next(&mut tokens) {
             let outcome = match result {
                 Ok(is_blank) => self.entry(file, is_blank, &tokens, &mut origin, depth),
                 Err(error) => Err(RecordError::new(error.at, error.message).help(error.help)),
             };
             if let Err(error) = outcome {
-                errors.push(error);
-                if errors.len() > limits::DIAGNOSTICS {
-                    break;
-                }
+                self.report(file, text, error, true);
             }
-        }
-        for error in errors {
-            self.report(file, text, error, true);
         }
     }
 
@@ -297,8 +296,13 @@ impl Reader<'_> {
             return Err(wrong("only files in the zone directory are included")
                 .help("put the file there, and write its name without a leading / and without .."));
         }
+        let included = self.directory.join(text);
+        // Found here and not by the depth: a file that includes itself twice would be read 2^16 times.
+        if self.open.contains(&included) {
+            return Err(wrong("the file includes itself, here or by way of another"));
+        }
         if depth >= limits::INCLUDE_DEPTH {
-            return Err(wrong("files include each other too deeply; does one include itself?"));
+            return Err(wrong("files include each other too deeply"));
         }
         let mut wire = origin.to_vec();
         if let Some(token) = new_origin {
@@ -307,7 +311,6 @@ impl Reader<'_> {
         }
         // RFC 1035 5.1: neither the origin nor the owner of the included file lives on.
         let owner = self.owner.clone();
-        let included = self.directory.join(text);
         let result = self.file(&included, wire, depth + 1);
         self.owner = owner;
         result.map_err(|message| RecordError::new(path.at, message))
@@ -318,7 +321,7 @@ impl Reader<'_> {
             Ok(built) => built,
             Err(Full) => {
                 let path = self.texts.first().map(|(path, _)| path.clone()).unwrap_or_default();
-                self.find(Diagnostic::error(
+                self.keep(Diagnostic::error(
                     path,
                     "the zone is larger than 4 GiB, or one RRset than 65535 records",
                 ));
@@ -353,7 +356,7 @@ impl Reader<'_> {
                         let path = self.texts[0].0.clone();
                         let found =
                             Diagnostic::error(path, found.message).help(found.help.unwrap_or_default());
-                        self.find(found);
+                        self.keep(found);
                     }
                 }
             }
@@ -377,7 +380,7 @@ impl Reader<'_> {
     }
 
     fn report(&mut self, file: u16, text: &[u8], error: RecordError, is_error: bool) {
-        if self.findings.len() >= limits::DIAGNOSTICS {
+        if !self.has_room(is_error) {
             self.uncounted += 1;
             return;
         }
@@ -399,10 +402,25 @@ impl Reader<'_> {
         let lines_before = text[..line_start].iter().filter(|&&octet| octet == b'\n').count();
         found.line = u32::try_from(lines_before + 1).unwrap_or(u32::MAX);
         found.help = error.help;
-        self.findings.push(found);
+        self.keep(found);
     }
 
-    fn find(&mut self, found: Diagnostic) {
+    /// Whether a finding would be kept.
+    fn has_room(&self, is_error: bool) -> bool {
+        self.findings.len() < limits::DIAGNOSTICS
+            || is_error && !self.findings.iter().all(Diagnostic::is_error)
+    }
+
+    /// Keeps a finding. An error takes the place of a warning when there are too many: a zone
+    /// must not pass because its errors stand behind a hundred warnings.
+    fn keep(&mut self, found: Diagnostic) {
+        if self.findings.len() >= limits::DIAGNOSTICS {
+            self.uncounted += 1;
+            match self.findings.iter().rposition(|kept| !kept.is_error()) {
+                Some(warning) if found.is_error() => drop(self.findings.remove(warning)),
+                _ => return,
+            }
+        }
         self.findings.push(found);
     }
 }
@@ -426,6 +444,11 @@ fn rtype_of(token: Token<'_>) -> Result<Rtype, RecordError> {
     }
     let text = std::str::from_utf8(token.text).unwrap_or_default();
     text.parse().map_err(|_| {
+        // No type's mnemonic begins with a digit.
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
+            return RecordError::new(token.at, format!("{} isn't a TTL, or a second one", shown(token.text)))
+                .help("write one TTL before the type: seconds up to 2147483647, or units as 1h30m");
+        }
         let error = RecordError::new(token.at, format!("unknown type {}", shown(token.text)));
         match did_you_mean(text, Rtype::MNEMONICS.iter().copied()) {
             Some(help) => error.help(help),

@@ -1,6 +1,6 @@
 //! LOC (RFC 1876): a place on earth. hickory-proto doesn't read it.
 
-use super::rdata::{Fields, RecordError, shown};
+use super::fields::{Fields, RecordError, shown};
 use super::scan::Token;
 
 /// Thousandths of a second of arc at the equator and the prime meridian (RFC 1876 2).
@@ -15,7 +15,7 @@ pub(super) fn write(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<()
     let longitude = angle(fields, "a longitude", 180, [b"E", b"W"])?;
     let token = fields.next("an altitude")?;
     let altitude = centimetres(token.text)
-        .map(|altitude| altitude + ALTITUDE_BASE_CM)
+        .and_then(|altitude| altitude.checked_add(ALTITUDE_BASE_CM))
         .and_then(|altitude| u32::try_from(altitude).ok())
         .ok_or_else(|| metres_error(token, "an altitude"))?;
     let mut precisions = PRECISIONS;
@@ -33,6 +33,38 @@ pub(super) fn write(fields: &mut Fields<'_, '_>, out: &mut Vec<u8>) -> Result<()
         out.extend(number.to_be_bytes());
     }
     Ok(())
+}
+
+/// RDATA as text; nothing for another version than 0, or what no text stands for.
+pub(super) fn text(octets: [u8; 16]) -> Option<String> {
+    let [0, size, horizontal, vertical, numbers @ ..] = octets else { return None };
+    let (numbers, _) = numbers.as_chunks::<4>();
+    let [latitude, longitude, altitude] = [0, 1, 2].map(|place| u32::from_be_bytes(numbers[place]));
+    let latitude = angle_text(latitude, 90, ["N", "S"])?;
+    let longitude = angle_text(longitude, 180, ["E", "W"])?;
+    let altitude = i64::from(altitude) - ALTITUDE_BASE_CM;
+    let mut text = format!("{latitude} {longitude} {}", metres(altitude.unsigned_abs(), altitude < 0));
+    for precision in [size, horizontal, vertical] {
+        let (mantissa, exponent) = (precision >> 4, precision & 15);
+        if mantissa > 9 || exponent > 9 || mantissa == 0 && exponent > 0 {
+            return None;
+        }
+        text += " ";
+        text += &metres(u64::from(mantissa) * 10u64.pow(exponent.into()), false);
+    }
+    Some(text)
+}
+
+fn angle_text(angle: u32, degrees_max: u32, [positive, negative]: [&str; 2]) -> Option<String> {
+    let thousandths = angle.abs_diff(ORIGIN);
+    let side = if angle >= ORIGIN { positive } else { negative };
+    let (seconds, fraction) = (thousandths / 1000, thousandths % 1000);
+    (thousandths <= degrees_max * 3_600_000)
+        .then(|| format!("{} {} {}.{fraction:03} {side}", seconds / 3600, seconds / 60 % 60, seconds % 60))
+}
+
+fn metres(centimetres: u64, is_negative: bool) -> String {
+    format!("{}{}.{:02}m", if is_negative { "-" } else { "" }, centimetres / 100, centimetres % 100)
 }
 
 /// `degrees [minutes [seconds]] hemisphere`.

@@ -1,18 +1,21 @@
 //! A zone's records: read from RFC 1035 files with positions, checked, kept compactly, compared.
 //!
 //! ```text
-//! scan   tokens with positions          rdata  tokens -> wire form        loc, ttl  their parts
-//! load   directives, owners, TTLs       store  the zone itself            check     what records must not be
-//! diff   which owners differ            text   RDATA for people
+//! scan   tokens with positions       fields  RDATA's fields     rdata, loc, svcb, ttl, base64  fields -> wire form
+//! load   directives, owners, TTLs    store   the zone itself    check   what records must not be
+//! diff   which owners differ         text    RDATA for people
 //! ```
 
+mod base64;
 mod check;
 mod diff;
+mod fields;
 mod load;
 mod loc;
 mod rdata;
 mod scan;
 mod store;
+mod svcb;
 #[cfg(test)]
 mod tests;
 mod text;

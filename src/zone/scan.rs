@@ -118,8 +118,8 @@ impl<'t> Scanner<'t> {
         while let Some(&octet) = rest.get(length) {
             match octet {
                 b'"' => return Ok(length),
-                b'\\' => length += 2,
                 b'\n' => break,
+                b'\\' if rest.get(length + 1).is_some_and(|next| *next != b'\n') => length += 2,
                 _ => length += 1,
             }
         }
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn mistakes_point_at_their_beginning_and_the_next_line_is_read() {
-        let text = "a TXT \"open\nb A 1\nc ) d\ne A 2\nf ( ( g\nh A 3\ni ( j\nk A 4\n";
+        let text = "a TXT \"open\\\nb A 1\nc ) d\ne A 2\nf ( ( g\nh A 3\ni ( j\nk A 4\n";
         let found = entries(text.as_bytes());
         let places: Vec<usize> =
             found.iter().filter_map(|one| one.as_ref().err()).map(|error| error.at).collect();

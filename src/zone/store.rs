@@ -356,14 +356,11 @@ impl Builder {
         self.lower.clear();
         self.lower.extend(name.iter().map(u8::to_ascii_lowercase));
         let name_hash = hash(&self.lower);
-        let (data, owners) = (&self.data, &self.owners);
-        let name_of = |chain: OwnerChain| &data[chain.name_at as usize..][..usize::from(chain.name_octets)];
-        let known =
-            self.table.find(name_hash, |&number| name_of(owners[number as usize]).eq_ignore_ascii_case(name));
-        if let Some(known) = known {
-            return Ok(*known);
+        if let Some(known) = self.known(name_hash, name) {
+            return Ok(known);
         }
         let number = u32::try_from(self.owners.len()).map_err(|_| Full)?;
+        let owners = &self.owners;
         self.table.insert_unique(name_hash, number, |&number| owners[number as usize].hash);
         let name_at = u32::try_from(self.data.len()).map_err(|_| Full)?;
         self.data.extend_from_slice(name);
@@ -388,13 +385,21 @@ impl Builder {
 
     /// The record of an owner and type that stands first in the file.
     pub(super) fn first(&self, owner: &[u8], rtype: Rtype) -> Option<Record> {
-        let is_owner = |record: &&Record| self.name(record.owner).eq_ignore_ascii_case(owner);
-        self.records.iter().filter(|record| record.rtype == rtype).find(is_owner).copied()
+        let mut record = self.first_of(owner)?;
+        while record.rtype != rtype {
+            record = *self.records.get(record.next as usize)?;
+        }
+        Some(record)
     }
 
     /// The record of an owner that stands first in the file.
     pub(super) fn first_of(&self, owner: &[u8]) -> Option<Record> {
-        self.records.iter().find(|record| self.name(record.owner).eq_ignore_ascii_case(owner)).copied()
+        let number = self.known(hash(&owner.to_ascii_lowercase()), owner)?;
+        self.records.get(self.owners[number as usize].first as usize).copied()
+    }
+
+    fn known(&self, name_hash: u64, name: &[u8]) -> Option<u32> {
+        self.table.find(name_hash, |&number| self.name(number).eq_ignore_ascii_case(name)).copied()
     }
 
     /// The zone, and what is odd about its records.

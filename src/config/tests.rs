@@ -1,0 +1,271 @@
+//! Each mistake has its place, and one run shows them all.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{server, zone};
+use crate::diagnostic::Diagnostic;
+use crate::geo::RegionId;
+use crate::health::Desired;
+use crate::probe::spec::Check;
+use crate::route::{Failback, Kind};
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+
+fn apex() -> Name {
+    Name::parse("example.com.", None).unwrap()
+}
+
+fn parse(text: &str) -> Result<(zone::ZoneConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
+    zone::parse(Path::new("z.toml"), text, &apex(), &["tw".to_owned(), "my".to_owned()])
+}
+
+/// `line:column message; help` of every finding.
+fn findings(text: &str) -> Vec<String> {
+    let found = match parse(text) {
+        Ok((_, warnings)) => warnings,
+        Err(errors) => errors,
+    };
+    let help = |one: &Diagnostic| one.help.clone().unwrap_or_default();
+    found.iter().map(|one| format!("{}:{} {}; {}", one.line, one.column, one.message, help(one))).collect()
+}
+
+/// Two targets, in the first lines of every text here.
+const TARGETS: &str = "\
+[targets.web-tw]
+ipv4 = \"192.0.2.1\"
+host = \"tw\"
+[targets.web-my]
+ipv4 = \"192.0.2.2\"
+host = \"my\"
+";
+
+#[test]
+fn each_mistake_of_a_zone_has_its_place() {
+    for (text, expected) in [
+        ("[routes.w\n", "7:"),
+        (
+            "[routes.w]\ntype = \"adress\"\ndefault = \"web-tw\"",
+            "8:8 \"adress\" isn't known here; did you mean \"address\"?",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tx\"]",
+            "9:12 unknown target \"web-tx\"; did you mean \"web-tw\"?",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"",
+            "7:9 `default` is missing; add for example default = [\"web-tw\"]",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nmi = \"web-my\"",
+            "10:1 \"mi\" is neither a region nor a key of routes; did you mean \"my\"?",
+        ),
+        ("[routes.w]\ntype = \"address\"\ndefault = []", "9:11 an empty chain; name at least one target"),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", \"web-tw\"]",
+            "9:22 target \"web-tw\" stands twice in one chain",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", weight = 2 }, \"web-my\"]]",
+            "9:12 some targets of this tier have a weight and others don't",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nttl = 5\nshort_ttl = 9",
+            "11:13 the short TTL 9 is over the normal one, 5",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nfailback = \"sometimes\"",
+            "10:12 \"sometimes\" isn't known here",
+        ),
+        ("[routes.w]\ntype = \"srv\"\ndefault = \"web-tw\"", "7:9 an srv route needs a port"),
+        (
+            "[routes.w]\nname = \"www.other.example.\"\ntype = \"address\"\ndefault = \"web-tw\"",
+            "8:8 www.other.example. is outside of the zone example.com.",
+        ),
+        (
+            "[routes.w]\nname = \"a..b\"\ntype = \"address\"\ndefault = \"web-tw\"",
+            "8:8 \"a..b\" is no name: empty label",
+        ),
+        ("[routes.w]\nname = \"@\"\ntype = \"cname\"\ndefault = \"web-tw\"", "8:8 a cname route at the apex"),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\n[routes.v]\nname = \"w\"\ntype = \"address\"\ndefault = \"web-my\"",
+            "11:8 route \"w\" has A and AAAA of w.example.com. already",
+        ),
+        (
+            "[targets.x]\nipv4 = \"2001:db8::1\"",
+            "8:8 \"2001:db8::1\" is no ipv4 address; this is an address of the other family: use ipv6",
+        ),
+        (
+            "[targets.x]\nipv6 = \"192.0.2.1\"",
+            "8:8 \"192.0.2.1\" is no ipv6 address; this is an address of the other family: use ipv4",
+        ),
+        ("[targets.x]\nsite = \"tw\"", "7:10 target \"x\" is nowhere"),
+        (
+            "[targets.x]\nhost = \"h\"\nprobes = [\"web\"]\n[probes.web]\ntype = \"tcp\"\nport = 25",
+            "7:10 target \"x\" has probes and no address to send them to",
+        ),
+        (
+            "[targets.x]\nipv4 = \"192.0.2.3\"\nprobes = [\"wbe\"]\n[probes.web]\ntype = \"tcp\"\nport = 25",
+            "9:11 unknown probe \"wbe\"; did you mean \"web\"?",
+        ),
+        (
+            "[targets.x]\nipv4 = \"192.0.2.3\"\nstate = \"drain\"",
+            "9:9 \"drain\" isn't known here; did you mean \"drained\"?",
+        ),
+        (
+            "[sites.tw]\n[targets.x]\nipv4 = \"192.0.2.3\"\nsite = \"tx\"",
+            "10:8 unknown site \"tx\"; did you mean \"tw\"?",
+        ),
+        ("[probes.p]\ntype = \"http\"", "7:9 `host` is missing"),
+        ("[probes.p]\ntype = \"tcp\"", "7:9 `port` is missing"),
+        ("[probes.p]\ntype = \"tcp\"\nport = 70000", "9:8 this isn't a number from 1 to 65535"),
+        ("[probes.p]\ntype = \"tcp\"\nport = 25\npath = \"/\"", "10:1 unknown key `path`"),
+        (
+            "[probes.p]\ntype = \"tcp\"\nport = 25\ninterval = \"5 parsecs\"",
+            "10:12 this isn't a time that fits here",
+        ),
+        (
+            "[probes.p]\ntype = \"tcp\"\nport = 25\ninterval = \"1s\"\ntimeout = \"2s\"",
+            "11:11 the time-out 2s is longer than the interval 1s",
+        ),
+        (
+            "[probes.p]\ntype = \"http\"\nhost = \"h\"\nstatus = [200, \"400-300\"]",
+            "10:16 \"400-300\" is no range of status codes",
+        ),
+        ("[probes.p]\ntype = \"tls\"", "7:9 TLS needs the name that the certificate must have"),
+        ("[probes.p]\ntype = \"http\"\nhost = 1", "9:8 this is of type integer; write text in quotes"),
+        ("[target.x]\nipv4 = \"192.0.2.3\"", "7:2 unknown key `target`; did you mean \"targets\"?"),
+        // Not wrong, and probably not meant.
+        ("[probes.p]\ntype = \"tcp\"\nport = 25", "7:9 no target names probe \"p\""),
+        ("", "1:10 no route names target \"web-tw\""),
+    ] {
+        let found = findings(&format!("{TARGETS}{text}\n"));
+        assert!(found.iter().any(|one| one.starts_with(expected)), "{text:?}\n{expected}\n{found:#?}");
+    }
+    // A route needs what it answers.
+    let text = "[targets.h]\nhost = \"h\"\n[targets.a]\nipv4 = \"192.0.2.1\"\n\
+                [routes.x]\ntype = \"address\"\ndefault = \"h\"\n[routes.y]\ntype = \"mx\"\ndefault = \"a\"\n";
+    let found = findings(text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("7:11 target \"h\" has no address"), "{found:#?}");
+    assert!(found[1].starts_with("10:11 target \"a\" has no host"), "{found:#?}");
+}
+
+#[test]
+fn a_zone_reads_as_written() {
+    let text = format!(
+        "{TARGETS}state = \"drained\"\n[sites.x]\nstate = \"down\"\n[targets.x]\nsite = \"x\"\nipv6 = \"2001:db8::1\"\n\
+         assume = \"down\"\nprobes = [\"p\"]\n[probes.p]\ntype = \"imaps\"\ntls_name = \"imap.example.com\"\n\
+         interval = \"300ms\"\ntimeout = \"100ms\"\n[routes.w]\nnames = [\"w\", \"*.w\"]\ntype = \"address\"\n\
+         tw = [\"web-tw\", [{{ target = \"web-my\", weight = 3 }}, {{ target = \"x\", weight = 1 }}]]\n\
+         default = \"x\"\nactive_standby = true\nttl = 7\necs = false\nanswers = 2\n"
+    );
+    let (config, warnings) = parse(&text).unwrap();
+    assert!(warnings.is_empty(), "{warnings:#?}");
+    let desired: Vec<Desired> = config.routing.targets.iter().map(|target| target.desired).collect();
+    assert_eq!(desired, [Desired::Auto, Desired::Drained, Desired::Down]);
+    assert!(!config.routing.targets[2].assume_up);
+    let route = &config.routing.routes[0];
+    assert_eq!(
+        route.owners,
+        [Name::parse("w", Some(&apex())).unwrap(), Name::parse("*.w", Some(&apex())).unwrap()]
+    );
+    assert_eq!((route.ttl.normal, route.ttl.short, route.answers, route.ecs), (7, 5, 2, false));
+    assert_eq!((route.failback, &route.kind), (Failback::Manual, &Kind::Address));
+    assert_eq!(route.chain(RegionId(1)).len(), 2);
+    assert_eq!(route.chain(RegionId(1))[1].members[0].weight, 3);
+    assert_eq!(route.chain(RegionId(2)), route.chain(RegionId::DEFAULT));
+    assert!(matches!(&config.probes[0].check, Check::Imap { port: 993, tls: Some(tls) } if tls.verify));
+    assert_eq!(config.probes[0].pace.interval, Duration::from_millis(300));
+    assert!(parse("").unwrap().0.routing.routes.is_empty());
+}
+
+#[test]
+fn routes_against_their_zone() {
+    let check = |routes: &str, records: &[(&str, Rtype)], minimum: u32| -> Vec<String> {
+        let (config, _) = parse(&format!("{TARGETS}{routes}")).unwrap();
+        let has = |name: &Name, rtype: Rtype| {
+            records
+                .iter()
+                .any(|(known, other)| Name::parse(known, Some(&apex())).unwrap() == *name && *other == rtype)
+        };
+        let found = zone::against_zone(&config, &has, minimum);
+        found
+            .iter()
+            .map(|one| {
+                format!(
+                    "{}{}:{} {}",
+                    if one.is_error() { "" } else { "~" },
+                    one.line,
+                    one.column,
+                    one.message
+                )
+            })
+            .collect()
+    };
+    let mx = "[routes.m]\nname = \"@\"\ntype = \"mx\"\ndefault = [\"web-tw\", \"web-my\"]\n";
+    let good = [("tw", Rtype::A), ("my", Rtype::AAAA)];
+    assert!(check(mx, &good, 60).is_empty());
+    let found = check(mx, &good[..1], 60);
+    assert_eq!(
+        found,
+        ["4:10 my.example.com. has no address in the zone: route \"m\" would make an MX host unresolvable"]
+    );
+    let found = check(mx, &[("tw", Rtype::A), ("my", Rtype::CNAME)], 60);
+    assert_eq!(found, ["4:10 my.example.com. is a CNAME, and an MX host must not be one (RFC 2181 10.3)"]);
+    assert_eq!(check(mx, &good, 300), ["~7:9 the zone has routes, and its SOA MINIMUM is 300"]);
+    let address = "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\n";
+    assert_eq!(
+        check(address, &[("w", Rtype::CNAME)], 60),
+        ["7:9 w.example.com. is a CNAME in the zone file"]
+    );
+    assert!(
+        check(address, &[("w", Rtype::AAAA)], 60)[0]
+            .starts_with("~7:9 w.example.com. has AAAA in the zone file")
+    );
+    let below = "[routes.w]\nname = \"w.sub\"\ntype = \"address\"\ndefault = \"web-tw\"\n";
+    assert!(check(below, &[("sub", Rtype::NS)], 60)[0].contains("lies in sub.example.com."));
+    let cname = "[routes.w]\ntype = \"cname\"\ndefault = \"web-tw\"\n";
+    assert!(check(cname, &[("w", Rtype::TXT), ("tw", Rtype::A)], 60)[0].contains("has TXT in the zone file"));
+}
+
+#[test]
+fn each_mistake_of_the_server_has_its_place() {
+    for (text, expected) in [
+        ("[server]\nlisten = \"127.0.0.1\"", "2:10 \"127.0.0.1\" is no address with a port"),
+        ("[server]\nlisten = []", "2:10 there is no address to listen on"),
+        ("[server]\nudp_payload = 100", "2:15 this isn't a number from 512 to 4096"),
+        ("[server]\ninspect = [\"10.0.0.1/8\"]", "2:12 \"10.0.0.1/8\" has bits set behind its prefix"),
+        ("[regions.tw]\ncountries = [\"TWN\"]", "2:14 \"TWN\" is no code of countries"),
+        ("[regions.default]\ncountries = [\"TW\"]", "1:10 a region can't be called \"default\""),
+        ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
+        ("[sever]", "1:2 unknown key `sever`"),
+    ] {
+        let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();
+        let shown = format!("{}:{} {}", found[0].line, found[0].column, found[0].message);
+        assert!(shown.starts_with(expected), "{text:?}: {shown}");
+    }
+    let text = "[server]\nlisten = [\"127.0.0.1:53\"]\nworkers = 3\n[geoip]\ndatabase = \"x.mmdb\"\n\
+                [regions.zz]\ncountries = [\"vn\"]\n[regions.aa]\nnetwork_files = [\"aa.txt\"]\n";
+    let (read, _) = server::parse(Path::new("/etc/waypost/waypost.toml"), text).unwrap();
+    // In the order of the file, which gives the regions their numbers.
+    assert_eq!(read.rules.regions.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["zz", "aa"]);
+    assert_eq!(read.rules.regions[0].countries, ["VN"]);
+    assert_eq!(read.database.as_deref(), Some(Path::new("/etc/waypost/x.mmdb")));
+    assert_eq!(read.network_files, [(RegionId(2), "/etc/waypost/aa.txt".into())]);
+    assert_eq!((read.workers, read.zones.as_path()), (3, Path::new("/etc/waypost/zones")));
+}
+
+#[test]
+fn worst_cases_add_up() {
+    let text = format!(
+        "{TARGETS}[probes.p]\ntype = \"tcp\"\nport = 25\ninterval = \"5s\"\ntimeout = \"1s\"\nfall = 3\n\
+         confirm_interval = \"500ms\"\n[targets.x]\nipv4 = \"192.0.2.3\"\nprobes = \"p\"\n\
+         [routes.w]\ntype = \"address\"\ndefault = [\"x\", \"web-tw\"]\n[routes.v]\ntype = \"address\"\ndefault = \"web-my\"\n"
+    );
+    let (config, _) = parse(&text).unwrap();
+    let shown: Vec<String> =
+        config.routing.routes.iter().map(|route| zone::worst_case(&config, route).to_string()).collect();
+    assert!(shown[0].starts_with("5 + 4 + 20 = 29 s "), "{shown:?}");
+    assert_eq!(shown[1], "never: no probe moves it");
+}
