@@ -176,3 +176,15 @@ fn rfc_2308_and_4592_names_that_are_not_there() {
     assert_eq!(rcode("q.k.w.example."), 3, "the closest encloser k has no wildcard");
     assert_eq!(rcode("other.test."), 5);
 }
+
+#[test]
+fn rfc_4592_ns_and_dname_at_a_wildcard_are_data() {
+    let snapshot = whole(&parse("example.", "*.n NS ns.elsewhere.test.\n*.d DNAME other.test.\n"));
+    for (name, rtype) in [("abc.n.example.", Rtype::NS), ("abc.d.example.", Rtype::DNAME)] {
+        let octets = ask(&snapshot, name, rtype);
+        let message = hickory_proto::op::Message::from_vec(&octets).unwrap();
+        assert!(message.metadata.authoritative);
+        assert_eq!(message.answers[0].name.to_string(), name, "{message:?}");
+    }
+    assert_eq!(ask(&snapshot, "abc.n.example.", Rtype::A)[3] & 15, 0);
+}

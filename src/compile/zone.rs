@@ -74,7 +74,7 @@ impl Source<'_> {
         let apex = self.zone.apex().as_wire();
         let mut shape = Shape::default();
         let mut add = |lower: &[u8]| {
-            if lower.starts_with(b"\x01*") {
+            if is_wildcard(lower) {
                 shape.wildcard_parents.extend(parent(lower).map(Into::into));
             }
             let mut above = parent(lower);
@@ -93,7 +93,9 @@ impl Source<'_> {
             add(lower);
         }
         for owner in self.zone.owners() {
-            if owner.name().len() == apex.len() {
+            // RFC 4592 4.2 and 4.4 leave NS and DNAME at a wildcard open: here they are answered like
+            // any other data.
+            if owner.name().len() == apex.len() || is_wildcard(owner.name()) {
                 continue;
             }
             if let Some(servers) = owner.rrset(Rtype::NS) {
@@ -215,7 +217,7 @@ impl Source<'_> {
                     Rtype::DS => plain(lower, rrset),
                     _ => continue,
                 }
-            } else if rtype == Rtype::DNAME {
+            } else if rtype == Rtype::DNAME && !is_wildcard(lower) {
                 anchored(lower, rrset)
             } else {
                 plain(lower, rrset)
@@ -238,7 +240,7 @@ impl Source<'_> {
             .with(Flags::APEX, is_apex)
             .with(Flags::CUT, is_cut)
             .with(Flags::CNAME, answers.contains_key(&Rtype::CNAME))
-            .with(Flags::DNAME, answers.contains_key(&Rtype::DNAME))
+            .with(Flags::DNAME, answers.contains_key(&Rtype::DNAME) && !is_wildcard(lower))
             .with(Flags::WILDCARD_BELOW, shape.wildcard_parents.contains(lower));
         edits.put(lower, flags, self.id, answers.iter().map(|(rtype, answer)| (*rtype, answer)));
         Ok(())
@@ -291,6 +293,10 @@ pub fn broken(apex: &Name, id: ZoneId) -> (Edits, ZoneAnswers) {
     let mut edits = Edits::default();
     edits.put(apex.to_lower().as_wire(), Flags::APEX, id, []);
     (edits, ZoneAnswers { apex: apex.clone(), negative: None })
+}
+
+fn is_wildcard(name: &[u8]) -> bool {
+    name.starts_with(b"\x01*")
 }
 
 /// Whether a name lies below a cut or a DNAME, so that others answer for it.

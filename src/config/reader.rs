@@ -167,6 +167,11 @@ impl<'r> Value<'r> {
         self.file.error(&self.span, message, help);
     }
 
+    /// Reports something about the key that the value stands at.
+    pub(super) fn key_error(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.file.error(&self.key_span, message, help);
+    }
+
     fn wrong_type(&self, wanted: &str) {
         self.error(format!("this is of type {}", self.value.type_str()), format!("write {wanted}"));
     }

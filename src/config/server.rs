@@ -168,7 +168,7 @@ fn region(
     server: &mut Server,
 ) -> RegionRule {
     if ROUTE_KEYS.contains(&name) {
-        key.error(
+        key.key_error(
             format!("a region can't be called \"{name}\""),
             "routes have a key of this name: take another",
         );

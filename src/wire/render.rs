@@ -114,16 +114,12 @@ impl<'a> Renderer<'a> {
         if self.body.len() > BODY_OCTETS_MAX || self.pointers.len() > usize::from(u16::MAX) {
             return Err(TooLarge);
         }
-        match u8::try_from(self.counts.answers) {
-            Ok(answers) if self.plain => Ok(encode_plain(answers, &self.body)),
-            _ => Ok(encode_full(
-                self.counts,
-                self.owner.len() as u8,
-                self.anchored,
-                &self.pointers,
-                &self.body,
-            )),
-        }
+        let octets = match u8::try_from(self.counts.answers) {
+            Ok(answers) if self.plain => encode_plain(answers, &self.body),
+            _ => encode_full(self.counts, self.owner.len() as u8, self.anchored, &self.pointers, &self.body),
+        };
+        // An entry gives each answer's length in 16 bits, its list of pointers included.
+        if octets.len() > usize::from(u16::MAX) { Err(TooLarge) } else { Ok(octets) }
     }
 
     fn count(&mut self, section: Section) {
@@ -365,6 +361,12 @@ mod tests {
         let mut renderer = Renderer::new(&owner);
         for _ in 0..300 {
             renderer.own_record(Section::Answer, Rtype::TXT, 1, &[255; 256]);
+        }
+        assert_eq!(renderer.finish(), Err(TooLarge));
+        // The body alone would fit; with its pointers it doesn't.
+        let mut renderer = Renderer::new(&owner);
+        for _ in 0..4_000 {
+            renderer.own_record(Section::Answer, Rtype::A, 1, &[192, 0, 2, 1]);
         }
         assert_eq!(renderer.finish(), Err(TooLarge));
     }
