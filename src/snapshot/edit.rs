@@ -42,6 +42,12 @@ impl Edits {
         writer.finish();
     }
 
+    /// Puts in an entry that was written before.
+    pub(super) fn put_entry(&mut self, entry: &[u8]) {
+        self.items.push((self.octets.len(), true));
+        self.octets.extend_from_slice(entry);
+    }
+
     /// Takes an owner out.
     pub fn remove(&mut self, name: &[u8]) {
         self.items.push((self.octets.len(), false));

@@ -25,6 +25,14 @@ impl Shard {
         self.table.len()
     }
 
+    /// The octets of every entry.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.table.iter().map(|&at| {
+            let whole = &self.arena[at as usize..];
+            &whole[..octets_of(whole)]
+        })
+    }
+
     /// This shard with entries put in, in place of those of the same name, and others taken out.
     /// Edits are sorted by hash, each name once; `hash` is the tree's hash of a name.
     pub(super) fn edited(&self, edits: &[ShardEdit<'_>], hash: impl Fn(&[u8]) -> u64) -> Shard {
@@ -34,9 +42,7 @@ impl Shard {
         };
         let mut octets = edits.iter().filter_map(|edit| edit.entry).map(<[u8]>::len).sum::<usize>();
         let mut kept = Vec::new();
-        for &at in &self.table {
-            let whole = &self.arena[at as usize..];
-            let whole = &whole[..octets_of(whole)];
+        for whole in self.entries() {
             let name_hash = hash(name_of(whole));
             if !is_edited(name_of(whole), name_hash) {
                 octets += whole.len();

@@ -1,7 +1,9 @@
 //! A copy-on-write tree of shards, 64 x 64, by the hash of the owner's name.
 //!
 //! A flat array of 4,096 pointers would have to be copied whole, reference counts and all, for
-//! one changed owner; of two levels only one array of 64 at each is.
+//! one changed owner; of two levels only one array of 64 at each is. A small set has all its
+//! owners in 64 shards, so that what queries touch lies together and stays in the caches; when it
+//! has grown, it is laid anew over all.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -13,6 +15,11 @@ use super::shard::{Shard, ShardEdit};
 
 /// Pointers at each level.
 const FAN_OUT: usize = 64;
+/// Shards of a set with up to [`SMALL_OWNERS_MAX`] owners, and of a larger one.
+const SMALL_SHARDS: usize = FAN_OUT;
+const LARGE_SHARDS: usize = FAN_OUT * FAN_OUT;
+/// About 250 owners a shard then, as a million have in the large tree.
+const SMALL_OWNERS_MAX: usize = 16_384;
 /// Below so many changes a second thread costs more than it saves.
 const PARALLEL_EDITS_MIN: usize = 20_000;
 
@@ -21,6 +28,8 @@ pub(super) struct Tree {
     /// Seeded when the server starts, so that nobody can choose names that collide.
     seed: u64,
     root: Arc<[Arc<Mid>; FAN_OUT]>,
+    /// How many of the shards are in use; a power of two.
+    shards: usize,
     /// Most labels that any owner has: longer names need not be looked up whole.
     labels_max: u8,
 }
@@ -32,14 +41,9 @@ impl Default for Tree {
         let shard = Arc::new(Shard::default());
         let mid: Arc<Mid> = Arc::new(std::array::from_fn(|_| Arc::clone(&shard)));
         let seed = std::hash::RandomState::new().hash_one(0u64);
-        Tree { seed, root: Arc::new(std::array::from_fn(|_| Arc::clone(&mid))), labels_max: 0 }
+        let root = Arc::new(std::array::from_fn(|_| Arc::clone(&mid)));
+        Tree { seed, root, shards: SMALL_SHARDS, labels_max: 0 }
     }
-}
-
-/// Which shard a hash belongs to: bits that hashbrown uses neither as tag (the top seven) nor,
-/// in tables of this size, as bucket (the lowest).
-fn place(hash: u64) -> usize {
-    (hash >> 40) as usize % (FAN_OUT * FAN_OUT)
 }
 
 impl Tree {
@@ -49,10 +53,16 @@ impl Tree {
         hasher.finish()
     }
 
+    /// Which shard a hash belongs to: bits that hashbrown uses neither as tag (the top seven) nor,
+    /// in tables of this size, as bucket (the lowest).
+    fn place(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & (self.shards - 1)
+    }
+
     /// The octets from an owner's entry on.
     pub(super) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(name);
-        let place = place(hash);
+        let place = self.place(hash);
         self.root[place / FAN_OUT][place % FAN_OUT].find(hash, name)
     }
 
@@ -61,11 +71,27 @@ impl Tree {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.root.iter().flat_map(|mid| mid.iter()).map(|shard| shard.len()).sum()
+        self.used().map(Shard::len).sum()
+    }
+
+    fn used(&self) -> impl Iterator<Item = &Shard> {
+        self.root.iter().flat_map(|mid| mid.iter()).map(|shard| &**shard).take(self.shards)
+    }
+
+    /// The same owners over all shards.
+    fn enlarged(&self) -> Tree {
+        let mut edits = Edits::default();
+        for entry in self.used().flat_map(Shard::entries) {
+            edits.put_entry(entry);
+        }
+        Tree { seed: self.seed, shards: LARGE_SHARDS, ..Tree::default() }.edited(edits)
     }
 
     /// This tree with owners changed. Of several changes of one owner the last one counts.
     pub(super) fn edited(&self, edits: Edits) -> Tree {
+        if self.shards == SMALL_SHARDS && self.len() + edits.len() > SMALL_OWNERS_MAX {
+            return self.enlarged().edited(edits);
+        }
         let mut labels_max = self.labels_max;
         let mut items: Vec<ShardEdit<'_>> = edits
             .iter()
@@ -75,10 +101,10 @@ impl Tree {
             })
             .collect();
         // Stable, so that the last change of an owner stays behind the earlier ones.
-        items.sort_by_key(|edit| (place(edit.hash), edit.hash));
+        items.sort_by_key(|edit| (self.place(edit.hash), edit.hash));
         let halves = if items.len() < PARALLEL_EDITS_MIN { 1 } else { 2 };
         let parts: Vec<Vec<(usize, Shard)>> = std::thread::scope(|scope| {
-            let middle = items.partition_point(|edit| place(edit.hash) < FAN_OUT * FAN_OUT / halves);
+            let middle = items.partition_point(|edit| self.place(edit.hash) < self.shards / halves);
             let (first, second) = items.split_at(middle);
             let other = (!second.is_empty()).then(|| scope.spawn(|| self.edited_shards(second)));
             let mut parts = vec![self.edited_shards(first)];
@@ -90,13 +116,13 @@ impl Tree {
             let mids = Arc::make_mut(&mut root);
             Arc::make_mut(&mut mids[place / FAN_OUT])[place % FAN_OUT] = Arc::new(shard);
         }
-        Tree { seed: self.seed, root, labels_max }
+        Tree { root, labels_max, ..*self }
     }
 
     fn edited_shards(&self, items: &[ShardEdit<'_>]) -> Vec<(usize, Shard)> {
         let mut shards = Vec::new();
-        for group in items.chunk_by(|a, b| place(a.hash) == place(b.hash)) {
-            let place = place(group[0].hash);
+        for group in items.chunk_by(|a, b| self.place(a.hash) == self.place(b.hash)) {
+            let place = self.place(group[0].hash);
             let old = &self.root[place / FAN_OUT][place % FAN_OUT];
             let mut last: Vec<ShardEdit<'_>> = Vec::with_capacity(group.len());
             for edit in group {
@@ -125,6 +151,25 @@ mod tests {
 
     fn name(number: u16) -> Vec<u8> {
         Name::parse(&format!("host-{number}.example."), None).unwrap().as_wire().to_vec()
+    }
+
+    #[test]
+    fn a_set_that_grows_is_laid_over_all_shards_and_keeps_its_owners() {
+        let mut tree = Tree::default();
+        let old = tree.clone();
+        for round in 0..5u16 {
+            let mut edits = Edits::default();
+            for number in round * 5_000..(round + 1) * 5_000 {
+                edits.put(&name(number), Flags::default(), ZoneId(number.into()), []);
+            }
+            tree = tree.edited(edits);
+        }
+        assert_eq!((tree.len(), tree.shards, tree.labels_max()), (25_000, LARGE_SHARDS, 2));
+        for number in 0..25_000 {
+            let found = tree.find(&name(number)).and_then(Entry::read).unwrap();
+            assert_eq!(found.zone(), ZoneId(number.into()));
+        }
+        assert_eq!((old.len(), old.shards), (0, SMALL_SHARDS));
     }
 
     proptest! {
