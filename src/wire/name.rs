@@ -310,16 +310,13 @@ impl Hash for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        let mut ours: Vec<&[u8]> = self.labels().collect();
-        let mut theirs: Vec<&[u8]> = other.labels().collect();
-        while let (Some(our), Some(their)) = (ours.pop(), theirs.pop()) {
+        let ours: Vec<&[u8]> = self.labels().collect();
+        let theirs: Vec<&[u8]> = other.labels().collect();
+        for (our, their) in ours.iter().rev().zip(theirs.iter().rev()) {
             let folded = our.iter().map(u8::to_ascii_lowercase);
             match folded.cmp(their.iter().map(u8::to_ascii_lowercase)) {
                 Ordering::Equal => {}
                 unequal => return unequal,
-            }
-            if ours.is_empty() || theirs.is_empty() {
-                break;
             }
         }
         ours.len().cmp(&theirs.len())
@@ -427,6 +424,8 @@ mod tests {
             assert!(name(pair[0]) < name(pair[1]), "{pair:?}");
         }
         assert_eq!(name("A.example."), name("a.EXAMPLE."));
+        assert!(Name::root() < name("com.") && name("com.") > Name::root());
+        assert_eq!(Name::root().cmp(&Name::root()), Ordering::Equal);
     }
 
     #[test]
