@@ -161,6 +161,13 @@ fn rfc_6672_a_name_that_grows_too_long() {
 }
 
 #[test]
+fn rfc_4592_a_wildcard_that_is_an_empty_nonterminal() {
+    let snapshot = whole(&parse("example.", "x.*.w A 192.0.2.1\n"));
+    let answered = ask(&snapshot, "q.w.example.", Rtype::A);
+    assert_eq!((answered[3] & 15, answered[7], answered[9]), (0, 0, 1), "no data, with the SOA");
+}
+
+#[test]
 fn rfc_2308_and_4592_names_that_are_not_there() {
     let snapshot = whole(&parse("example.", "x.y.a A 192.0.2.1\n*.w A 192.0.2.2\nk.w TXT x\n"));
     let rcode = |name: &str| ask(&snapshot, name, Rtype::A)[3] & 15;

@@ -84,6 +84,10 @@ impl Source<'_> {
                 }
                 shape.nonterminals.insert(name.into());
                 above = parent(name);
+                // RFC 4592 4.9: a `*` that exists by names below it alone answers too.
+                if name.starts_with(b"\x01*") {
+                    shape.wildcard_parents.extend(above.map(Into::into));
+                }
             }
         };
         for owner in self.zone.owners() {
