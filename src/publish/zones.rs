@@ -77,20 +77,13 @@ impl Zones {
         self.set_answers(id, Some(Arc::new(common)));
         let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
-        match self.parent_apex(&apex).filter(|_| is_new) {
-            // What the parent has at and below the new apex goes.
-            Some(parent) => {
-                self.clear(batch, &parent);
-                self.lay(batch, &parent);
-                self.lay_children(batch, &parent);
-            }
+        if is_new || !is_partial {
             // Taking this zone's old names out may have touched names that others answer for.
-            None if !is_partial => self.lay_children(batch, &apex),
+            self.lay_around(batch, &apex, is_new);
+        } else {
             // The DS records at their apexes are this zone's.
-            None => {
-                for child in self.children(&apex) {
-                    self.lay_apex(batch, &child);
-                }
+            for child in self.children(&apex) {
+                self.lay_apex(batch, &child);
             }
         }
         Ok(())
@@ -106,6 +99,7 @@ impl Zones {
         batch.edits.append(edits);
         self.set_answers(id, Some(Arc::new(answers)));
         self.placed.insert(apex.clone(), Placed { id, compiled: None });
+        self.lay_around(batch, apex, true);
     }
 
     /// Takes a zone out.
@@ -184,6 +178,19 @@ impl Zones {
         }
     }
 
+    /// Lays the zones below this one anew. A new one parts its parent: what that has at and below
+    /// the new apex goes.
+    fn lay_around(&self, batch: &mut Batch, apex: &Name, is_new: bool) {
+        match self.parent_apex(apex).filter(|_| is_new) {
+            Some(parent) => {
+                self.clear(batch, &parent);
+                self.lay(batch, &parent);
+                self.lay_children(batch, &parent);
+            }
+            None => self.lay_children(batch, apex),
+        }
+    }
+
     fn set_answers(&mut self, id: ZoneId, answers: Option<Arc<ZoneAnswers>>) {
         self.free.retain(|free| *free != id);
         let place = id.0 as usize;
@@ -219,5 +226,66 @@ impl Zones {
     fn parent(&self, apex: &Name) -> Option<Arc<Zone>> {
         let parent = self.parent_apex(apex)?;
         self.placed[&parent].compiled.as_ref().map(|compiled| Arc::clone(&compiled.zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+    use crate::geo::table::Table;
+    use crate::route::Routing;
+    use crate::snapshot::Settings;
+    use crate::wire::query::LowerName;
+    use crate::zone::{self, Files};
+
+    struct Text(String);
+
+    impl Files for Text {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Ok(self.0.clone().into_bytes())
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text, None).unwrap()
+    }
+
+    fn model(apex: &str, lines: &str) -> ZoneModel {
+        let apex = name(apex);
+        let text = format!("$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n{lines}");
+        let zone = zone::load(Path::new("z"), &apex, &Text(text), &|_| false).unwrap().zone;
+        ZoneModel { zone: Arc::new(zone), routing: Arc::new(Routing::none(&apex)) }
+    }
+
+    #[test]
+    fn a_broken_child_hides_what_its_parent_had_there() {
+        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new() };
+        let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
+        let mut zones = Zones::default();
+        let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {
+            let mut batch = Batch::default();
+            change(&mut zones, &mut batch);
+            snapshot = zones.published(batch, &snapshot);
+            let asked = LowerName::from_wire(name("www.child.example.").as_wire()).unwrap();
+            let id = snapshot.find(&asked).unwrap().entry.zone();
+            (snapshot.zone(id).unwrap().apex.to_string(), snapshot.owner_count())
+        };
+        let put = |apex: &'static str, lines: &'static str| {
+            move |zones: &mut Zones, batch: &mut Batch| {
+                zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap();
+            }
+        };
+        let with = "www.child A 192.0.2.1\na A 192.0.2.1\n";
+        assert_eq!(step(&put("example.", with)), ("example.".to_owned(), 4));
+        let broken = step(&|zones, batch| zones.put_broken(batch, &name("child.example.")));
+        assert_eq!(broken, ("child.example.".to_owned(), 3));
+        // Nothing is left when the parent drops the name meanwhile.
+        step(&put("example.", "a A 192.0.2.1\n"));
+        assert_eq!(step(&put("child.example.", "")), ("child.example.".to_owned(), 3));
+        let removed = step(&|zones, batch| zones.remove(batch, &name("child.example.")));
+        assert_eq!(removed, ("example.".to_owned(), 2));
     }
 }
