@@ -86,7 +86,12 @@ impl Store {
         let files = ZoneFiles::in_directory(Path::new(""), apex);
         let directory = self.zone_directory(&files);
         let kept = ZoneFiles::in_directory(&directory, apex);
-        kept.zone.exists().then_some(kept)
+        if kept.zone.exists() {
+            return Some(kept);
+        }
+        // A crash between the two renames of `write_zone` leaves the older version aside.
+        let aside = ZoneFiles::in_directory(&directory.with_extension("old"), apex);
+        aside.zone.exists().then_some(aside)
     }
 
     /// Keeps the files of a zone, in place of older ones.
@@ -98,9 +103,7 @@ impl Store {
         let directory = self.zone_directory(files);
         let fresh = directory.with_extension("new");
         let old = directory.with_extension("old");
-        for leftover in [&fresh, &old] {
-            remove_directory(leftover)?;
-        }
+        remove_directory(&fresh)?;
         for (path, octets) in contents {
             // The loader lets no file outside of the zone directory in.
             let Ok(inside) = path.strip_prefix(base) else { continue };
@@ -114,6 +117,7 @@ impl Store {
             fs::write(&place, octets).map_err(at(&place))?;
         }
         if directory.exists() {
+            remove_directory(&old)?;
             fs::rename(&directory, &old).map_err(at(&directory))?;
         }
         fs::rename(&fresh, &directory).map_err(at(&directory))?;
@@ -125,7 +129,9 @@ impl Store {
     /// # Errors
     /// When the disk can't.
     pub fn remove_zone(&self, files: &ZoneFiles) -> Result<(), StoreError> {
-        remove_directory(&self.zone_directory(files))
+        let directory = self.zone_directory(files);
+        remove_directory(&directory.with_extension("old"))?;
+        remove_directory(&directory)
     }
 
     fn zone_directory(&self, files: &ZoneFiles) -> PathBuf {
@@ -182,6 +188,10 @@ mod tests {
         store.write_zone(&files, &[(files.zone.clone(), content("two"))]).unwrap();
         assert_eq!(fs::read(&kept.zone).unwrap(), b"two");
         assert!(!part.exists());
+        // A crash between the renames.
+        let directory = store.zone_directory(&files);
+        fs::rename(&directory, directory.with_extension("old")).unwrap();
+        assert_eq!(fs::read(store.zone(&apex).unwrap().zone).unwrap(), b"two");
         store.remove_zone(&files).unwrap();
         assert_eq!(store.zone(&apex), None);
     }
