@@ -94,13 +94,16 @@ impl Loader {
         self.pass_server(&mut pass);
         let Some(server) = self.server().cloned() else { return pass };
         self.pass_geography(&server, &mut pass);
-        if let (Some(before), Some(Ok(_)), Some(Err(_))) = (before, &pass.server, &pass.geography) {
-            // Zones name regions that geography doesn't have yet. The configuration is taken when
-            // both are good; until then the pass before stands.
-            self.server = Some((before, Stamps::default()));
-            pass.server = None;
-            return pass;
-        }
+        let server = match (before, &pass.server, &pass.geography) {
+            (Some(before), Some(Ok(_)), Some(Err(_))) => {
+                // Zones name regions that geography doesn't have yet. The configuration is taken
+                // when both are good; until then the one before stands, and zones go on under it.
+                self.server = Some((Arc::clone(&before), Stamps::default()));
+                pass.server = None;
+                before
+            }
+            _ => server,
+        };
         self.pass_zones(&server, &mut pass);
         self.watch(&server, &mut pass);
         pass

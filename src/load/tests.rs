@@ -69,6 +69,9 @@ fn regions_are_taken_when_their_files_are_good_too() {
     let pass = loader.pass();
     assert!(pass.server.is_none() && pass.zones.is_empty(), "{pass:?}");
     assert!(pass.diagnostics().any(|found| found.path == Path::new(&directory.path().join("my.txt"))));
+    // Zones go on under the configuration before.
+    write(&directory, "zones/b.example.zone", &format!("{ZONE}www A 192.0.2.2\n"));
+    assert_eq!(zones(&loader.pass()), ["b.example."]);
     write(&directory, "my.txt", "198.51.100.0/24\n");
     let pass = loader.pass();
     assert!(matches!(pass.server, Some(Ok(_))) && matches!(pass.geography, Some(Ok(_))));
