@@ -101,6 +101,10 @@ impl Slots {
         if end > self.slots.len() {
             self.slots.resize_with(end, empty);
         }
+        // A number that was given before doesn't bring the answers of another route along.
+        for slot in new.difference(&old) {
+            self.slots[slot.0 as usize] = empty();
+        }
         self.by_target.retain(|(zone, _), _| zone != apex);
         self.rechecks.retain(|(zone, _), _| zone != apex);
         for (at, route) in routing.routes.iter().enumerate() {
@@ -172,5 +176,32 @@ impl Slots {
             self.rechecks.insert((apex.clone(), at), at_tick);
         }
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::slot::Variant;
+
+    #[test]
+    fn a_number_given_again_starts_without_answers() {
+        let plan = || Assignment {
+            owners: RoutedOwners::new(),
+            routes: vec![RouteSlots { label: "www".into(), types: [(Rtype::A, SlotId(0))].into() }],
+        };
+        let mut slots = Slots::default();
+        let first = Name::parse("a.example.", None).unwrap();
+        slots.assign(&first, &Routing::none(&first), plan());
+        let variant = Variant { alternatives: [(1, [0, 1].into())].into() };
+        let answered = Slot { regions: [0].into(), variants: [variant].into(), ecs: false, is_cname: false };
+        slots.slots[0] = Arc::new(answered.clone());
+        // A route that stays keeps its answers until it is decided anew.
+        slots.assign(&first, &Routing::none(&first), plan());
+        assert_eq!(*slots.slots[0], answered);
+        slots.assign(&first, &Routing::none(&first), Assignment::default());
+        let second = Name::parse("b.example.", None).unwrap();
+        slots.assign(&second, &Routing::none(&second), plan());
+        assert!(slots.slots[0].variants.is_empty());
     }
 }
