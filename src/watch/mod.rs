@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,14 +29,17 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// Wakes the thread that loads.
 #[derive(Clone, Debug)]
-pub struct Waker(SyncSender<Wake>);
+pub struct Waker {
+    wakes: SyncSender<Wake>,
+    /// An operator wants everything read (SIGHUP). Beside the queue, since a full one must not
+    /// lose that.
+    everything: Arc<AtomicBool>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wake {
     /// Something changed.
     Event,
-    /// An operator wants everything read (SIGHUP).
-    Reload,
     /// The server ends.
     Stop,
 }
@@ -42,17 +47,18 @@ enum Wake {
 impl Waker {
     /// Reads everything again, changed or not.
     pub fn reload(&self) {
-        self.wake(Wake::Reload);
+        self.everything.store(true, Ordering::Relaxed);
+        self.wake();
     }
 
     /// Ends the thread.
     pub fn stop(&self) {
         // Unlike the others, this one must not be lost to a full queue.
-        let _ = self.0.send(Wake::Stop);
+        let _ = self.wakes.send(Wake::Stop);
     }
 
-    fn wake(&self, wake: Wake) {
-        match self.0.try_send(wake) {
+    fn wake(&self) {
+        match self.wakes.try_send(Wake::Event) {
             // A full queue wakes as well.
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
         }
@@ -69,11 +75,12 @@ pub fn start(
     control: Control,
 ) -> std::io::Result<(Waker, JoinHandle<()>)> {
     let (sender, wakes) = sync_channel(64);
-    let waker = Waker(sender);
+    let everything = Arc::new(AtomicBool::new(false));
+    let waker = Waker { wakes: sender, everything: Arc::clone(&everything) };
     let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
     let thread = std::thread::Builder::new()
         .name("watch".into())
-        .spawn(move || run(loader, watch, &control, watching, &wakes))?;
+        .spawn(move || run(loader, watch, &control, watching, &wakes, &everything))?;
     Ok((waker, thread))
 }
 
@@ -83,6 +90,7 @@ fn run(
     control: &Control,
     mut watching: Watching,
     wakes: &Receiver<Wake>,
+    everything: &AtomicBool,
 ) {
     watching.set(directories);
     // Files may have changed between the first pass and the first watch.
@@ -93,10 +101,11 @@ fn run(
             Err(RecvTimeoutError::Timeout) => Wake::Event,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        match wake {
-            Wake::Stop => return,
-            Wake::Reload => loader.forget(),
-            Wake::Event => {}
+        if wake == Wake::Stop {
+            return;
+        }
+        if everything.swap(false, Ordering::Relaxed) {
+            loader.forget();
         }
         let mut pass = loader.pass();
         wait = if pass.unsettled { UNSETTLED } else { POLL };
@@ -110,7 +119,7 @@ fn run(
     }
 }
 
-/// Waits until the directory is quiet. What an operator said goes before what was seen.
+/// Waits until the directory is quiet. The end goes before what was seen.
 fn settle(first: Wake, wakes: &Receiver<Wake>) -> Wake {
     let deadline = Instant::now() + QUIET_AT_MOST;
     let mut wake = first;
@@ -136,7 +145,7 @@ fn watcher(waker: Waker) -> Option<RecommendedWatcher> {
         if event.is_ok_and(|event| event.kind.is_access()) {
             return;
         }
-        waker.wake(Wake::Event);
+        waker.wake();
     };
     match notify::recommended_watcher(handler) {
         Ok(watcher) => Some(watcher),
@@ -169,5 +178,20 @@ impl Watching {
             }
         }
         self.watched = watched;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_loses_no_reload() {
+        let (sender, wakes) = sync_channel(1);
+        let waker = Waker { wakes: sender, everything: Arc::default() };
+        waker.wake();
+        waker.reload();
+        assert_eq!(wakes.try_iter().count(), 1);
+        assert!(waker.everything.load(Ordering::Relaxed));
     }
 }
