@@ -14,6 +14,10 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::limits;
 
+/// Octets of the server's name: with it in an answer (NSID), the longest question and client
+/// subnet still fit the 512 octets that every client takes.
+const IDENTITY_OCTETS_MAX: usize = 128;
+
 /// The server's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -128,7 +132,16 @@ fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
     set(&mut server.workers, table.get("workers").and_then(|value| value.integer(0..=most_workers)));
     set(&mut server.zones, path(table.get("zones"), directory));
     set(&mut server.state, path(table.get("state"), directory));
-    set(&mut server.identity, table.get("identity").and_then(|value| value.string()));
+    if let Some(value) = table.get("identity") {
+        let identity = value.string().filter(|identity| {
+            let fits = (1..=IDENTITY_OCTETS_MAX).contains(&identity.len());
+            if !fits {
+                value.error("the identity has to fit beside an answer", "write a name of 1 to 128 octets");
+            }
+            fits
+        });
+        set(&mut server.identity, identity);
+    }
     if let Some(value) = table.get("inspect") {
         server.inspect = value.list().iter().filter_map(network).collect();
     }

@@ -238,6 +238,7 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[server]\ninspect = [\"10.0.0.1/8\"]", "2:12 \"10.0.0.1/8\" has bits set behind its prefix"),
         ("[regions.tw]\ncountries = [\"TWN\"]", "2:14 \"TWN\" is no code of countries"),
         ("[regions.default]\ncountries = [\"TW\"]", "1:10 a region can't be called \"default\""),
+        ("[server]\nidentity = \"\"", "2:12 the identity has to fit beside an answer"),
         ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {

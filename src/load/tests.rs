@@ -77,3 +77,12 @@ fn regions_are_taken_when_their_files_are_good_too() {
     assert!(matches!(pass.server, Some(Ok(_))) && matches!(pass.geography, Some(Ok(_))));
     assert_eq!(zones(&pass), ["a.example.", "b.example."]);
 }
+
+#[test]
+fn one_zone_in_two_files_is_told() {
+    let directory = directory();
+    write(&directory, "zones/B.Example.zone", ZONE);
+    let pass = loader(&directory).pass();
+    assert_eq!(pass.zones.len(), 2);
+    assert!(pass.diagnostics().any(|found| found.is_error() && found.message.contains("is the same zone")));
+}

@@ -102,7 +102,16 @@ pub(super) fn list(directory: &Path) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>)
         return Err(Diagnostic::error(directory, "there are no zones here")
             .help("put a zone into a file named after it, such as example.com.zone"));
     }
-    found.sort_by(|a, b| a.apex.cmp(&b.apex));
+    found.sort_by(|a, b| a.apex.cmp(&b.apex).then_with(|| a.zone.cmp(&b.zone)));
+    // Names differ by case on disk alone.
+    found.dedup_by(|second, first| {
+        let is_twice = second.apex == first.apex;
+        if is_twice {
+            let error = Diagnostic::error(&second.zone, format!("{} is the same zone", first.zone.display()));
+            warnings.push(error.help("keep one of the two files"));
+        }
+        is_twice
+    });
     Ok((found, warnings))
 }
 
