@@ -142,6 +142,11 @@ fn each_mistake_of_a_zone_has_its_place() {
         let found = findings(&format!("{TARGETS}{text}\n"));
         assert!(found.iter().any(|one| one.starts_with(expected)), "{text:?}\n{expected}\n{found:#?}");
     }
+    // One mistake is told once.
+    let found = findings(
+        "[targets.x]\nipv4 = \"192.0.2\"\nprobes = [\"p\"]\n[probes.p]\ntype = \"tcp\"\nport = 25\n",
+    );
+    assert_eq!(found.iter().filter(|one| !one.contains("no route names")).count(), 1, "{found:#?}");
     // A route needs what it answers.
     let text = "[targets.h]\nhost = \"h\"\n[targets.a]\nipv4 = \"192.0.2.1\"\n\
                 [routes.x]\ntype = \"address\"\ndefault = \"h\"\n[routes.y]\ntype = \"mx\"\ndefault = \"a\"\n";

@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::Spec;
-use crate::route::{Failback, Family, Kind, Route, Routing, Target, Ttl};
+use crate::route::{Failback, Kind, Route, Routing, Target, Ttl};
 use crate::wire::name::Name;
 
 /// Keys of a route that aren't regions.
@@ -165,12 +165,13 @@ impl<'r> Reader<'r> {
                 probes: self.target_probes(&table),
                 site,
             };
-            let has_address = Family::BOTH.into_iter().any(|family| target.address(family).is_some());
+            // A mistyped address is told already; it is no missing one.
+            let has_address = table.get("ipv4").is_some() || table.get("ipv6").is_some();
             if !has_address && !target.probes.is_empty() {
                 let message = format!("target \"{name}\" has probes and no address to send them to");
                 self.file.error(&key.key_span, message, "add ipv4 or ipv6, beside `host`");
             }
-            if !has_address && target.host.is_none() {
+            if !has_address && table.get("host").is_none() {
                 let message = format!("target \"{name}\" is nowhere");
                 self.file.error(&key.key_span, message, "add ipv4, ipv6 or host");
             }

@@ -67,10 +67,12 @@ impl Pass {
         server.chain(geography).chain(zones).flatten().chain(&self.directory).chain(&self.warnings)
     }
 
-    /// Whether there is nothing new.
+    /// Whether there is nothing new to serve; there may be mistakes to tell.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.server.is_none() && self.geography.is_none() && self.zones.is_empty() && self.gone.is_empty()
+        let nothing_good = self.server.as_ref().is_none_or(Result::is_err)
+            && self.geography.as_ref().is_none_or(Result::is_err);
+        nothing_good && self.zones.is_empty() && self.gone.is_empty()
     }
 }
 

@@ -114,7 +114,7 @@ impl Store {
             if let Some(parent) = place.parent() {
                 fs::create_dir_all(parent).map_err(at(parent))?;
             }
-            fs::write(&place, octets).map_err(at(&place))?;
+            write_whole(&place, octets)?;
         }
         if directory.exists() {
             remove_directory(&old)?;
@@ -151,10 +151,15 @@ fn remove_directory(path: &Path) -> Result<(), StoreError> {
 /// Writes beside the place, flushes, renames.
 fn replace(path: &Path, octets: &[u8]) -> Result<(), StoreError> {
     let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh).map_err(at(&fresh))?;
-    file.write_all(octets).map_err(at(&fresh))?;
-    file.sync_data().map_err(at(&fresh))?;
+    write_whole(&fresh, octets)?;
     fs::rename(&fresh, path).map_err(at(path))
+}
+
+/// Writes a file and waits until the disk has it, so that a rename never shows half of it.
+fn write_whole(path: &Path, octets: &[u8]) -> Result<(), StoreError> {
+    let mut file = File::create(path).map_err(at(path))?;
+    file.write_all(octets).map_err(at(path))?;
+    file.sync_data().map_err(at(path))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
