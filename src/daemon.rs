@@ -87,13 +87,19 @@ impl Daemon {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         };
-        log(pass.diagnostics());
-        if !pass.directory.is_empty() {
-            let errors = std::mem::take(&mut pass.directory);
+        if !pass.directory.is_empty() || matches!(pass.geography, Some(Err(_))) {
+            let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         }
         let store = open_store(options.state.as_deref().unwrap_or(&server.state));
         let fallbacks = fallbacks(&pass, store.as_ref(), &server);
+        if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
+            // With one good zone the server starts, and the others are SERVFAIL.
+            let errors = pass.zones.into_iter().filter_map(|(_, result)| result.err()).flatten();
+            return Err(DaemonError::Files(StartError::Files(errors.filter(Diagnostic::is_error).collect())));
+        }
+        // What ends the start is told once, by whoever asked for it; this is what doesn't.
+        log(pass.diagnostics());
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
         let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -67,6 +67,10 @@ fn no_zones() {
 
 #[test]
 fn unreadable_zone() {
+    let alone = Lab::new();
+    fs::create_dir(alone.path("zones/directory.example.zone")).unwrap();
+    let said = refusal(&alone, &[]);
+    assert!(said.contains("directory.example.zone cannot be read"), "{said}");
     let lab = lab();
     lab.write("zones/bad.example.zone", "@ 60 SOA ns1 h 1 1 1 1 60\n@ 60 NS ns1\nns1 60 A 192.0.2.999\n");
     fs::create_dir(lab.path("zones/directory.example.zone")).unwrap();
