@@ -99,7 +99,7 @@ impl Daemon {
             return Err(DaemonError::Files(StartError::Files(errors.filter(Diagnostic::is_error).collect())));
         }
         // What ends the start is told once, by whoever asked for it; this is what doesn't.
-        log(pass.diagnostics());
+        pass.diagnostics().for_each(Diagnostic::log);
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
         let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -196,16 +196,6 @@ fn serve_options(server: &Server) -> serve::Options {
     }
 }
 
-fn log<'a>(found: impl Iterator<Item = &'a Diagnostic>) {
-    for found in found {
-        if found.is_error() {
-            tracing::error!("{found}");
-        } else {
-            tracing::warn!("{found}");
-        }
-    }
-}
-
 /// Without a state directory the server answers all the same; it only forgets more.
 fn open_store(directory: &Path) -> Option<Store> {
     match Store::open(directory) {
@@ -230,7 +220,7 @@ fn fallbacks(
             match crate::load::read_zone(&kept, server) {
                 Ok(loaded) => Some((kept, loaded)),
                 Err(errors) => {
-                    log(errors.iter());
+                    errors.iter().for_each(Diagnostic::log);
                     None
                 }
             }

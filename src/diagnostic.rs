@@ -83,6 +83,14 @@ impl Diagnostic {
         self
     }
 
+    /// Tells it to the log, as an error or a warning.
+    pub fn log(&self) {
+        match self.severity {
+            Severity::Error => tracing::error!("{self}"),
+            Severity::Warning => tracing::warn!("{self}"),
+        }
+    }
+
     /// Whether this is an error.
     #[must_use]
     pub fn is_error(&self) -> bool {

@@ -314,13 +314,7 @@ impl Writer {
 
     fn take_pass(&mut self, mut pass: Pass) {
         let now = now();
-        for found in pass.diagnostics() {
-            if found.is_error() {
-                tracing::error!("{found}");
-            } else {
-                tracing::warn!("{found}");
-            }
-        }
+        pass.diagnostics().for_each(Diagnostic::log);
         if pass.is_unchanged() {
             return;
         }
