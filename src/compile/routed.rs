@@ -2,7 +2,7 @@
 
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
-use crate::route::{Alternative, Decision, Family, Kind, Pick, Route, Routing, TargetId, decide};
+use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
 use crate::snapshot::slot::{Slot, Variant};
 use crate::wire::render::{Renderer, Section, TooLarge};
 use crate::wire::rtype::Rtype;
@@ -48,8 +48,7 @@ pub fn slot(
         });
         by_region.push(u16::try_from(place).unwrap_or(0));
     }
-    let is_cname = matches!(route.kind, Kind::Cname);
-    let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs, is_cname };
+    let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs };
     Ok(Compiled { slot, recheck })
 }
 

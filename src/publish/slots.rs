@@ -95,8 +95,7 @@ impl Slots {
         // together.
         self.free.retain(|slot| !new.contains(slot));
         self.free.extend(old.difference(&new));
-        let empty =
-            || Arc::new(Slot { regions: [].into(), variants: [].into(), ecs: false, is_cname: false });
+        let empty = || Arc::new(Slot { regions: [].into(), variants: [].into(), ecs: false });
         let end = new.last().map_or(0, |slot| slot.0 as usize + 1);
         if end > self.slots.len() {
             self.slots.resize_with(end, empty);
@@ -194,7 +193,7 @@ mod tests {
         let first = Name::parse("a.example.", None).unwrap();
         slots.assign(&first, &Routing::none(&first), plan());
         let variant = Variant { alternatives: [(1, [0, 1].into())].into() };
-        let answered = Slot { regions: [0].into(), variants: [variant].into(), ecs: false, is_cname: false };
+        let answered = Slot { regions: [0].into(), variants: [variant].into(), ecs: false };
         slots.slots[0] = Arc::new(answered.clone());
         // A route that stays keeps its answers until it is decided anew.
         slots.assign(&first, &Routing::none(&first), plan());

@@ -117,11 +117,6 @@ impl Control {
     pub fn send(&self, change: Change) -> bool {
         self.changes.blocking_send(change).is_ok()
     }
-
-    /// Hands a change over; false once the writer has ended.
-    pub async fn send_async(&self, change: Change) -> bool {
-        self.changes.send(change).await.is_ok()
-    }
 }
 
 /// Publishes the first snapshot, so that even the first answer knows what was down, and starts

@@ -16,8 +16,6 @@ pub struct Slot {
     pub variants: Box<[Variant]>,
     /// Whether a client's network in ECS places it; otherwise its source address alone.
     pub ecs: bool,
-    /// Whether the answers are CNAMEs, which end the answer (RFC 7871 7.2.1).
-    pub is_cname: bool,
 }
 
 /// What one region's clients get.
@@ -60,12 +58,7 @@ mod tests {
             })
             .collect();
         let default = Variant { alternatives: [(1, vec![0, 99].into())].into() };
-        Slot {
-            regions: [0, 1].into(),
-            variants: [default, Variant { alternatives }].into(),
-            ecs: true,
-            is_cname: false,
-        }
+        Slot { regions: [0, 1].into(), variants: [default, Variant { alternatives }].into(), ecs: true }
     }
 
     #[test]
