@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::Path;
+
+use bytes::Bytes;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -17,8 +19,8 @@ use crate::zone::{self, Files, Zone};
 struct Text(String);
 
 impl Files for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
+    fn read(&self, _: &Path) -> io::Result<Bytes> {
+        Ok(self.0.clone().into_bytes().into())
     }
 }
 
@@ -26,7 +28,7 @@ fn parse(apex: &str, lines: &str) -> Zone {
     let apex = Name::parse(apex, None).unwrap();
     let text = format!("$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n{lines}");
     let routed = |_: &Name| true;
-    zone::load(Path::new("z"), &apex, &Text(text), &routed)
+    zone::load(Path::new("z"), &apex, &Text(text), None, &routed)
         .unwrap_or_else(|errors| panic!("{errors:#?}"))
         .zone
 }
@@ -91,7 +93,7 @@ fn random_zone() -> impl Strategy<Value = Zone> {
         let apex = Name::parse("example.", None).ok()?;
         let head = "$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n";
         let text = Text(format!("{head}{}", lines.concat()));
-        zone::load(Path::new("z"), &apex, &text, &|_| true).ok().map(|loaded| loaded.zone)
+        zone::load(Path::new("z"), &apex, &text, None, &|_| true).ok().map(|loaded| loaded.zone)
     })
 }
 

@@ -234,6 +234,8 @@ mod tests {
     use std::io;
     use std::path::Path;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::geo::table::Table;
     use crate::route::Routing;
@@ -244,8 +246,8 @@ mod tests {
     struct Text(String);
 
     impl Files for Text {
-        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-            Ok(self.0.clone().into_bytes())
+        fn read(&self, _: &Path) -> io::Result<Bytes> {
+            Ok(self.0.clone().into_bytes().into())
         }
     }
 
@@ -256,7 +258,7 @@ mod tests {
     fn model(apex: &str, lines: &str) -> ZoneModel {
         let apex = name(apex);
         let text = format!("$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n{lines}");
-        let zone = zone::load(Path::new("z"), &apex, &Text(text), &|_| false).unwrap().zone;
+        let zone = zone::load(Path::new("z"), &apex, &Text(text), None, &|_| false).unwrap().zone;
         ZoneModel { zone: Arc::new(zone), routing: Arc::new(Routing::none(&apex)) }
     }
 
