@@ -185,7 +185,9 @@ impl Loader {
         let regions = region_names(server);
         let candidates: Vec<&ZoneFiles> = found
             .iter()
-            .filter(|files| all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current()))
+            .filter(|files| {
+                all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
+            })
             .collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let per_thread = candidates.len().div_ceil(threads).max(1);

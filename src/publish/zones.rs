@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Shape, Source};
+use crate::compile::shape::Shape;
+use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
 use crate::snapshot::{Edits, Snapshot, ZoneAnswers, ZoneId};
 use crate::wire::name::Name;
@@ -56,24 +57,28 @@ impl Zones {
         let id = self.placed.get(&apex).map_or_else(|| self.unused(), |placed| placed.id);
         let source =
             Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_deref() };
-        let shape = source.shape();
         let common = source.common()?;
-        let old = self.placed.get(&apex).and_then(|placed| placed.compiled.as_ref());
-        let mut edits = None;
-        if let Some(old) = old.filter(|old| old.routed == routed) {
-            let changed = crate::zone::diff(&old.zone, &model.zone);
-            edits = source.some(&shape, &old.shape, &changed)?;
-        }
-        let is_partial = edits.is_some();
-        if let Some(edits) = edits {
-            batch.edits.append(edits);
-        } else {
-            let all = source.all(&shape)?;
-            if let Some(old) = old {
-                batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
+        let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
+        let some = match old {
+            Some(old) if old.routed == routed => old.amended(&source)?,
+            _ => None,
+        };
+        let is_partial = some.is_some();
+        let shape = match some {
+            Some((edits, shape)) => {
+                batch.edits.append(edits);
+                shape
             }
-            batch.edits.append(all);
-        }
+            None => {
+                let shape = Shape::of(&model.zone, &routed);
+                let all = source.all(&shape)?;
+                if let Some(Placed { compiled: Some(old), .. }) = self.placed.get(&apex) {
+                    batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
+                }
+                batch.edits.append(all);
+                shape
+            }
+        };
         self.set_answers(id, Some(Arc::new(common)));
         let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
@@ -226,6 +231,21 @@ impl Zones {
     fn parent(&self, apex: &Name) -> Option<Arc<Zone>> {
         let parent = self.parent_apex(apex)?;
         self.placed[&parent].compiled.as_ref().map(|compiled| Arc::clone(&compiled.zone))
+    }
+}
+
+impl Compiled {
+    /// Entries of what differs in another version, and its shape; nothing if all must be compiled
+    /// anew. Then, and after an error, this is what it was; else its shape is gone.
+    fn amended(&mut self, source: &Source<'_>) -> Result<Option<(Edits, Shape)>, RrsetTooLarge> {
+        let changed = crate::zone::diff(&self.zone, source.zone);
+        let is_calm = self.shape.follow(&self.zone, source.zone, &changed);
+        let some = if is_calm { source.some(&self.shape, &changed) } else { Ok(None) };
+        if let Ok(Some(edits)) = some {
+            return Ok(Some((edits, std::mem::take(&mut self.shape))));
+        }
+        let _ = self.shape.follow(source.zone, &self.zone, &changed);
+        some.map(|_| None)
     }
 }
 

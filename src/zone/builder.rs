@@ -98,14 +98,7 @@ impl Builder {
         Ok(self.place(name, rtype, ttl, at, rdata_at))
     }
 
-    fn place(
-        &mut self,
-        name: &[u8],
-        rtype: Rtype,
-        ttl: u32,
-        at: usize,
-        rdata_at: usize,
-    ) -> Result<(), Full> {
+    fn place(&mut self, name: &[u8], rtype: Rtype, ttl: u32, at: usize, rdata_at: usize) -> Result<(), Full> {
         let rdata_octets = u16::try_from(self.data.len() - rdata_at).map_err(|_| Full)?;
         let number = u32::try_from(self.records.len()).ok().filter(|number| *number < NONE).ok_or(Full)?;
         let rdata_at = u32::try_from(rdata_at).map_err(|_| Full)?;

@@ -110,7 +110,8 @@ mod tests {
         let before = cut(&lines.concat());
         assert!(before.len() > 100, "{}", before.len());
         let known: HashSet<u64> = before.iter().map(|stretch| stretch.digest).collect();
-        for (from, to, with) in [(2500, 2501, "host-2500 A 203.0.113.9\n"), (70, 70, "x A 192.0.2.1\n"), (9, 12, "")]
+        for (from, to, with) in
+            [(2500, 2501, "host-2500 A 203.0.113.9\n"), (70, 70, "x A 192.0.2.1\n"), (9, 12, "")]
         {
             let mut changed = lines.clone();
             changed.splice(from..to, [with.to_owned()]);

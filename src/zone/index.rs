@@ -56,14 +56,21 @@ impl Index {
             own
         };
         let mut filled: Vec<Vec<Shard>> = std::thread::scope(|scope| {
-            let others: Vec<_> =
-                (1..threads).map(|thread| scope.spawn({ let fill = &fill; move || fill(thread) })).collect();
+            let others: Vec<_> = (1..threads)
+                .map(|thread| {
+                    scope.spawn({
+                        let fill = &fill;
+                        move || fill(thread)
+                    })
+                })
+                .collect();
             let mut filled = vec![fill(0)];
             filled.extend(others.into_iter().map(|thread| thread.join().expect("filling doesn't panic")));
             filled
         });
-        let shards =
-            (0..shards).map(|number| Arc::new(std::mem::take(&mut filled[number % threads][number]))).collect();
+        let shards = (0..shards)
+            .map(|number| Arc::new(std::mem::take(&mut filled[number % threads][number])))
+            .collect();
         Index { shards }
     }
 

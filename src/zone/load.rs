@@ -127,7 +127,7 @@ struct Placed {
 enum Ahead {
     /// The same text was there before, at the stretch of this number.
     Kept(usize, Arc<Part>),
-    Read(Outcome, Result<Built, Full>),
+    Read(Box<(Outcome, Result<Built, Full>)>),
 }
 
 impl Loading<'_> {
@@ -155,14 +155,15 @@ impl Loading<'_> {
         for (stretch, ahead) in stretches.iter().zip(&mut ahead) {
             // Entries may reach far beyond their stretch; includes end one before its end.
             while at < stretch.range.end {
-                let ahead = ahead.take().filter(|ahead| at == stretch.range.start && ahead.holds(&self.state));
+                let ahead =
+                    ahead.take().filter(|ahead| at == stretch.range.start && ahead.holds(&self.state));
                 let (outcome, built) = match ahead {
                     Some(Ahead::Kept(old, part)) => {
                         self.place(number, at..stretch.range.end, Stretch::Kept(old), part);
                         at = stretch.range.end;
                         continue;
                     }
-                    Some(Ahead::Read(outcome, built)) => (outcome, built),
+                    Some(Ahead::Read(read)) => *read,
                     None => {
                         let range = at..stretch.range.end;
                         let digest = cut::digest(&text[range.clone()]);
@@ -182,7 +183,12 @@ impl Loading<'_> {
 
     /// Finds stretches that are as they were, and reads the others under a guess of what will be
     /// set before them.
-    fn read_ahead(&mut self, text: &[u8], stretches: &[cut::Stretch], directives: &[usize]) -> Vec<Option<Ahead>> {
+    fn read_ahead(
+        &mut self,
+        text: &[u8],
+        stretches: &[cut::Stretch],
+        directives: &[usize],
+    ) -> Vec<Option<Ahead>> {
         let mut ahead: Vec<Option<Ahead>> =
             stretches.iter().map(|stretch| self.kept.take(stretch.digest, stretch.range.len())).collect();
         let missing: Vec<usize> = (0..ahead.len()).filter(|number| ahead[*number].is_none()).collect();
@@ -202,7 +208,7 @@ impl Loading<'_> {
                 let cut::Stretch { range, digest } = &stretches[number];
                 let state = State { owner: Arc::default(), ..state_at(range.start).clone() };
                 let read = read_stretch(self.apex, text, (range.clone(), *digest), &state, &mut builder);
-                done.push((number, Ahead::Read(read.0, read.1)));
+                done.push((number, Ahead::Read(Box::new(read))));
             }
             done
         };
@@ -286,7 +292,11 @@ impl Loading<'_> {
         let path = self.texts[0].path.clone();
         for placed in &self.placed {
             for oddity in &placed.part.oddities {
-                self.findings.add(&self.texts[placed.text], odd(placed.start + oddity.at, oddity.kind), false);
+                self.findings.add(
+                    &self.texts[placed.text],
+                    odd(placed.start + oddity.at, oddity.kind),
+                    false,
+                );
             }
         }
         // With records missing, what the others lack says little.
@@ -314,7 +324,8 @@ impl Loading<'_> {
             }
             match again.first(&zone, &found.owner, found.rtype) {
                 Some((text, at)) => {
-                    let error = RecordError { at, message: found.message, help: found.help.map(str::to_owned) };
+                    let error =
+                        RecordError { at, message: found.message, help: found.help.map(str::to_owned) };
                     self.findings.add(text, error, found.is_error);
                 }
                 None => self
@@ -333,17 +344,19 @@ impl Ahead {
     fn holds(&self, state: &State) -> bool {
         match self {
             Ahead::Kept(_, part) => part.reading.as_ref().is_some_and(|reading| reading.holds(state)),
-            Ahead::Read(outcome, _) => outcome.reading.holds(state),
+            Ahead::Read(read) => read.0.reading.holds(state),
         }
     }
 }
 
-/// Stretches of the version before, by digest and octets of their text.
-struct Kept(HashMap<(u64, usize), Vec<(usize, Arc<Part>)>>);
+/// Stretches of the version before, with their numbers, by digest and octets of their text.
+struct Kept(HashMap<(u64, usize), Vec<Numbered>>);
+
+type Numbered = (usize, Arc<Part>);
 
 impl Kept {
     fn new(old: Option<&Zone>) -> Kept {
-        let mut kept: HashMap<_, Vec<_>> = HashMap::new();
+        let mut kept: HashMap<_, Vec<Numbered>> = HashMap::new();
         for (number, part) in old.into_iter().flat_map(Zone::parts).enumerate() {
             if let Some(text) = part.reading.as_ref().and_then(|reading| reading.text) {
                 kept.entry(text).or_default().push((number, Arc::clone(part)));
@@ -386,7 +399,8 @@ impl<'a> Again<'a> {
         let builder = self.builder(repeat.stretch);
         let is_it = |rdata: &[u8]| repeat.kind == OddityKind::Ttl || *rdata == *repeat.rdata;
         let mut records = builder.records_of(&repeat.owner).filter(|record| record.rtype == repeat.rtype);
-        let at = records.find(|record| is_it(builder.rdata(*record))).map_or(placed.start, |record| record.at);
+        let at =
+            records.find(|record| is_it(builder.rdata(*record))).map_or(placed.start, |record| record.at);
         (&texts[placed.text], at)
     }
 

@@ -24,9 +24,9 @@ mod read;
 mod scan;
 mod state;
 mod store;
-mod svcb;
 #[cfg(test)]
 mod stretch_tests;
+mod svcb;
 #[cfg(test)]
 mod tests;
 mod text;

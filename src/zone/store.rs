@@ -176,7 +176,8 @@ impl Zone {
             let (part, owners) = match stretch {
                 Stretch::Fresh(part, owners) => (part, owners),
                 Stretch::Kept(number) => {
-                    let part = Arc::clone(&old.expect("stretches are kept of an older version").pieces[number].part);
+                    let part =
+                        Arc::clone(&old.expect("stretches are kept of an older version").pieces[number].part);
                     let owners = part.owners().map(|(at, owner)| (hash(&owner.lower()), at)).collect();
                     (part, owners)
                 }
@@ -212,8 +213,13 @@ impl Zone {
                 }
             }
         }
-        let gone: Vec<&Piece> =
-            old.pieces.iter().zip(&is_kept).filter(|(_, is_kept)| !**is_kept).map(|(piece, _)| piece).collect();
+        let gone: Vec<&Piece> = old
+            .pieces
+            .iter()
+            .zip(&is_kept)
+            .filter(|(_, is_kept)| !**is_kept)
+            .map(|(piece, _)| piece)
+            .collect();
         let places = Places::new(&pieces, &gone);
         let owner = |place| places.owner(place);
         let mut index = old.index.clone();
@@ -244,8 +250,7 @@ impl Zone {
         let places = Places::new(&pieces, gone);
         let mut split: Vec<Vec<(usize, Place)>> = Vec::new();
         for (_, of_owner) in index.split() {
-            let mut of_owner: Vec<_> =
-                of_owner.iter().map(|&place| (places.number(place), place)).collect();
+            let mut of_owner: Vec<_> = of_owner.iter().map(|&place| (places.number(place), place)).collect();
             of_owner.sort_unstable();
             split.push(of_owner);
         }
@@ -359,7 +364,8 @@ impl Zone {
 
     /// Owners of parts that another version doesn't have, which are all those that may differ.
     pub(super) fn owners_beside<'z>(&'z self, other: &Zone) -> impl Iterator<Item = Owner<'z>> + use<'z> {
-        let shared: HashSet<*const Part> = other.pieces.iter().map(|piece| Arc::as_ptr(&piece.part)).collect();
+        let shared: HashSet<*const Part> =
+            other.pieces.iter().map(|piece| Arc::as_ptr(&piece.part)).collect();
         let own = self.pieces.iter().filter(move |piece| !shared.contains(&Arc::as_ptr(&piece.part)));
         own.flat_map(|piece| self.owners_of(piece))
     }

@@ -27,7 +27,12 @@ const TINY: Lengths = Lengths { min: 40, max: 160, lines: 2 };
 const ENDLESS: Lengths = Lengths { min: usize::MAX, max: usize::MAX, lines: 1 };
 const HEAD: &str = "$TTL 300\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n";
 
-fn load_lines(lines: &str, part: &str, old: Option<&Zone>, lengths: Lengths) -> Result<Loaded, Vec<Diagnostic>> {
+fn load_lines(
+    lines: &str,
+    part: &str,
+    old: Option<&Zone>,
+    lengths: Lengths,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let apex = Name::parse("example.com.", None).unwrap();
     let texts = Texts(HashMap::from([
         (PathBuf::from("zones/z"), format!("{HEAD}{lines}")),
@@ -155,8 +160,5 @@ fn a_changed_record_leaves_all_other_stretches_as_they_were() {
     assert_eq!(kept, old.parts().count() - 1);
     let changed: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
     assert_eq!(changed, ["host-20000.example.com."]);
-    compare(
-        &Ok(Loaded { zone: new, warnings: Vec::new() }),
-        &load_lines(&hosts(20_000), "", None, ENDLESS),
-    );
+    compare(&Ok(Loaded { zone: new, warnings: Vec::new() }), &load_lines(&hosts(20_000), "", None, ENDLESS));
 }
