@@ -12,7 +12,7 @@ use crate::wire::rtype::Rtype;
 use crate::zone::{Owner, Zone};
 
 /// What owners of a zone imply for each other.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
     /// Owners of NS below the apex.
     cuts: HashSet<Box<[u8]>>,
@@ -28,7 +28,7 @@ pub struct Shape {
 }
 
 /// How often each name is meant.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Counts(HashMap<Box<[u8]>, usize>);
 
 /// Whether owners come or go.
@@ -143,6 +143,10 @@ impl Shape {
 
     pub(super) fn has_wildcard_below(&self, lower: &[u8]) -> bool {
         self.wildcard_parents.0.contains_key(lower)
+    }
+
+    pub(super) fn cuts(&self) -> impl Iterator<Item = &[u8]> {
+        self.cuts.iter().map(|name| &**name)
     }
 
     pub(super) fn is_cut(&self, lower: &[u8]) -> bool {

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::shape::{Shape, is_wildcard};
-use crate::snapshot::edit::{Answer, Edits};
+use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::Flags;
 use crate::snapshot::{SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
@@ -23,16 +24,30 @@ pub type RoutedOwners = HashMap<Box<[u8]>, BTreeMap<Rtype, SlotId>>;
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'z> {
     /// The zone's records.
-    pub zone: &'z Zone,
+    pub zone: &'z Arc<Zone>,
     /// Its place in the snapshot.
     pub id: ZoneId,
     /// Its routed owners.
-    pub routed: &'z RoutedOwners,
+    pub routed: &'z Arc<RoutedOwners>,
     /// Apexes of other zones of this server that lie below this one's.
     pub children: &'z [Name],
     /// The zone of this server next above this one: it answers for DS at our apex
     /// (RFC 4035 3.1.4.1).
-    pub parent: Option<&'z Zone>,
+    pub parent: Option<&'z Arc<Zone>>,
+}
+
+/// RRsets with fewer octets fit a message, whatever their owner and its glue.
+const SURELY_FITS_OCTETS: usize = 16 << 10;
+
+/// All owners of a zone, to be written when their shards are built.
+#[derive(Debug)]
+struct Laid {
+    zone: Arc<Zone>,
+    id: ZoneId,
+    routed: Arc<RoutedOwners>,
+    shape: Arc<Shape>,
+    children: Vec<Name>,
+    parent: Option<Arc<Zone>>,
 }
 
 /// An RRset that no message can hold.
@@ -57,18 +72,38 @@ impl Source<'_> {
     ///
     /// # Errors
     /// [`RrsetTooLarge`] for the first RRset that no message can hold.
-    pub fn all(&self, shape: &Shape) -> Result<Edits, RrsetTooLarge> {
+    pub fn all(&self, shape: &Arc<Shape>) -> Result<Edits, RrsetTooLarge> {
+        self.check_sizes(shape)?;
         let mut edits = Edits::default();
-        for owner in self.zone.owners() {
-            self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
-        }
         let bare = shape.nonterminals().filter(|lower| !self.routed.contains_key(*lower));
         for lower in self.routed.keys().map(|lower| &**lower).chain(bare) {
             if self.zone.owner(lower).is_none() {
                 self.entry(shape, lower, None, &mut edits)?;
             }
         }
+        edits.lay(Arc::new(Laid {
+            zone: Arc::clone(self.zone),
+            id: self.id,
+            routed: Arc::clone(self.routed),
+            shape: Arc::clone(shape),
+            children: self.children.to_vec(),
+            parent: self.parent.cloned(),
+        }));
         Ok(edits)
+    }
+
+    /// Writes once, and forgets, what may be too large: large RRsets, and referrals with their glue.
+    fn check_sizes(&self, shape: &Shape) -> Result<(), RrsetTooLarge> {
+        let mut edits = Edits::default();
+        for lower in shape.cuts() {
+            self.entry(shape, lower, self.zone.owner(lower), &mut edits)?;
+        }
+        if self.zone.largest_rrset() > SURELY_FITS_OCTETS {
+            for owner in self.zone.owners() {
+                self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
+            }
+        }
+        Ok(())
     }
 
     /// The entry of the apex.
@@ -205,6 +240,28 @@ impl Source<'_> {
 
     fn too_large(&self, owner: &[u8], rtype: Rtype) -> RrsetTooLarge {
         RrsetTooLarge { owner: Name::from_wire(owner).unwrap_or_else(|_| self.zone.apex().clone()), rtype }
+    }
+}
+
+impl Entries for Laid {
+    fn part_count(&self) -> usize {
+        self.zone.part_count()
+    }
+
+    fn names(&self, part: usize, each: &mut dyn FnMut(u32, &[u8])) {
+        for (place, owner) in self.zone.owners_in(part) {
+            each(place, &owner.lower());
+        }
+    }
+
+    fn write(&self, number: u32, edits: &mut Edits) {
+        let Laid { zone, id, routed, shape, children, parent } = self;
+        let source = Source { zone, id: *id, routed, children, parent: parent.as_ref() };
+        let owner = zone.owner_at(number);
+        if let Err(error) = source.entry(shape, &owner.lower(), Some(owner), edits) {
+            // Sizes were checked before.
+            tracing::error!(%error, "an RRset isn't served");
+        }
     }
 }
 

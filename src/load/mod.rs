@@ -20,6 +20,7 @@ pub use offline::{Offline, read_once};
 pub use zone::{LoadedZone, ZoneFiles};
 
 use crate::config::server::{self, Server};
+use crate::cores;
 use crate::diagnostic::Diagnostic;
 use crate::model::Geography;
 use crate::wire::name::Name;
@@ -189,30 +190,13 @@ impl Loader {
                 all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
             })
             .collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let per_thread = candidates.len().div_ceil(threads).max(1);
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let handles: Vec<_> = candidates
-                .chunks(per_thread)
-                .map(|chunk| {
-                    let (zones, regions) = (&self.zones, &regions);
-                    scope.spawn(move || {
-                        chunk
-                            .iter()
-                            .map(|files| {
-                                let known = zones.get(&files.apex);
-                                (ZoneFiles::clone(files), zone::read(files, regions, known, all))
-                            })
-                            .collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            handles
-                .into_iter()
-                .flat_map(|handle| handle.join().expect("reading zones doesn't panic"))
-                .collect()
+        let mut results = cores::share(candidates.len(), || (), |number, ()| {
+            let files = candidates[number];
+            let known = self.zones.get(&files.apex);
+            (number, files.clone(), zone::read(files, &regions, known, all))
         });
-        for (files, (known, result)) in results {
+        results.sort_by_key(|(number, ..)| *number);
+        for (_, files, (known, result)) in results {
             pass.unsettled |= !known.stamps.are_settled();
             self.zones.insert(files.apex.clone(), known);
             if let Some(result) = result {

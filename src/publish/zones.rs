@@ -29,8 +29,8 @@ struct Placed {
 #[derive(Debug)]
 struct Compiled {
     zone: Arc<Zone>,
-    routed: RoutedOwners,
-    shape: Shape,
+    routed: Arc<RoutedOwners>,
+    shape: Arc<Shape>,
 }
 
 /// What a pass of changes does to zones, collected before it is published at once.
@@ -55,8 +55,9 @@ impl Zones {
         let parent = self.parent(&apex);
         let is_new = self.placed.get(&apex).is_none_or(|placed| placed.compiled.is_none());
         let id = self.placed.get(&apex).map_or_else(|| self.unused(), |placed| placed.id);
+        let routed = Arc::new(routed);
         let source =
-            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_deref() };
+            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_ref() };
         let common = source.common()?;
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
         let some = match old {
@@ -70,7 +71,7 @@ impl Zones {
                 shape
             }
             None => {
-                let shape = Shape::of(&model.zone, &routed);
+                let shape = Arc::new(Shape::of(&model.zone, &routed));
                 let all = source.all(&shape)?;
                 if let Some(Placed { compiled: Some(old), .. }) = self.placed.get(&apex) {
                     batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
@@ -122,7 +123,7 @@ impl Zones {
 
     /// The snapshot with all collected changes.
     pub(super) fn published(&self, batch: Batch, snapshot: &Snapshot) -> Snapshot {
-        snapshot.with_owners(batch.edits, self.answers.iter().cloned().collect())
+        snapshot.with_owners(&batch.edits, self.answers.iter().cloned().collect())
     }
 
     /// Takes out every name that a zone has in the snapshot.
@@ -154,7 +155,7 @@ impl Zones {
         &self,
         batch: &mut Batch,
         apex: &Name,
-        entries: impl FnOnce(&Source<'_>, &Shape) -> Result<Edits, RrsetTooLarge>,
+        entries: impl FnOnce(&Source<'_>, &Arc<Shape>) -> Result<Edits, RrsetTooLarge>,
     ) {
         let Some(placed) = self.placed.get(apex) else { return };
         let Some(compiled) = &placed.compiled else {
@@ -168,7 +169,7 @@ impl Zones {
             id: placed.id,
             routed: &compiled.routed,
             children: &children,
-            parent: parent.as_deref(),
+            parent: parent.as_ref(),
         };
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
@@ -237,14 +238,15 @@ impl Zones {
 impl Compiled {
     /// Entries of what differs in another version, and its shape; nothing if all must be compiled
     /// anew. Then, and after an error, this is what it was; else its shape is gone.
-    fn amended(&mut self, source: &Source<'_>) -> Result<Option<(Edits, Shape)>, RrsetTooLarge> {
+    fn amended(&mut self, source: &Source<'_>) -> Result<Option<(Edits, Arc<Shape>)>, RrsetTooLarge> {
         let changed = crate::zone::diff(&self.zone, source.zone);
-        let is_calm = self.shape.follow(&self.zone, source.zone, &changed);
-        let some = if is_calm { source.some(&self.shape, &changed) } else { Ok(None) };
+        let shape = Arc::make_mut(&mut self.shape);
+        let is_calm = shape.follow(&self.zone, source.zone, &changed);
+        let some = if is_calm { source.some(shape, &changed) } else { Ok(None) };
         if let Ok(Some(edits)) = some {
             return Ok(Some((edits, std::mem::take(&mut self.shape))));
         }
-        let _ = self.shape.follow(source.zone, &self.zone, &changed);
+        let _ = Arc::make_mut(&mut self.shape).follow(source.zone, &self.zone, &changed);
         some.map(|_| None)
     }
 }

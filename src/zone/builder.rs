@@ -56,6 +56,8 @@ pub(super) struct Built {
     pub(super) notable: Box<[u32]>,
     /// How many records there are, duplicates not counted.
     pub(super) records: usize,
+    /// Octets of the largest RRset's records.
+    pub(super) largest_rrset: usize,
     pub(super) oddities: Vec<(OddityKind, Record)>,
 }
 
@@ -197,7 +199,9 @@ impl Builder {
                 chain.chunk_by(|a, b| self.records[*a as usize].rtype == self.records[*b as usize].rtype)
             {
                 is_notable |= check::is_notable_type(self.records[group[0] as usize].rtype);
+                let before = arena.len();
                 built.records += self.rrset(group, &mut arena, &mut built.oddities)?;
+                built.largest_rrset = built.largest_rrset.max(arena.len() - before);
             }
             let behind = u32::try_from(arena.len() - rrsets_at).map_err(|_| Full)?;
             arena[start..start + 4].copy_from_slice(&behind.to_be_bytes());

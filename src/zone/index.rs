@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::owner::{Owner, hash};
+use crate::cores;
 
 /// Where an owner stands: the base of its part, and its offset there.
 pub(super) type Place = u32;
@@ -41,36 +42,21 @@ impl Index {
     /// An index over owners, in the order of the text. `owner` reads the owner at a place.
     pub(super) fn new<'z>(items: &[Item], owner: impl Fn(Place) -> Owner<'z> + Sync) -> Index {
         let shards = if items.len() <= SMALL_OWNERS_MAX { 1 } else { SHARDS };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(shards);
-        let fill = |thread: usize| {
-            let mut own: Vec<Shard> = (0..shards).map(|_| Shard::default()).collect();
-            for shard in own.iter_mut().skip(thread).step_by(threads) {
-                shard.table.reserve(items.len() / shards, |_| 0);
+        let mut by_table: Vec<Vec<Item>> = vec![Vec::with_capacity(items.len() / shards * 9 / 8); shards];
+        for item in items {
+            by_table[number(item.hash, shards)].push(*item);
+        }
+        let fill = |table: usize| {
+            let mut shard = Shard::default();
+            shard.table.reserve(by_table[table].len(), |_| 0);
+            for item in &by_table[table] {
+                shard.insert(*item, &owner);
             }
-            for item in items {
-                let number = number(item.hash, shards);
-                if number % threads == thread {
-                    own[number].insert(*item, &owner);
-                }
-            }
-            own
+            (table, Arc::new(shard))
         };
-        let mut filled: Vec<Vec<Shard>> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads)
-                .map(|thread| {
-                    scope.spawn({
-                        let fill = &fill;
-                        move || fill(thread)
-                    })
-                })
-                .collect();
-            let mut filled = vec![fill(0)];
-            filled.extend(others.into_iter().map(|thread| thread.join().expect("filling doesn't panic")));
-            filled
-        });
-        let shards = (0..shards)
-            .map(|number| Arc::new(std::mem::take(&mut filled[number % threads][number])))
-            .collect();
+        let mut filled = cores::share(shards, || (), |table, ()| fill(table));
+        filled.sort_by_key(|(table, _)| *table);
+        let shards = filled.into_iter().map(|(_, shard)| shard).collect();
         Index { shards }
     }
 

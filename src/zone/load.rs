@@ -10,7 +10,6 @@ use std::io;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -22,6 +21,7 @@ use super::findings::{Findings, Text};
 use super::read::{self, Include, Outcome};
 use super::state::{State, Ttls};
 use super::store::{Part, Repeat, Stretch, Zone};
+use crate::cores;
 use crate::diagnostic::Diagnostic;
 use crate::limits;
 use crate::wire::name::Name;
@@ -200,24 +200,11 @@ impl Loading<'_> {
             let before = guesses.partition_point(|(place, _)| *place < at);
             before.checked_sub(1).map_or(&self.state, |number| &guesses[number].1)
         };
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut builder = Builder::default();
-            let mut done = Vec::new();
-            while let Some(&number) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let cut::Stretch { range, digest } = &stretches[number];
-                let state = State { owner: Arc::default(), ..state_at(range.start).clone() };
-                let read = read_stretch(self.apex, text, (range.clone(), *digest), &state, &mut builder);
-                done.push((number, Ahead::Read(Box::new(read))));
-            }
-            done
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let done = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            done.extend(others.into_iter().flat_map(|thread| thread.join().expect("reading doesn't panic")));
-            done
+        let done = cores::share(missing.len(), Builder::default, |at, builder| {
+            let cut::Stretch { range, digest } = &stretches[missing[at]];
+            let state = State { owner: Arc::default(), ..state_at(range.start).clone() };
+            let read = read_stretch(self.apex, text, (range.clone(), *digest), &state, builder);
+            (missing[at], Ahead::Read(Box::new(read)))
         });
         for (number, read) in done {
             ahead[number] = Some(read);

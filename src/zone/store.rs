@@ -13,7 +13,6 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::builder::{Builder, Built, Full, OddityKind};
@@ -52,6 +51,7 @@ pub(super) struct Part {
     arena: Box<[u8]>,
     notable: Box<[u32]>,
     records: usize,
+    largest_rrset: usize,
     pub(super) oddities: Box<[Oddity]>,
     /// What text it was read from, and how; none for the last part.
     pub(super) reading: Option<Reading>,
@@ -97,8 +97,9 @@ impl Part {
     pub(super) fn new(built: Built, at: usize, reading: Reading) -> (Arc<Part>, Vec<(u64, u32)>) {
         let oddities =
             built.oddities.iter().map(|(kind, record)| Oddity { at: record.at - at, kind: *kind }).collect();
-        let Built { arena, owners, notable, records, .. } = built;
-        (Arc::new(Part { arena, notable, records, oddities, reading: Some(reading) }), owners)
+        let Built { arena, owners, notable, records, largest_rrset, .. } = built;
+        let part = Part { arena, notable, records, largest_rrset, oddities, reading: Some(reading) };
+        (Arc::new(part), owners)
     }
 
     fn owner(&self, at: u32) -> Owner<'_> {
@@ -286,6 +287,7 @@ impl Zone {
             arena: built.arena,
             notable: built.notable,
             records: built.records,
+            largest_rrset: built.largest_rrset,
             oddities: Box::default(),
             reading: None,
         };
@@ -339,12 +341,7 @@ impl Zone {
 
     /// Every owner once, roughly in the order of first mention.
     pub fn owners(&self) -> impl Iterator<Item = Owner<'_>> {
-        self.owners_in(0..self.pieces.len())
-    }
-
-    /// The owners of some of its parts, of [`part_count`](Self::part_count) numbers.
-    pub fn owners_in(&self, parts: Range<usize>) -> impl Iterator<Item = Owner<'_>> {
-        self.pieces[parts].iter().flat_map(|piece| self.owners_of(piece))
+        self.pieces.iter().flat_map(|piece| self.owners_of(piece)).map(|(_, owner)| owner)
     }
 
     /// How many parts it has, for work on several at once.
@@ -353,9 +350,26 @@ impl Zone {
         self.pieces.len()
     }
 
-    fn owners_of<'z>(&'z self, piece: &'z Piece) -> impl Iterator<Item = Owner<'z>> {
-        let owners = piece.part.owners();
-        owners.filter(|(at, _)| !self.is_partial(piece.base + at)).map(|(_, owner)| owner)
+    /// The owners of one part, with the places at which [`owner_at`](Self::owner_at) finds them.
+    pub fn owners_in(&self, part: usize) -> impl Iterator<Item = (u32, Owner<'_>)> {
+        self.owners_of(&self.pieces[part])
+    }
+
+    /// The owner at a place of this version.
+    #[must_use]
+    pub fn owner_at(&self, place: u32) -> Owner<'_> {
+        self.places.owner(place)
+    }
+
+    /// Octets of its largest RRset, without owner and type.
+    #[must_use]
+    pub fn largest_rrset(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.part.largest_rrset).max().unwrap_or(0)
+    }
+
+    fn owners_of<'z>(&'z self, piece: &'z Piece) -> impl Iterator<Item = (Place, Owner<'z>)> {
+        let owners = piece.part.owners().map(|(at, owner)| (piece.base + at, owner));
+        owners.filter(|(place, _)| !self.is_partial(*place))
     }
 
     fn is_partial(&self, place: Place) -> bool {
@@ -367,7 +381,7 @@ impl Zone {
         let shared: HashSet<*const Part> =
             other.pieces.iter().map(|piece| Arc::as_ptr(&piece.part)).collect();
         let own = self.pieces.iter().filter(move |piece| !shared.contains(&Arc::as_ptr(&piece.part)));
-        own.flat_map(|piece| self.owners_of(piece))
+        own.flat_map(|piece| self.owners_of(piece)).map(|(_, owner)| owner)
     }
 
     /// Owners that have to be checked one by one.
