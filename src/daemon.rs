@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::answer::{Client, Kind, answer};
+use crate::answer::{Client, Kind, Prepared};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Loader, ZoneFiles};
@@ -169,13 +169,22 @@ struct Service(Arc<Published>);
 
 impl serve::Service for Service {
     type Batch<'a> = arc_swap::Guard<Arc<Snapshot>>;
+    type Prepared<'b> = Prepared<'b>;
 
     fn begin(&self) -> Self::Batch<'_> {
         self.0.load()
     }
 
-    fn answer(batch: &mut Self::Batch<'_>, query: &[u8], client: &Client, out: &mut [u8]) -> Reply {
-        let answered = answer(batch, query, client, out);
+    fn prepare<'b>(batch: &'b Self::Batch<'_>, query: &'b [u8]) -> Prepared<'b> {
+        Prepared::new(batch, query)
+    }
+
+    fn fetch<'p, 'b: 'p>(prepared: impl Iterator<Item = &'p Prepared<'b>> + Clone) {
+        Prepared::fetch(prepared);
+    }
+
+    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Reply {
+        let answered = prepared.answer(client, out);
         // Response codes have 12 bits; those in use here have 8 (RFC 6891 9).
         Reply { octets: answered.octets, rcode: answered.rcode as u8, kind: answered.kind as u8 }
     }

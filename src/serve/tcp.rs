@@ -175,7 +175,7 @@ impl Conversation {
         self.output.clear();
         self.answers = 0;
         ANSWER.with_borrow_mut(|answer| {
-            let mut batch = service.begin();
+            let batch = service.begin();
             let mut start = 0;
             let more = loop {
                 let Some(octets) = message_octets(&self.input[start..]) else { break More::Octets };
@@ -191,7 +191,7 @@ impl Conversation {
                 shared(&counters.received, 1);
                 let client =
                     Client { address: self.peer, transport: Transport::Tcp, entropy: self.entropy.next() };
-                let reply = S::answer(&mut batch, query, &client, answer);
+                let reply = S::answer(&S::prepare(&batch, query), &client, answer);
                 counters.record(reply, answer, shared);
                 let Ok(length @ 1..) = u16::try_from(reply.octets) else {
                     // Whoever gets nothing here would wait for it: rather the end.

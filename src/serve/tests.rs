@@ -18,10 +18,17 @@ struct Mirror;
 
 impl Service for Mirror {
     type Batch<'a> = ();
+    type Prepared<'b> = &'b [u8];
 
     fn begin(&self) {}
 
-    fn answer((): &mut (), query: &[u8], client: &Client, out: &mut [u8]) -> Reply {
+    fn prepare<'b>((): &'b (), query: &'b [u8]) -> &'b [u8] {
+        query
+    }
+
+    fn fetch<'p, 'b: 'p>(_: impl Iterator<Item = &'p &'b [u8]> + Clone) {}
+
+    fn answer(query: &&[u8], client: &Client, out: &mut [u8]) -> Reply {
         let mut octets = query.len();
         out[..octets].copy_from_slice(query);
         out[2] |= 0x80;

@@ -12,9 +12,6 @@ use super::rtype::Rtype;
 /// Octets of a message's header (RFC 1035 4.1.1).
 pub const HEADER_OCTETS: usize = 12;
 
-/// Most labels that 255 octets can hold, without the root.
-const LABELS_MAX: usize = 127;
-
 /// Response codes (RFC 1035 4.1.1, RFC 6891 9).
 pub mod rcode {
     /// No error.
@@ -66,12 +63,11 @@ pub enum Rejected {
     },
 }
 
-/// A domain name in lower-case wire form, with the places of its labels; lives on the stack.
+/// A domain name in lower-case wire form; lives on the stack.
 #[derive(Clone)]
 pub struct LowerName {
     octets: [u8; NAME_OCTETS_MAX],
     length: u8,
-    starts: [u8; LABELS_MAX + 1],
     labels: u8,
 }
 
@@ -159,30 +155,27 @@ fn skip_record(reader: &mut Reader<'_>) -> Option<()> {
 impl LowerName {
     /// Reads an uncompressed name; a question has nothing before it to point to.
     fn read(reader: &mut Reader<'_>) -> Option<LowerName> {
-        let mut name = LowerName::root();
-        let mut at = 0;
+        let start = *reader;
+        let mut labels = 0;
         loop {
-            let length = usize::from(reader.u8()?);
-            name.octets[at] = length as u8;
-            name.starts[usize::from(name.labels)] = at as u8;
-            if length == 0 {
-                name.length = (at + 1) as u8;
-                return Some(name);
-            }
-            if length > LABEL_OCTETS_MAX || at + 1 + length + 1 > NAME_OCTETS_MAX {
+            match usize::from(reader.u8()?) {
+                0 => break,
+                length @ 1..=LABEL_OCTETS_MAX => reader.take(length)?,
+                _ => return None,
+            };
+            labels += 1;
+            // The root's octet must still fit; so there are at most 127 labels.
+            if reader.position() - start.position() >= NAME_OCTETS_MAX {
                 return None;
             }
-            let label = reader.take(length)?;
-            let folded = &mut name.octets[at + 1..at + 1 + length];
-            folded.copy_from_slice(label);
-            folded.make_ascii_lowercase();
-            at += 1 + length;
-            name.labels += 1;
         }
-    }
-
-    fn root() -> LowerName {
-        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+        let length = reader.position() - start.position();
+        let mut name = LowerName { octets: [0; NAME_OCTETS_MAX], length: length as u8, labels };
+        let folded = &mut name.octets[..length];
+        folded.copy_from_slice(start.clone().take(length)?);
+        // Lengths of labels are below any letter, so the whole form can be folded at once.
+        folded.make_ascii_lowercase();
+        Some(name)
     }
 
     /// Reads a whole name in wire form, of any case.
@@ -208,7 +201,23 @@ impl LowerName {
     /// The name without its first `labels` labels, which must not be more than it has.
     #[must_use]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        &self.octets[usize::from(self.starts[labels])..usize::from(self.length)]
+        let wire = self.as_wire();
+        let at = (0..labels).fold(0, |at, _| at + 1 + usize::from(wire[at]));
+        &wire[at..]
+    }
+
+    /// The name without its first `labels` labels, without one more, and so on to the root; each
+    /// with the number of labels that it lacks.
+    pub fn suffixes(&self, labels: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut rest = Some(self.suffix(labels));
+        (labels..).map_while(move |lacking| {
+            let suffix = rest?;
+            rest = match suffix.first() {
+                Some(0) | None => None,
+                Some(&length) => suffix.get(1 + usize::from(length)..),
+            };
+            Some((lacking, suffix))
+        })
     }
 }
 
