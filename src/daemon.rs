@@ -22,6 +22,7 @@ use crate::serve::{self, BindError, Reply, Running};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
+use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
 const REPORTS_QUEUED: usize = 4096;
@@ -119,7 +120,7 @@ impl Daemon {
         let start = Start { pass, fallbacks, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
-        let running = sockets.serve(service, runtime.handle()).map_err(DaemonError::System)?;
+        let running = sockets.serve(service).map_err(DaemonError::System)?;
         let (waker, watcher) =
             watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
         Ok(Daemon { control, waker, running, watcher, writer, runtime })
@@ -151,7 +152,7 @@ impl Daemon {
 
     /// Stops answering, then all else; state is kept first.
     pub fn stop(self) {
-        self.runtime.block_on(self.running.stop());
+        self.running.stop();
         self.waker.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
@@ -175,8 +176,8 @@ impl serve::Service for Service {
         self.0.load()
     }
 
-    fn prepare<'b>(batch: &'b Self::Batch<'_>, query: &'b [u8]) -> Prepared<'b> {
-        Prepared::new(batch, query)
+    fn prepare<'b>(batch: &'b Self::Batch<'_>, query: &'b [u8], name: &'b mut LowerName) -> Prepared<'b> {
+        Prepared::new(batch, query, name)
     }
 
     fn fetch<'p, 'b: 'p>(prepared: impl Iterator<Item = &'p Prepared<'b>> + Clone) {

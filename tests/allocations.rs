@@ -16,6 +16,7 @@ use waypost::answer::{Answered, Client, Kind, Prepared, Transport, answer};
 use waypost::daemon::{Daemon, Options};
 use waypost::snapshot::Snapshot;
 use waypost::wire::name::Name;
+use waypost::wire::query::LowerName;
 use waypost::wire::rtype::Rtype;
 
 /// Counts allocations of threads that answer: those of UDP and TCP, and any that says so.
@@ -232,9 +233,10 @@ fn as_a_batch(snapshot: &Snapshot, cases: &[Case]) {
     let client = Client { address: "198.51.100.1".parse().unwrap(), transport: Transport::Udp, entropy: 7 };
     IS_ANSWERING.set(Some(true));
     let count = allocations(|| {
+        let mut names = [const { LowerName::root() }; 32];
         let mut prepared = [const { None }; 32];
-        for (place, case) in prepared.iter_mut().zip(cases) {
-            *place = Some(Prepared::new(snapshot, &case.query));
+        for ((place, name), case) in prepared.iter_mut().zip(&mut names).zip(cases) {
+            *place = Some(Prepared::new(snapshot, &case.query, name));
         }
         Prepared::fetch(prepared.iter().flatten());
         for (prepared, case) in prepared.iter().flatten().zip(cases) {

@@ -54,8 +54,9 @@ mod parts {
 
     #[inline(never)]
     pub(super) fn parse(queries: &[Vec<u8>]) {
+        let mut name = LowerName::root();
         for octets in queries {
-            let _ = black_box(query::parse(black_box(octets)));
+            let _ = black_box(query::parse(black_box(octets), &mut name));
         }
     }
 
@@ -74,10 +75,11 @@ mod parts {
     #[inline(never)]
     pub(super) fn answer_batches(snapshot: &Snapshot, client: &Client, queries: &[Vec<u8>]) {
         let mut out = [0; 1232];
+        let mut names = [const { LowerName::root() }; UDP_BATCH];
         for batch in queries.chunks(UDP_BATCH) {
             let mut prepared = [const { None }; UDP_BATCH];
-            for (place, octets) in prepared.iter_mut().zip(batch) {
-                *place = Some(Prepared::new(snapshot, octets));
+            for ((place, name), octets) in prepared.iter_mut().zip(&mut names).zip(batch) {
+                *place = Some(Prepared::new(snapshot, octets, name));
             }
             Prepared::fetch(prepared.iter().flatten());
             for prepared in prepared.iter().flatten() {

@@ -65,7 +65,7 @@ impl Kind {
 /// payload otherwise; a smaller one truncates.
 #[must_use]
 pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]) -> Answered {
-    Prepared::new(snapshot, query).answer(client, out)
+    Prepared::new(snapshot, query, &mut LowerName::root()).answer(client, out)
 }
 
 /// A query that was read, and whose owner may be on its way into the cache.
@@ -79,12 +79,12 @@ pub struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads a query.
+    /// Reads a query; `name` has its name from then on.
     #[must_use]
     #[inline]
-    pub fn new(snapshot: &'a Snapshot, octets: &'a [u8]) -> Prepared<'a> {
-        let read = query::parse(octets).map(|query| {
-            let hash = snapshot.hash(&query.name);
+    pub fn new(snapshot: &'a Snapshot, octets: &'a [u8], name: &'a mut LowerName) -> Prepared<'a> {
+        let read = query::parse(octets, name).map(|query| {
+            let hash = snapshot.hash(query.name);
             (query, hash)
         });
         Prepared { snapshot, octets, read }
@@ -183,12 +183,12 @@ impl Search<'_, '_, '_> {
             owner_octets: query.name.as_wire().len(),
             body_at: self.message.end(),
         };
-        let Some(lookup) = self.snapshot.find_hashed(&query.name, hash) else {
+        let Some(lookup) = self.snapshot.find_hashed(query.name, hash) else {
             self.message.rcode = rcode::REFUSED;
             return Kind::Rejected;
         };
         self.message.authoritative = true;
-        let mut step = self.step(&query.name, lookup, place, true);
+        let mut step = self.step(query.name, lookup, place, true);
         for _ in 0..CNAME_CHAIN {
             let (name, owner_at) = match step {
                 Step::Done(kind) => return kind,

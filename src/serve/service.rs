@@ -1,6 +1,7 @@
 //! What the transports ask of the data plane.
 
 use crate::answer::Client;
+use crate::wire::query::LowerName;
 
 /// Answers queries. Each worker has its own clone; calls are resolved when compiling.
 pub trait Service: Clone + Send + Sync + 'static {
@@ -12,8 +13,12 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Begins a batch. Called once for all that one read of a socket brought.
     fn begin(&self) -> Self::Batch<'_>;
 
-    /// Reads a query.
-    fn prepare<'b>(batch: &'b Self::Batch<'_>, query: &'b [u8]) -> Self::Prepared<'b>;
+    /// Reads a query. `name` is memory for its name.
+    fn prepare<'b>(
+        batch: &'b Self::Batch<'_>,
+        query: &'b [u8],
+        name: &'b mut LowerName,
+    ) -> Self::Prepared<'b>;
 
     /// Brings into the processor's cache what answering needs, for several queries together.
     /// Answers are the same without it.

@@ -65,13 +65,10 @@ impl Groups {
         let mut at = self.home(hash);
         loop {
             let group = &self.groups[at];
-            let mut places = group.places(tag(hash));
-            while places != 0 {
-                let offset = group.offsets[places.trailing_zeros() as usize];
-                if is_it(offset) {
-                    return Some(offset);
+            for place in group.places(tag(hash)) {
+                if is_it(group.offsets[place]) {
+                    return Some(group.offsets[place]);
                 }
-                places &= places - 1;
             }
             if !group.full {
                 return None;
@@ -90,8 +87,7 @@ impl Groups {
     /// The offset that a search for this hash would try first.
     pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
         let group = self.groups.get(self.home(hash))?;
-        let places = group.places(tag(hash));
-        (places != 0).then(|| group.offsets[places.trailing_zeros() as usize])
+        group.places(tag(hash)).next().map(|place| group.offsets[place])
     }
 
     pub(super) fn len(&self) -> usize {
@@ -116,14 +112,21 @@ impl Groups {
 }
 
 impl Group {
-    /// The places with this tag, as bits.
+    /// The places with this tag, found in all octets at once: the difference is zero where they
+    /// are equal, and only zeros don't carry into their highest bit.
     #[inline]
-    fn places(&self, tag: u8) -> u32 {
-        let mut places = 0;
-        for (place, &other) in self.tags.iter().enumerate() {
-            places |= u32::from(other == tag) << place;
-        }
-        places
+    fn places(&self, tag: u8) -> impl Iterator<Item = usize> {
+        const LOW_BITS: u128 = u128::from_ne_bytes([0x7f; 16]);
+        let mut octets = [0; 16];
+        octets[..PLACES].copy_from_slice(&self.tags);
+        let difference = u128::from_le_bytes(octets) ^ u128::from_ne_bytes([tag; 16]);
+        let mut equal = !(((difference & LOW_BITS) + LOW_BITS) | difference | LOW_BITS);
+        std::iter::from_fn(move || {
+            let place = (equal != 0).then(|| equal.trailing_zeros() as usize / 8)?;
+            equal &= equal - 1;
+            Some(place)
+        })
+        .take_while(|&place| place < PLACES)
     }
 }
 

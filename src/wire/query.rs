@@ -36,7 +36,7 @@ pub mod rcode {
 #[derive(Debug)]
 pub struct Query<'q> {
     /// The name asked for, in lower case.
-    pub name: LowerName,
+    pub name: &'q LowerName,
     /// The type asked for.
     pub qtype: Rtype,
     /// The class asked for.
@@ -71,11 +71,12 @@ pub struct LowerName {
     labels: u8,
 }
 
-/// Reads and checks a query.
+/// Reads and checks a query. Its name is folded into `name`, whose octets would cost more to move
+/// than to read; one can serve for query after query.
 ///
 /// # Errors
 /// [`Rejected`] says what the client gets instead of an answer.
-pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected> {
+pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected> {
     let mut reader = Reader::new(message);
     let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
     if header.flags & 0x8000 != 0 {
@@ -89,7 +90,7 @@ pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected> {
     if header.questions != 1 {
         return Err(bare(rcode::FORMERR));
     }
-    let name = LowerName::read(&mut reader).ok_or(bare(rcode::FORMERR))?;
+    name.read(&mut reader).ok_or(bare(rcode::FORMERR))?;
     let (Some(qtype), Some(qclass)) = (reader.u16(), reader.u16()) else {
         return Err(bare(rcode::FORMERR));
     };
@@ -154,7 +155,7 @@ fn skip_record(reader: &mut Reader<'_>) -> Option<()> {
 
 impl LowerName {
     /// Reads an uncompressed name; a question has nothing before it to point to.
-    fn read(reader: &mut Reader<'_>) -> Option<LowerName> {
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let start = *reader;
         let mut labels = 0;
         loop {
@@ -170,19 +171,26 @@ impl LowerName {
             }
         }
         let length = reader.position() - start.position();
-        let mut name = LowerName { octets: [0; NAME_OCTETS_MAX], length: length as u8, labels };
-        let folded = &mut name.octets[..length];
+        (self.length, self.labels) = (length as u8, labels);
+        let folded = &mut self.octets[..length];
         folded.copy_from_slice(start.clone().take(length)?);
         // Lengths of labels are below any letter, so the whole form can be folded at once.
         folded.make_ascii_lowercase();
-        Some(name)
+        Some(())
+    }
+
+    /// The root, to read a name into.
+    #[must_use]
+    pub const fn root() -> LowerName {
+        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, labels: 0 }
     }
 
     /// Reads a whole name in wire form, of any case.
     #[must_use]
     pub fn from_wire(wire: &[u8]) -> Option<LowerName> {
         let mut reader = Reader::new(wire);
-        let name = LowerName::read(&mut reader)?;
+        let mut name = LowerName::root();
+        name.read(&mut reader)?;
         reader.is_empty().then_some(name)
     }
 
@@ -245,7 +253,7 @@ mod tests {
     const QUESTION: &[u8] = b"\x03WwW\x07example\x00\x00\x01\x00\x01";
 
     fn rejected(message: &[u8]) -> Rejected {
-        parse(message).unwrap_err()
+        parse(message, &mut LowerName::root()).unwrap_err()
     }
 
     fn with_code(rcode: u16, question_octets: usize, edns: bool) -> Rejected {
@@ -255,7 +263,8 @@ mod tests {
     #[test]
     fn reads_and_folds() {
         let octets = message(0x0100, [1, 0, 0, 0], QUESTION);
-        let query = parse(&octets).unwrap();
+        let mut name = LowerName::root();
+        let query = parse(&octets, &mut name).unwrap();
         assert_eq!(query.name.as_wire(), b"\x03www\x07example\x00");
         assert_eq!(query.name.suffix(1), b"\x07example\x00");
         assert_eq!(query.name.suffix(2), b"\x00");
@@ -313,7 +322,7 @@ mod tests {
             let rest = [QUESTION, &opts.concat()[..]].concat();
             message(0, [1, 0, 0, opts.len() as u16], &rest)
         };
-        assert!(parse(&with(&[&opt(0)])).unwrap().edns.is_some());
+        assert!(parse(&with(&[&opt(0)]), &mut LowerName::root()).unwrap().edns.is_some());
         assert_eq!(rejected(&with(&[&opt(1)])), with_code(rcode::BADVERS, QUESTION.len(), true));
         assert_eq!(rejected(&with(&[&opt(0), &opt(0)])), with_code(rcode::FORMERR, QUESTION.len(), true));
         let owned = [&b"\x01x"[..], &opt(0)].concat();

@@ -8,10 +8,12 @@ use crate::limits::UDP_BATCH;
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
+use crate::wire::query::LowerName;
 
 /// What is needed to answer batch after batch. A round allocates nothing.
 pub(super) struct Batch<P> {
     source: P,
+    names: [LowerName; UDP_BATCH],
     entropy: Entropy,
     payload: usize,
 }
@@ -19,7 +21,8 @@ pub(super) struct Batch<P> {
 impl<P: Source> Batch<P> {
     /// Answers what `source` brings. Answers will have at most `payload` octets.
     pub(super) fn new(source: P, payload: usize) -> Batch<P> {
-        Batch { source, entropy: Entropy::new(), payload }
+        let names = [const { LowerName::root() }; UDP_BATCH];
+        Batch { source, names, entropy: Entropy::new(), payload }
     }
 
     /// Waits for queries, a while at most, and answers those that are there. An error is one of
@@ -44,10 +47,11 @@ impl<P: Source> Batch<P> {
     fn answer<S: Service>(&mut self, service: &S, counters: &Counters) {
         let batch = service.begin();
         let mut waiting = [const { None }; UDP_BATCH];
-        for (place, exchange) in waiting.iter_mut().zip(self.source.exchanges()) {
+        let places = waiting.iter_mut().zip(&mut self.names);
+        for ((place, name), exchange) in places.zip(self.source.exchanges()) {
             match exchange.query {
                 Some((query, address)) => {
-                    let prepared = S::prepare(&batch, query);
+                    let prepared = S::prepare(&batch, query, name);
                     *place = Some((prepared, address, exchange.answer, exchange.octets));
                 }
                 None => alone(&counters.dropped, 1),
@@ -59,7 +63,7 @@ impl<P: Source> Batch<P> {
                 Client { address: *address, transport: Transport::Udp, entropy: self.entropy.next() };
             let out = &mut out[..self.payload];
             let reply = S::answer(prepared, &client, out);
-            counters.record(reply, out, alone);
+            counters.record(reply, out);
             **octets = reply.octets;
         }
     }
