@@ -14,7 +14,7 @@ use message::Message;
 
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::entry::{Flags, Payload};
-use crate::snapshot::{Found, Lookup, Slot, Snapshot};
+use crate::snapshot::{Found, Lookup, NameHash, Slot, Snapshot};
 use crate::wire::edns::{ClientSubnet, Edns};
 use crate::wire::query::{self, HEADER_OCTETS, LowerName, Query, Rejected, rcode};
 use crate::wire::rendered::{FIRST_RDATA_AT, Place, Rendered};
@@ -65,33 +65,80 @@ impl Kind {
 /// payload otherwise; a smaller one truncates.
 #[must_use]
 pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]) -> Answered {
-    let parsed = match query::parse(query) {
-        Ok(parsed) => parsed,
-        Err(rejected) => return reject(snapshot, query, rejected, out),
-    };
-    let Some(mut message) = Message::begin(snapshot, query, &parsed, client, out) else {
-        return Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
-    };
-    let kind = match parsed.qclass {
-        CLASS_IN if is_answerable(parsed.qtype) => {
-            let mut search = Search {
-                snapshot,
-                client,
-                qtype: parsed.qtype,
-                subnet: parsed.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
-                message: &mut message,
-            };
-            search.run(&parsed)
+    Prepared::new(snapshot, query, &mut LowerName::root()).answer(client, out)
+}
+
+/// A query that was read, and whose owner may be on its way into the cache.
+///
+/// Answering waits for memory more than it works. Of several queries all can wait at the same
+/// time: prepare them, [`fetch`](Prepared::fetch) for all of them, then answer one by one.
+pub struct Prepared<'a> {
+    snapshot: &'a Snapshot,
+    octets: &'a [u8],
+    read: Result<(Query<'a>, NameHash), Rejected>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads a query; `name` has its name from then on.
+    #[must_use]
+    #[inline]
+    pub fn new(snapshot: &'a Snapshot, octets: &'a [u8], name: &'a mut LowerName) -> Prepared<'a> {
+        let read = query::parse(octets, name).map(|query| {
+            let hash = snapshot.hash(query.name);
+            (query, hash)
+        });
+        Prepared { snapshot, octets, read }
+    }
+
+    /// Brings what the answers will be copied from into the cache: one step for all queries, then
+    /// the next, so that they wait for memory together.
+    #[inline]
+    pub fn fetch<'p>(prepared: impl Iterator<Item = &'p Prepared<'a>> + Clone)
+    where
+        'a: 'p,
+    {
+        let hashes = prepared
+            .filter_map(|prepared| prepared.read.as_ref().ok().map(|(_, hash)| (prepared.snapshot, *hash)));
+        for (snapshot, hash) in hashes.clone() {
+            snapshot.fetch_place(hash);
         }
-        CLASS_CH if snapshot.settings.may_inspect(client.address) => {
-            chaos::answer(snapshot, &parsed, client, &mut message)
+        for (snapshot, hash) in hashes {
+            snapshot.fetch_entry(hash);
         }
-        _ => {
-            message.rcode = rcode::REFUSED;
-            Kind::Rejected
-        }
-    };
-    message.finish(kind)
+    }
+
+    /// The answer, as [`answer`] gives it.
+    #[must_use]
+    pub fn answer(&self, client: &Client, out: &mut [u8]) -> Answered {
+        let Prepared { snapshot, octets, ref read } = *self;
+        let (query, hash) = match read {
+            Ok(read) => read,
+            Err(rejected) => return reject(snapshot, octets, rejected, out),
+        };
+        let Some(mut message) = Message::begin(snapshot, octets, query, client, out) else {
+            return Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
+        };
+        let kind = match query.qclass {
+            CLASS_IN if is_answerable(query.qtype) => {
+                let mut search = Search {
+                    snapshot,
+                    client,
+                    qtype: query.qtype,
+                    subnet: query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
+                    message: &mut message,
+                };
+                search.run(query, *hash)
+            }
+            CLASS_CH if snapshot.settings.may_inspect(client.address) => {
+                chaos::answer(snapshot, query, client, &mut message)
+            }
+            _ => {
+                message.rcode = rcode::REFUSED;
+                Kind::Rejected
+            }
+        };
+        message.finish(kind)
+    }
 }
 
 /// Transfers and other query types that no RRset answers are refused; ANY is answered.
@@ -99,8 +146,8 @@ fn is_answerable(qtype: Rtype) -> bool {
     !qtype.is_meta() || qtype == Rtype::ANY
 }
 
-fn reject(snapshot: &Snapshot, query: &[u8], rejected: Rejected, out: &mut [u8]) -> Answered {
-    match rejected {
+fn reject(snapshot: &Snapshot, query: &[u8], rejected: &Rejected, out: &mut [u8]) -> Answered {
+    match *rejected {
         Rejected::Answer { rcode, question_octets, edns }
             if out.len() >= HEADER_OCTETS + question_octets + message::OPT_OCTETS_MIN =>
         {
@@ -130,18 +177,18 @@ enum Step {
 }
 
 impl Search<'_, '_, '_> {
-    fn run(&mut self, query: &Query<'_>) -> Kind {
+    fn run(&mut self, query: &Query<'_>, hash: NameHash) -> Kind {
         let mut place = Place {
             owner_at: HEADER_OCTETS,
             owner_octets: query.name.as_wire().len(),
             body_at: self.message.end(),
         };
-        let Some(lookup) = self.snapshot.find(&query.name) else {
+        let Some(lookup) = self.snapshot.find_hashed(query.name, hash) else {
             self.message.rcode = rcode::REFUSED;
             return Kind::Rejected;
         };
         self.message.authoritative = true;
-        let mut step = self.step(&query.name, lookup, place, true);
+        let mut step = self.step(query.name, lookup, place, true);
         for _ in 0..CNAME_CHAIN {
             let (name, owner_at) = match step {
                 Step::Done(kind) => return kind,

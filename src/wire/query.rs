@@ -12,9 +12,6 @@ use super::rtype::Rtype;
 /// Octets of a message's header (RFC 1035 4.1.1).
 pub const HEADER_OCTETS: usize = 12;
 
-/// Most labels that 255 octets can hold, without the root.
-const LABELS_MAX: usize = 127;
-
 /// Response codes (RFC 1035 4.1.1, RFC 6891 9).
 pub mod rcode {
     /// No error.
@@ -39,7 +36,7 @@ pub mod rcode {
 #[derive(Debug)]
 pub struct Query<'q> {
     /// The name asked for, in lower case.
-    pub name: LowerName,
+    pub name: &'q LowerName,
     /// The type asked for.
     pub qtype: Rtype,
     /// The class asked for.
@@ -66,20 +63,20 @@ pub enum Rejected {
     },
 }
 
-/// A domain name in lower-case wire form, with the places of its labels; lives on the stack.
+/// A domain name in lower-case wire form; lives on the stack.
 #[derive(Clone)]
 pub struct LowerName {
     octets: [u8; NAME_OCTETS_MAX],
     length: u8,
-    starts: [u8; LABELS_MAX + 1],
     labels: u8,
 }
 
-/// Reads and checks a query.
+/// Reads and checks a query. Its name is folded into `name`, whose octets would cost more to move
+/// than to read; one can serve for query after query.
 ///
 /// # Errors
 /// [`Rejected`] says what the client gets instead of an answer.
-pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected> {
+pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected> {
     let mut reader = Reader::new(message);
     let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
     if header.flags & 0x8000 != 0 {
@@ -93,7 +90,7 @@ pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected> {
     if header.questions != 1 {
         return Err(bare(rcode::FORMERR));
     }
-    let name = LowerName::read(&mut reader).ok_or(bare(rcode::FORMERR))?;
+    name.read(&mut reader).ok_or(bare(rcode::FORMERR))?;
     let (Some(qtype), Some(qclass)) = (reader.u16(), reader.u16()) else {
         return Err(bare(rcode::FORMERR));
     };
@@ -158,38 +155,42 @@ fn skip_record(reader: &mut Reader<'_>) -> Option<()> {
 
 impl LowerName {
     /// Reads an uncompressed name; a question has nothing before it to point to.
-    fn read(reader: &mut Reader<'_>) -> Option<LowerName> {
-        let mut name = LowerName::root();
-        let mut at = 0;
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let start = *reader;
+        let mut labels = 0;
         loop {
-            let length = usize::from(reader.u8()?);
-            name.octets[at] = length as u8;
-            name.starts[usize::from(name.labels)] = at as u8;
-            if length == 0 {
-                name.length = (at + 1) as u8;
-                return Some(name);
-            }
-            if length > LABEL_OCTETS_MAX || at + 1 + length + 1 > NAME_OCTETS_MAX {
+            match usize::from(reader.u8()?) {
+                0 => break,
+                length @ 1..=LABEL_OCTETS_MAX => reader.take(length)?,
+                _ => return None,
+            };
+            labels += 1;
+            // The root's octet must still fit; so there are at most 127 labels.
+            if reader.position() - start.position() >= NAME_OCTETS_MAX {
                 return None;
             }
-            let label = reader.take(length)?;
-            let folded = &mut name.octets[at + 1..at + 1 + length];
-            folded.copy_from_slice(label);
-            folded.make_ascii_lowercase();
-            at += 1 + length;
-            name.labels += 1;
         }
+        let length = reader.position() - start.position();
+        (self.length, self.labels) = (length as u8, labels);
+        let folded = &mut self.octets[..length];
+        folded.copy_from_slice(start.clone().take(length)?);
+        // Lengths of labels are below any letter, so the whole form can be folded at once.
+        folded.make_ascii_lowercase();
+        Some(())
     }
 
-    fn root() -> LowerName {
-        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+    /// The root, to read a name into.
+    #[must_use]
+    pub const fn root() -> LowerName {
+        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, labels: 0 }
     }
 
     /// Reads a whole name in wire form, of any case.
     #[must_use]
     pub fn from_wire(wire: &[u8]) -> Option<LowerName> {
         let mut reader = Reader::new(wire);
-        let name = LowerName::read(&mut reader)?;
+        let mut name = LowerName::root();
+        name.read(&mut reader)?;
         reader.is_empty().then_some(name)
     }
 
@@ -208,7 +209,23 @@ impl LowerName {
     /// The name without its first `labels` labels, which must not be more than it has.
     #[must_use]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        &self.octets[usize::from(self.starts[labels])..usize::from(self.length)]
+        let wire = self.as_wire();
+        let at = (0..labels).fold(0, |at, _| at + 1 + usize::from(wire[at]));
+        &wire[at..]
+    }
+
+    /// The name without its first `labels` labels, without one more, and so on to the root; each
+    /// with the number of labels that it lacks.
+    pub fn suffixes(&self, labels: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut rest = Some(self.suffix(labels));
+        (labels..).map_while(move |lacking| {
+            let suffix = rest?;
+            rest = match suffix.first() {
+                Some(0) | None => None,
+                Some(&length) => suffix.get(1 + usize::from(length)..),
+            };
+            Some((lacking, suffix))
+        })
     }
 }
 
@@ -236,7 +253,7 @@ mod tests {
     const QUESTION: &[u8] = b"\x03WwW\x07example\x00\x00\x01\x00\x01";
 
     fn rejected(message: &[u8]) -> Rejected {
-        parse(message).unwrap_err()
+        parse(message, &mut LowerName::root()).unwrap_err()
     }
 
     fn with_code(rcode: u16, question_octets: usize, edns: bool) -> Rejected {
@@ -246,7 +263,8 @@ mod tests {
     #[test]
     fn reads_and_folds() {
         let octets = message(0x0100, [1, 0, 0, 0], QUESTION);
-        let query = parse(&octets).unwrap();
+        let mut name = LowerName::root();
+        let query = parse(&octets, &mut name).unwrap();
         assert_eq!(query.name.as_wire(), b"\x03www\x07example\x00");
         assert_eq!(query.name.suffix(1), b"\x07example\x00");
         assert_eq!(query.name.suffix(2), b"\x00");
@@ -304,7 +322,7 @@ mod tests {
             let rest = [QUESTION, &opts.concat()[..]].concat();
             message(0, [1, 0, 0, opts.len() as u16], &rest)
         };
-        assert!(parse(&with(&[&opt(0)])).unwrap().edns.is_some());
+        assert!(parse(&with(&[&opt(0)]), &mut LowerName::root()).unwrap().edns.is_some());
         assert_eq!(rejected(&with(&[&opt(1)])), with_code(rcode::BADVERS, QUESTION.len(), true));
         assert_eq!(rejected(&with(&[&opt(0), &opt(0)])), with_code(rcode::FORMERR, QUESTION.len(), true));
         let owned = [&b"\x01x"[..], &opt(0)].concat();
