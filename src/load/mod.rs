@@ -190,11 +190,15 @@ impl Loader {
                 all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
             })
             .collect();
-        let mut results = cores::share(candidates.len(), || (), |number, ()| {
-            let files = candidates[number];
-            let known = self.zones.get(&files.apex);
-            (number, files.clone(), zone::read(files, &regions, known, all))
-        });
+        let mut results = cores::share(
+            candidates.len(),
+            || (),
+            |number, ()| {
+                let files = candidates[number];
+                let known = self.zones.get(&files.apex);
+                (number, files.clone(), zone::read(files, &regions, known, all))
+            },
+        );
         results.sort_by_key(|(number, ..)| *number);
         for (_, files, (known, result)) in results {
             pass.unsettled |= !known.stamps.are_settled();

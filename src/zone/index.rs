@@ -119,9 +119,7 @@ impl Index {
 impl Shard {
     fn insert<'z>(&mut self, item: Item, owner: impl Fn(Place) -> Owner<'z>) {
         // Names are looked at when hashes agree alone: each look is a wait for memory.
-        let is_same = |place: &Place| {
-            owner(*place).name().eq_ignore_ascii_case(owner(item.place).name())
-        };
+        let is_same = |place: &Place| owner(*place).name().eq_ignore_ascii_case(owner(item.place).name());
         match self.table.find(item.hash, is_same) {
             None => {
                 let rehash = |place: &Place| hash(&owner(*place).lower());
