@@ -14,6 +14,9 @@ class Zone:
     Owners have 27 octets on the wire. Record `changed` has CHANGED_ADDRESS.
     """
 
+    # The file, where it has been written already: large ones are written once for all servers.
+    written = None
+
     def __init__(self, count, origin="big.example", mixed=False, serial=1, changed=None):
         self.count, self.origin, self.mixed, self.serial, self.changed = count, origin, mixed, serial, changed
 
@@ -46,6 +49,13 @@ class Zone:
         for owner, rtype, data in self.records():
             yield f"{owner} IN {rtype} {data}\n"
 
+    def write(self, path):
+        """For servers that read RFC 1035 files."""
+        with open(path, "w", encoding="ascii") as out:
+            out.writelines(self.lines())
+        self.written = path
+        return self
+
     def expected(self, index):
         rtype, data = self.record(index)
         name = f"host-{index:08d}.{self.origin}"
@@ -61,6 +71,3 @@ class Zone:
             else:
                 yield self.expected(index)
 
-
-def changed_address():
-    return dns.rdata("A", CHANGED_ADDRESS, "")

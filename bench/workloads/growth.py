@@ -15,7 +15,7 @@ COLUMNS = tuple(Column(f"cpu_us_{size}", f"{size:,} names", "{:.2f} µs") for si
 def run(kinds, options):
     rounds = {kind.name: [{} for _ in range(options.rounds)] for kind in kinds}
     for size in SIZES:
-        served = zone.Zone(size, mixed=True)
+        served = zone.Zone(size, mixed=True).write(options.scratch / "zone")
         questions = options.scratch / "growth"
         verified = measure.write_questions(questions, served.questions(absent_each=10))
         with measure.fleet(kinds, [served], verified) as servers:

@@ -27,8 +27,8 @@ LOAD_SECONDS = 1
 
 
 def run(kinds, options):
-    original = zone.Zone(RECORDS)
-    changed = zone.Zone(RECORDS, serial=2, changed=RECORDS // 2)
+    original = zone.Zone(RECORDS).write(options.scratch / "original")
+    changed = zone.Zone(RECORDS, serial=2, changed=RECORDS // 2).write(options.scratch / "changed")
     questions = options.scratch / "million"
     verified = measure.write_questions(questions, original.questions())
     rounds, versions = {kind.name: [] for kind in kinds}, {}

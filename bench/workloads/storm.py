@@ -31,12 +31,15 @@ CLIENTS = 100_000
 FLAP_SECONDS = 0.25
 REWRITE_SECONDS = 0.2
 SETTLE_SECONDS = 1
+# A storm needs time for its gusts.
+SECONDS_LEAST = 3
 
 
 def run(kinds, options):
     moving = steering.by_country(probe_port=PROBE_PORT)
     questions = options.scratch / "storm"
     asked = measure.write_questions(questions, steering.questions(moving, CLIENTS))
+    seconds = max(options.seconds, SECONDS_LEAST)
     rounds = {"calm": [], "storm": []}
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, Sites(moving.targets) as sites:
         server = peers.Waypost(directory, measure.FIRST_PORT, [measure.SERVER_CORE], [steering.RoutedZone(moving)],
@@ -47,12 +50,12 @@ def run(kinds, options):
             rate = measure.closed(server, questions, options.seconds)["per_second"] / 2
             for number in range(options.rounds):
                 time.sleep(SETTLE_SECONDS)
-                rounds["calm"].append(figures(measure.at_rate(server, questions, options.seconds, rate)))
+                rounds["calm"].append(figures(measure.at_rate(server, questions, seconds, rate)))
                 with Storm(server, sites, moving, serial=2 + number * 1000) as storm:
-                    load = measure.at_rate(server, questions, options.seconds, rate)
+                    load = measure.at_rate(server, questions, seconds, rate)
                 rounds["storm"].append(figures(load, storm.moves, storm.reloads))
                 if not storm.moves or not storm.reloads:
-                    raise SystemExit("the storm moved nothing")
+                    raise SystemExit(f"a weak storm: {storm.moves} moves, {storm.reloads} reloads")
         finally:
             server.stop()
     return {"rounds": rounds, "versions": {server.name: server.version()}, "rate": rate}
