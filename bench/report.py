@@ -3,6 +3,8 @@
 import statistics
 
 SUBJECT, YARDSTICK = "waypost", "echo"
+# Under full load a server has at least this part of a core that nobody else wants.
+QUIET = 0.9
 
 
 class Column:
@@ -58,6 +60,17 @@ def tables(columns, rounds):
             [[name, *(multiple(column.ratio(rounds[subject], rounds[name])) for column in ratios)]
              for name in others]))
     return "\n\n".join(parts)
+
+
+def warnings(rounds):
+    """Servers that hadn't their core for themselves under full load: their figures are of a busy
+    machine."""
+    busy = {
+        name: statistics.median(figures["busy"] for figures in of_server)
+        for name, of_server in rounds.items() if all("busy" in figures for figures in of_server)
+    }
+    return [f"{name} got only {part:.0%} of its core: was the machine quiet?"
+            for name, part in busy.items() if part < QUIET]
 
 
 def multiple(ratio):
