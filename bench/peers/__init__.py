@@ -14,7 +14,6 @@ from .server import REPOSITORY, PeakMemory, Server
 from .waypost import Waypost
 
 ALL = (Echo, Waypost, Gdnsd, Nsd, Knot, Bind, PowerDns, PowerDnsLua)
-# Programs of ours: where they are built, and what the build makes.
 LOAD = REPOSITORY / "bench/load/target/release/load"
 
 
@@ -26,14 +25,11 @@ def build():
                        check=True)
 
 
-def missing_packages(chosen):
-    """Debian packages that the chosen servers lack here."""
-    missing = []
+def missing_packages(chosen, programs):
+    """Debian packages that the chosen servers, and {program: package}, lack here."""
+    missing = {package for program, package in programs.items() if not shutil.which(program)}
     for kind in chosen:
-        if not kind.packages:
-            continue
-        here = shutil.which(str(kind.program)) and all(
-            list(pathlib.Path("/usr").glob(pattern)) for pattern in kind.needs
-        )
-        missing += [] if here else kind.packages
-    return sorted(set(missing))
+        files = all(list(pathlib.Path("/usr").glob(pattern)) for pattern in kind.needs)
+        if kind.packages and not (shutil.which(kind.program) and files):
+            missing.update(kind.packages)
+    return sorted(missing)
