@@ -38,7 +38,8 @@ def rdata(rtype, text, origin):
         return ipaddress.ip_address(text).packed
     if rtype == "MX":
         preference, exchanger = text.split()
-        return struct.pack("!H", int(preference)) + wire_name(exchanger if exchanger.endswith(".") else f"{exchanger}.{origin}")
+        full = exchanger if exchanger.endswith(".") else f"{exchanger}.{origin}"
+        return struct.pack("!H", int(preference)) + wire_name(full)
     if rtype == "TXT":
         string = text.strip('"').encode()
         return bytes([len(string)]) + string

@@ -39,7 +39,7 @@ def plot(place):
     measured = results.load(place, growth.NAME)
     if measured:
         series = {
-            name: [column.median(rounds) for column in growth.COLUMNS]
+            name: [column.median(rounds) for column in growth.CPU_BY_SIZE]
             for name, rounds in measured["rounds"].items()
         }
         written.append(place / "growth.svg")
@@ -74,18 +74,19 @@ def section(place):
                         ("growth.svg", "CPU time per answer from a thousand to a million names")):
         if (place / file).exists():
             parts.append(f"![{words}]({shown}/{file})")
-    rows, names = [], []
+    rows = []
     for workload, key, heading in BARS:
         of_workload = dict(cpu_rows(place, workload, key))
-        rows.append((f"{heading}: CPU of the echo's", {name: report.multiple(of_workload[name]) for name in of_workload}))
+        cells = {name: report.multiple(ratio) for name, ratio in of_workload.items()}
+        rows.append((f"{heading}: CPU of the echo's", cells))
     for workload, key, heading, pattern, scale in OTHERS:
         rounds = (results.load(place, workload) or {"rounds": {}})["rounds"]
         column = report.Column(key, heading, pattern, scale)
         rows.append((heading, {name: column.show(of_server) for name, of_server in rounds.items()}))
     rows = [(heading, cells) for heading, cells in rows if cells]
-    for kind in peers.ALL:
-        if kind is not peers.Echo and any(kind.name in cells for _, cells in rows):
-            names.append(kind.name)
-    parts.append(report.table(["", *names], [[heading, *(cells.get(name, "") for name in names)]
-                                             for heading, cells in rows]))
+    names = [kind.name for kind in peers.ALL
+             if kind is not peers.Echo and any(kind.name in cells for _, cells in rows)]
+    parts.append(report.table(
+        ["", *names], [[heading, *(cells.get(name, "") for name in names)] for heading, cells in rows]
+    ))
     return "\n\n".join(parts)

@@ -6,7 +6,6 @@ from .server import REPOSITORY, Server
 class Echo(Server):
     name = "echo"
     program = REPOSITORY / "bench/echo/target/release/echo"
-    can_steer = True
     # Octets of each answer; set to the median of what the others send.
     octets = 0
 

@@ -9,7 +9,6 @@ class Gdnsd(Server):
     name = "gdnsd"
     program = "/usr/sbin/gdnsd"
     packages = ("gdnsd",)
-    can_steer = True
 
     def zone_file(self, origin):
         return self.directory / "zones" / origin

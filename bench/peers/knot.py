@@ -10,7 +10,6 @@ class Knot(Server):
     program = "/usr/sbin/knotd"
     packages = ("knot", "knot-module-geoip")
     needs = ("lib/*/knot/modules-*/geoip.so",)
-    can_steer = True
 
     def configure(self):
         config = self.directory / "knot.conf"

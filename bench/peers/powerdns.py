@@ -8,7 +8,6 @@ class PowerDns(Server):
     program = "/usr/sbin/pdns_server"
     packages = ("pdns-server", "pdns-backend-geoip")
     needs = ("lib/*/pdns/libgeoipbackend.so",)
-    can_steer = True
     has_lua = False
 
     def zone_file(self, origin):

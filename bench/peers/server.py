@@ -29,7 +29,6 @@ class Server:
     # The Debian packages that bring it, and files of theirs under /usr besides the program.
     packages = ()
     needs = ()
-    can_steer = False
 
     def __init__(self, directory, port, cores, zones, steering=None):
         self.directory = pathlib.Path(directory) / self.name

@@ -6,7 +6,6 @@ from .server import REPOSITORY, Server, first_line
 class Waypost(Server):
     name = "waypost"
     program = REPOSITORY / "target/release/waypost"
-    can_steer = True
 
     def zone_file(self, origin):
         return self.directory / "zones" / f"{origin}.zone"

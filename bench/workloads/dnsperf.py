@@ -1,4 +1,4 @@
-"""W1 once more, with a load generator that isn't ours."""
+"""The static answers once more, with a load generator that isn't ours."""
 
 import re
 import subprocess

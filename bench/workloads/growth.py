@@ -9,7 +9,8 @@ NAME = "growth"
 TITLE = "Growth: CPU time of a static answer with a thousand to a million names"
 KINDS = (peers.Echo, peers.Waypost, peers.Gdnsd, peers.Nsd, peers.Knot)
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-COLUMNS = tuple(Column(f"cpu_us_{size}", f"{size:,} names", "{:.2f} µs") for size in SIZES)
+CPU_BY_SIZE = tuple(Column(f"cpu_us_{size}", f"{size:,} names", "{:.2f} µs") for size in SIZES)
+COLUMNS = (*CPU_BY_SIZE, Column("lost", "lost", "{:.0f}", is_ratio=False))
 
 
 def run(kinds, options):
@@ -27,6 +28,6 @@ def run(kinds, options):
             for name, of_server in figures.items():
                 for figure, place in zip(of_server, rounds[name]):
                     place[f"cpu_us_{size}"] = figure["cpu_us"]
-                    place[f"lost_{size}"] = figure["lost"]
+                    place["lost"] = place.get("lost", 0) + figure["lost"]
             versions = measure.versions(servers)
     return {"rounds": rounds, "versions": versions}

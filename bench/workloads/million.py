@@ -1,4 +1,4 @@
-"""W4: one zone of a million records: start, one changed record, memory."""
+"""One zone of a million records: start, one changed record, memory."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""W2: names that move by the client's country."""
+"""Names that move by the client's country."""
 
 import geography
 import measure

@@ -1,4 +1,4 @@
-"""W1: a zone of 10,000 names over UDP."""
+"""A zone of 10,000 names over UDP."""
 
 import measure
 import peers

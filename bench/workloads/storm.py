@@ -1,4 +1,4 @@
-"""W6: routed answers while targets come and go and the zone's file is written again and again."""
+"""Routed answers while targets come and go and the zone's file is written again and again."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""W5: static answers over TCP connections that stay open."""
+"""Static answers over TCP connections that stay open."""
 
 import measure
 import peers

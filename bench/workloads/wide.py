@@ -1,4 +1,4 @@
-"""W7: a thousand routes in three hundred regions: start."""
+"""A thousand routes in three hundred regions: start."""
 
 import tempfile
 

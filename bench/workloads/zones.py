@@ -1,4 +1,4 @@
-"""W4: ten thousand zones of ten records: start, and one changed zone."""
+"""Ten thousand zones of ten records: start, and one changed zone."""
 
 import tempfile
 
