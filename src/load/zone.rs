@@ -122,8 +122,9 @@ fn stem(path: &Path) -> Option<String> {
 }
 
 /// What is known of a zone from the pass before.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
+    pub(super) files: ZoneFiles,
     pub(super) stamps: Stamps,
     /// The last version without errors: of what it has in common with the next one, nothing is
     /// read again.
@@ -153,7 +154,7 @@ pub(super) fn read(
     }
     let result = parse(files, regions, &recorder, old.as_deref());
     let zone = result.as_ref().ok().map(|loaded| Arc::clone(&loaded.zone)).or(old);
-    (Known { stamps: recorder.stamps(), zone }, Some(result))
+    (Known { files: files.clone(), stamps: recorder.stamps(), zone }, Some(result))
 }
 
 fn parse(

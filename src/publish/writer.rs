@@ -33,6 +33,10 @@ const CHANGES_QUEUED: usize = 64;
 /// batch, far shorter; so it is this thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
 
+/// Zones that are told one by one when they are loaded. Of more at once only the number is told:
+/// ten thousand lines say no more, and take longer than loading.
+const TOLD_ONE_BY_ONE: usize = 100;
+
 /// Something for the writer to do.
 #[derive(Debug)]
 pub enum Change {
@@ -166,7 +170,8 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         let text = format!("{} serves its last good version from the state directory", files.apex);
         tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
         status.note(now, text);
-        writer.put_zone(&files, loaded, &mut batch, now, true);
+        let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
+        writer.put_zone(&files, loaded, &mut batch, occasion);
     }
     writer.watch_targets(now);
     if let Some(saved) = saved {
@@ -190,6 +195,15 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
 pub fn now() -> Tick {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How a zone comes to be loaded.
+#[derive(Clone, Copy)]
+struct Occasion {
+    now: Tick,
+    /// From the state directory, since its files have errors.
+    is_stale: bool,
+    is_one_of_many: bool,
 }
 
 struct Writer {
@@ -383,10 +397,17 @@ impl Writer {
                 keeper.forget(ZoneFiles::in_directory(&self.server.zones, &apex));
             }
         }
+        let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
+        if is_one_of_many {
+            let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
+            tracing::info!(zones, "zones loaded");
+            self.note(now, format!("{zones} zones loaded"));
+        }
+        let occasion = Occasion { now, is_stale: false, is_one_of_many };
         // The deepest first, so that a parent is compiled once and knows its children.
         for (files, result) in std::mem::take(&mut pass.zones).into_iter().rev() {
             match result {
-                Ok(loaded) => self.put_zone(&files, loaded, batch, now, false),
+                Ok(loaded) => self.put_zone(&files, loaded, batch, occasion),
                 Err(errors) => self.refuse_zone(&files, &errors, batch, now),
             }
         }
@@ -397,8 +418,7 @@ impl Writer {
         files: &ZoneFiles,
         loaded: LoadedZone,
         batch: &mut Batch,
-        now: Tick,
-        is_stale: bool,
+        Occasion { now, is_stale, is_one_of_many }: Occasion,
     ) {
         let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
@@ -418,8 +438,10 @@ impl Writer {
             self.note(now, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
-        tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-        self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+        if !is_one_of_many {
+            tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
+            self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+        }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
         let mut zones = self.status.zones_mut();
