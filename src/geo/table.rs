@@ -1,17 +1,17 @@
 //! Address -> region: what queries read.
 //!
 //! ```text
-//! first 16 bits -> heads[65536] -> next 0 to 16 bits -> slots -> leaves, sorted { start, region, how, run }
+//! first 16 bits -> heads[65536] -> next 0 to 16 bits -> slots -> leaves, sorted { start, region, how, outside }
 //! ```
 //!
 //! One half for each address family. A leaf covers the addresses from its start to the next
 //! start; all of them have one region for one reason. A head is divided into about as many slots
 //! as leaves begin in it, so that a slot has one or two: in the few heads that IPv6 uses, too, with
 //! tens of thousands of leaves each. Neighbouring leaves of one region form a
-//! *run*, whose ends each leaf carries: the scope of RFC 7871 follows from them by two
-//! comparisons, because the shortest prefix that lies inside a run is one bit longer than what
-//! the address has in common with the nearer of the two addresses just outside. So scopes need
-//! no table of prefixes and are as short as they can be.
+//! *run*, and each leaf carries the two addresses just outside: the scope of RFC 7871 follows from
+//! them, because the shortest prefix that lies inside a run is one bit longer than what the
+//! address has in common with the nearer of the two. So scopes need no table of prefixes and are
+//! as short as they can be.
 //!
 //! Only addresses with a region make leaves: a database of 400,000 networks of which three
 //! countries have regions becomes a few thousand.
@@ -113,6 +113,9 @@ const HEAD_BITS: u32 = 16;
 /// Values of an address's first 16 bits.
 const HEADS: usize = 1 << HEAD_BITS;
 
+/// Leaves that are faster looked at one by one than by halves.
+const FEW: usize = 8;
+
 /// One address family.
 ///
 /// Invariant `covered`: the leaves' starts ascend strictly and begin with zero, so that each
@@ -149,10 +152,12 @@ impl Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Leaf<A> {
     start: A,
-    run_first: A,
-    run_last: A,
+    /// The addresses just before and just after its run; twice the same if there is but one.
+    outside: [A; 2],
     region: RegionId,
     how: How,
+    /// Whether there is none: one run covers the family.
+    is_whole: bool,
 }
 
 impl<A: Address> Half<A> {
@@ -162,8 +167,17 @@ impl<A: Address> Half<A> {
         let low = self.slots[slot] as usize;
         let high = self.slots[slot + 1] as usize;
         // By `indexed` the start of `low` isn't above the address.
-        let place = low + self.leaves[low + 1..=high].partition_point(|leaf| leaf.start <= address);
-        let leaf = &self.leaves[place];
+        let mut later = &self.leaves[low..=high];
+        if later.len() > FEW {
+            later = &later[later.partition_point(|leaf| leaf.start <= address) - 1..];
+        }
+        let mut leaf = &later[0];
+        for next in &later[1..] {
+            if next.start > address {
+                break;
+            }
+            leaf = next;
+        }
         Located { region: leaf.region, how: leaf.how, scope: leaf.scope(address) }
     }
 
@@ -184,9 +198,7 @@ impl<A: Address> Half<A> {
 impl<A: Address> Leaf<A> {
     /// Length of the shortest prefix around the address that stays inside the run.
     fn scope(&self, address: A) -> u8 {
-        let before = self.run_first.predecessor().map_or(0, |outside| address.common(outside) + 1);
-        let after = self.run_last.successor().map_or(0, |outside| address.common(outside) + 1);
-        before.max(after)
+        if self.is_whole { 0 } else { address.common_with_nearer(self.outside) + 1 }
     }
 }
 
@@ -275,16 +287,12 @@ fn leaves<A: Address>(spans: &[Span<A>]) -> Box<[Leaf<A>]> {
     let mut leaves = Vec::with_capacity(placed.len());
     let mut behind = placed.iter().map(|&(start, ..)| start).skip_while(|&start| start == A::ZERO);
     for run in placed.chunk_by(|one, next| one.1 == next.1) {
-        let run_first = run[0].0;
-        // The iterator yields the start after each span; the run ends before that of its last.
-        let run_last = behind.nth(run.len() - 1).and_then(A::predecessor).unwrap_or(A::MAX);
-        leaves.extend(run.iter().map(|&(start, region, how)| Leaf {
-            start,
-            run_first,
-            run_last,
-            region,
-            how,
-        }));
+        let before = run[0].0.predecessor();
+        // The iterator yields the start after each span, and so the one after the run's last.
+        let after = behind.nth(run.len() - 1);
+        let outside = [before.or(after).unwrap_or(A::ZERO), after.or(before).unwrap_or(A::ZERO)];
+        let is_whole = before.is_none() && after.is_none();
+        leaves.extend(run.iter().map(|&(start, region, how)| Leaf { start, outside, region, how, is_whole }));
     }
     leaves.into()
 }
@@ -315,14 +323,14 @@ fn index<A: Address>(leaves: &[Leaf<A>]) -> (Box<[Head]>, Box<[u32]>) {
 /// The bits of an address of one family.
 trait Address: Copy + Ord {
     const ZERO: Self;
-    const MAX: Self;
 
     /// First and last address of a network, if it is of this family.
     fn range(network: &IpNet) -> Option<(Self, Self)>;
     fn successor(self) -> Option<Self>;
     fn predecessor(self) -> Option<Self>;
-    /// How many leading bits both have in common; never asked of equal addresses.
-    fn common(self, other: Self) -> u8;
+    /// How many leading bits this has in common with one of the others, whichever has more; never
+    /// asked of equal addresses.
+    fn common_with_nearer(self, others: [Self; 2]) -> u8;
     /// The first 16 bits.
     fn head(self) -> usize;
     /// As many of the bits behind those, up to 16.
@@ -335,7 +343,6 @@ macro_rules! address {
     ($bits:ty, $family:ident) => {
         impl Address for $bits {
             const ZERO: $bits = 0;
-            const MAX: $bits = <$bits>::MAX;
 
             fn range(network: &IpNet) -> Option<($bits, $bits)> {
                 match network {
@@ -354,8 +361,8 @@ macro_rules! address {
                 self.checked_sub(1)
             }
 
-            fn common(self, other: $bits) -> u8 {
-                (self ^ other).leading_zeros() as u8
+            fn common_with_nearer(self, [one, other]: [$bits; 2]) -> u8 {
+                (self ^ one).min(self ^ other).leading_zeros() as u8
             }
 
             fn head(self) -> usize {
