@@ -10,6 +10,7 @@
 //! the queue; whoever answers queries waits for nothing at all.
 
 mod inspect;
+mod memory;
 mod slots;
 mod status;
 mod writer;

@@ -157,6 +157,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         prober,
         keeper,
         retired: VecDeque::new(),
+        has_loaded: false,
     };
     let now = now();
     let mut batch = Batch::default();
@@ -203,6 +204,8 @@ struct Writer {
     prober: Prober,
     keeper: Option<Keeper>,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
+    /// Whether zones were loaded since memory was given back.
+    has_loaded: bool,
 }
 
 impl Writer {
@@ -238,6 +241,10 @@ impl Writer {
         let now = now();
         while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
             self.retired.pop_front();
+        }
+        if self.has_loaded && self.retired.is_empty() {
+            self.has_loaded = false;
+            super::memory::give_back();
         }
         let changed = {
             let board = self.status.board();
@@ -502,6 +509,7 @@ impl Writer {
         let current = self.published.load_full();
         let mut next = match batch {
             Some(batch) => {
+                self.has_loaded = true;
                 let mut next = self.zones.published(batch, &current);
                 next.geo = Arc::clone(&self.model.geography.table);
                 next.settings = Arc::new(settings(&self.server));

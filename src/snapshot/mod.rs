@@ -16,7 +16,7 @@ pub mod edit;
 pub mod entry;
 pub mod find;
 mod groups;
-mod prefetch;
+pub(crate) mod prefetch;
 mod shard;
 pub mod slot;
 mod tree;
@@ -108,7 +108,7 @@ impl Snapshot {
 
     /// This snapshot with owners changed and the zones' common answers replaced.
     #[must_use]
-    pub fn with_owners(&self, edits: Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
+    pub fn with_owners(&self, edits: &Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
         Snapshot { tree: self.tree.edited(edits), zones, ..self.clone() }
     }
 

@@ -10,7 +10,7 @@
 
 /// Fetches the line of the cache in which `place` begins.
 #[inline(always)]
-pub(super) fn prefetch<T>(place: &T) {
+pub(crate) fn prefetch<T>(place: &T) {
     let address: *const T = place;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE is part of every x86_64; any address may be hinted at, and this one is valid.
