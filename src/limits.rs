@@ -49,6 +49,11 @@ pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
 /// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
 pub const UDP_BATCH: usize = 32;
 
+/// Queries that are read, and whose owners are fetched from memory together, before the first of
+/// them is answered. The rest of a batch follows in the same way: more at once would push each
+/// other out of the first cache, and a lone query pays for the room of all.
+pub const QUERIES_FETCHED: usize = 16;
+
 /// Octets of a query over UDP. A longer one is dropped: no client sends such a thing, and a
 /// stream takes it.
 pub const UDP_QUERY_OCTETS: usize = 2048;
