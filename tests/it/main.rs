@@ -4,9 +4,11 @@
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod commands;
+mod delegated;
 mod failover;
 mod lab;
 mod mistakes;
+mod namespace;
 mod peers;
 mod reload;
 mod resolver;
