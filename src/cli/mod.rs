@@ -12,6 +12,7 @@ mod delegation;
 mod demo;
 mod explain;
 mod health;
+mod live;
 mod plan;
 mod run;
 

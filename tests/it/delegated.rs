@@ -154,6 +154,12 @@ fn resolvers_follow_the_documented_delegation() {
     let exchangers = through("example.com", "MX", VN);
     let expected = ["10 mx.gslb.example.com.", "20 mx-my.gslb.example.com.", "30 mx-vn.gslb.example.com."];
     assert_eq!(exchangers, expected);
+    // Nameservers are found by the zone's own records.
+    let mut check = namespace.command(env!("CARGO_BIN_EXE_waypost"));
+    let said = stdout(check.args(["check", "--live", "--strict"]).arg(lab.directory.path()));
+    for server in ["ns1.gslb.example.com. (198.51.100.53)", "ns2.gslb.example.com. (198.51.100.153)"] {
+        assert!(said.contains(&format!("{server}: serial 2026112401, TCP, client subnets")), "{said}");
+    }
     // IPv6 isn't there for anybody, which is NODATA behind the CNAME, and no failure.
     assert_eq!(through("webmail.example.com", "AAAA", TW), ["webmail.gslb.example.com."]);
 }

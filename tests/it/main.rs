@@ -7,6 +7,7 @@ mod commands;
 mod delegated;
 mod failover;
 mod lab;
+mod live;
 mod mistakes;
 mod namespace;
 mod peers;
