@@ -16,3 +16,4 @@ mod resolver;
 mod restart;
 mod serving;
 mod site;
+mod view;
