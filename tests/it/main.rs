@@ -16,4 +16,5 @@ mod resolver;
 mod restart;
 mod serving;
 mod site;
+mod tools;
 mod view;
