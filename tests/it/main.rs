@@ -14,6 +14,7 @@ mod peers;
 mod reload;
 mod resolver;
 mod restart;
+mod reverse;
 mod serving;
 mod site;
 mod tools;

@@ -32,9 +32,13 @@ impl Namespace {
         });
         stdout(namespace.command("ip").args(["link", "set", "lo", "up"]));
         for address in addresses {
-            let prefix = if address.contains(':') { 128 } else { 32 };
-            let address = format!("{address}/{prefix}");
-            stdout(namespace.command("ip").args(["address", "add", &address, "dev", "lo"]));
+            let mut ip = namespace.command("ip");
+            ip.args(["address", "add", &with_prefix(address), "dev", "lo"]);
+            if address.contains(':') {
+                // Nobody else can have it, and asking takes a second.
+                ip.arg("nodad");
+            }
+            stdout(&mut ip);
         }
         namespace
     }
@@ -65,6 +69,11 @@ impl Drop for Namespace {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// An address as a network of its own.
+pub fn with_prefix(address: &str) -> String {
+    format!("{address}/{}", if address.contains(':') { 128 } else { 32 })
 }
 
 /// A server of somebody else's, killed when it goes out of scope.

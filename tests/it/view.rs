@@ -10,7 +10,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, MY, Server, TW, VN, stdout, wait_for};
-use crate::namespace::{Daemon, Namespace};
+use crate::namespace::{Daemon, Namespace, with_prefix};
 
 const SERVER: &str = "198.51.100.53";
 
@@ -261,9 +261,8 @@ fn no_client_is_denied_a_family_or_given_another_region_s_answer() {
         let mut after = before.clone();
         for (verb, changed) in [("del", dying), ("add", reviving)] {
             for address in changed {
-                let prefix = if address.contains(':') { 128 } else { 32 };
                 let mut ip = namespace.command("ip");
-                stdout(ip.args(["address", verb, &format!("{address}/{prefix}"), "dev", "lo"]));
+                stdout(ip.args(["address", verb, &with_prefix(address), "dev", "lo"]));
             }
         }
         after.dead.retain(|address| !reviving.contains(address));
