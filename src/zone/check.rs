@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::check_values::{is_host_name, values};
 use super::{Owner, Zone};
 use crate::wire::name::{Name, is_at_or_below, parent};
 use crate::wire::rtype::Rtype;
@@ -44,6 +45,7 @@ pub(super) fn zone(zone: &Zone, has_routed_addresses: &dyn Fn(&Name) -> bool) ->
             checker.hidden(owner);
         }
     }
+    checker.findings.extend(values(zone));
     checker.findings
 }
 
@@ -65,7 +67,7 @@ pub(super) fn is_notable_type(rtype: Rtype) -> bool {
 
 /// Likewise for its name.
 pub(super) fn is_notable_name(name: &[u8], apex: &Name) -> bool {
-    has_apex_twice(name, apex.as_wire())
+    has_apex_twice(name, apex.as_wire()) || !is_host_name(name)
 }
 
 struct Checker<'a> {
