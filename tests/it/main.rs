@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a binary's modules are reached from within it alone")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
+mod across;
 mod commands;
 mod delegated;
 mod failover;
