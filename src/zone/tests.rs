@@ -235,7 +235,7 @@ fn reverse_names_are_those_of_addresses() {
         );
         let files = Texts([(PathBuf::from("z"), text.into_bytes())].into());
         let apex = Name::parse(apex, None).unwrap();
-        load(Path::new("z"), &apex, &files, &|_| false).unwrap().warnings.len()
+        load(Path::new("z"), &apex, &files, None, &|_| false).unwrap().warnings.len()
     };
     for (apex, owner, warnings) in [
         ("100.51.198.in-addr.arpa.", "11", 0),
