@@ -111,6 +111,10 @@ pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
 /// about further zones.
 pub const LIVE_ATTEMPTS: usize = 2;
 
+/// How long `check --live` waits before it asks a second time what servers answered differently: a
+/// target that died just then is known to all by then, at usual intervals.
+pub const LIVE_SETTLING: Duration = Duration::from_secs(5);
+
 /// How long `check --live` takes at most. What isn't answered by then isn't judged, and said so.
 pub const LIVE_TIME: Duration = Duration::from_secs(60);
 

@@ -102,7 +102,8 @@ fn text(offline: &Offline, routes: &[RouteCase], servers: &[Served]) {
     let count = |severity| offline.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors + warnings > 0 {
-        println!("{errors} errors, {warnings} warnings");
+        let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        println!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     }
 }
 

@@ -40,6 +40,19 @@ pub(super) fn compare(zone: &ZoneModel, path: &Path, plan: &Plan, sights: &[Sigh
     View { findings: comparison.findings, servers }
 }
 
+/// Questions about routes, by place, that servers answer differently. It may be that a target died
+/// between two questions, so they deserve a second look.
+pub(super) fn disputed(zone: &ZoneModel, plan: &Plan, sights: &[Sight]) -> Vec<usize> {
+    let is_disputed = |place: usize, item: &Item| {
+        let About::Routed(route) = item.about else { return false };
+        let answers = sights.iter().filter_map(|sight| sight.answers.get(place)?.as_ref().ok());
+        let different: BTreeSet<BTreeSet<String>> = answers.map(|answer| records(answer, item)).collect();
+        different.len() > 1 && !zone.routing.routes.get(route).is_some_and(is_weighted)
+    };
+    let items = plan.items.iter().enumerate();
+    items.filter(|(place, item)| is_disputed(*place, item)).map(|(place, _)| place).collect()
+}
+
 /// A server that has the zone.
 struct Serving<'a> {
     sight: &'a Sight,
@@ -244,7 +257,7 @@ impl Comparison<'_> {
             if by_answer.len() > 1 && !is_weighted(route) {
                 let views = by_answer.iter().map(|(answer, servers)| {
                     let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-                    format!("{} says {}", servers.join(", "), listed(answer))
+                    format!("{} from {}", listed(answer), servers.join(", "))
                 });
                 let views: Vec<String> = views.collect();
                 let text = format!("servers differ about {}: {}", shown(item), views.join("; "));

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use super::Failure;
 use crate::diagnostic::Diagnostic;
-use crate::limits::{LIVE_AT_ONCE, LIVE_TIME};
+use crate::limits::{LIVE_AT_ONCE, LIVE_SETTLING, LIVE_TIME};
 use crate::load::Offline;
 use crate::model::{Model, ZoneModel};
 use crate::publish::{now, rehearsal};
@@ -90,7 +90,8 @@ pub(super) fn look(offline: &Offline, given: &[SocketAddr]) -> Result<View, Fail
         for (files, _) in &offline.zones {
             let Some(zone) = model.zones.get(&files.apex) else { continue };
             let plan = Arc::new(plan::plan(zone, &snapshot, &clients));
-            let (servers, findings) = servers_of(&model, zone, given, &files.zone, &mut addresses).await;
+            let (servers, findings) =
+                servers_of(&model, zone, given, &files.zone, &mut addresses, asking.end).await;
             let (zone, path, asking) = (Arc::clone(zone), files.zone.clone(), Arc::clone(&asking));
             views.spawn(async move { look_at(&zone, path, plan, servers, findings, asking).await });
         }
@@ -117,6 +118,7 @@ async fn servers_of(
     given: &[SocketAddr],
     path: &PathBuf,
     addresses: &mut Addresses,
+    end: Instant,
 ) -> (Vec<Nameserver>, Vec<Diagnostic>) {
     if !given.is_empty() {
         let servers = given.iter().map(|address| Nameserver { name: None, address: *address });
@@ -124,7 +126,7 @@ async fn servers_of(
     }
     let (mut servers, mut findings) = (Vec::new(), Vec::new());
     for name in nameservers::names(&zone.zone) {
-        match addresses.of(model, &name).await {
+        match addresses.of(model, &name, end).await {
             Ok(found) => servers.extend(found.into_iter().map(|address| nameservers::at(&name, address))),
             Err(why) => findings.push(Diagnostic::error(path, format!("{name} has no address: {why}"))),
         }
@@ -156,6 +158,11 @@ async fn look_at(
         sights.extend(sight.ok());
     }
     sights.sort_by(|a, b| a.server.cmp(&b.server));
+    let disputed = compare::disputed(zone, &plan, &sights);
+    if !disputed.is_empty() {
+        tokio::time::sleep(LIVE_SETTLING).await;
+        asking.again(&mut sights, &plan, &disputed).await;
+    }
     let compared = compare::compare(zone, &path, &plan, &sights);
     View { findings: findings.into_iter().chain(compared.findings).collect(), servers: compared.servers }
 }
@@ -202,6 +209,23 @@ impl Asking {
         }
         answers.insert(0, answer);
         Sight { server, answers }
+    }
+
+    /// Asks some questions a second time of all that answered them.
+    async fn again(self: &Arc<Asking>, sights: &mut [Sight], plan: &Plan, places: &[usize]) {
+        let mut asked = JoinSet::new();
+        for (number, sight) in sights.iter().enumerate() {
+            for &place in places.iter().filter(|place| matches!(sight.answers.get(**place), Some(Ok(_)))) {
+                let (asking, address) = (Arc::clone(self), sight.server.address);
+                let question = plan.items[place].question.clone();
+                asked.spawn(async move { (number, place, asking.ask(address, question).await) });
+            }
+        }
+        while let Some(one) = asked.join_next().await {
+            if let Ok((number, place, answer)) = one {
+                sights[number].answers[place] = answer;
+            }
+        }
     }
 
     async fn ask(&self, server: SocketAddr, question: Question) -> Result<Message, Trouble> {

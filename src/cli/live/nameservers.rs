@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::limits::LIVE_RESOLVING;
 use crate::model::Model;
@@ -42,13 +42,18 @@ pub(super) struct Addresses(BTreeMap<Name, Result<Vec<IpAddr>, String>>);
 impl Addresses {
     /// The addresses of a name: from the zones here where these have it, else from the system's
     /// resolver.
-    pub(super) async fn of(&mut self, model: &Model, name: &Name) -> Result<Vec<IpAddr>, String> {
+    pub(super) async fn of(
+        &mut self,
+        model: &Model,
+        name: &Name,
+        end: Instant,
+    ) -> Result<Vec<IpAddr>, String> {
         if let Some(known) = self.0.get(name) {
             return known.clone();
         }
         let addresses = match model.zone_of(name).map(|zone| held(&zone.zone, name)) {
             Some(addresses) if !addresses.is_empty() => Ok(addresses),
-            _ => resolved(name).await,
+            _ => resolved(name, end).await,
         };
         self.0.insert(name.clone(), addresses.clone());
         addresses
@@ -78,9 +83,10 @@ fn held(zone: &Zone, name: &Name) -> Vec<IpAddr> {
         .collect()
 }
 
-async fn resolved(name: &Name) -> Result<Vec<IpAddr>, String> {
+async fn resolved(name: &Name, end: Instant) -> Result<Vec<IpAddr>, String> {
     let host = name.to_string();
-    match timeout(LIVE_RESOLVING, lookup_host((host.as_str(), PORT))).await {
+    let end = end.min(Instant::now() + LIVE_RESOLVING);
+    match timeout_at(end, lookup_host((host.as_str(), PORT))).await {
         Ok(Ok(found)) => {
             let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
             addresses.sort();
