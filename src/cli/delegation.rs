@@ -163,7 +163,11 @@ impl Delegation<'_> {
             }
         }
         if !text.is_empty() {
-            write!(f, "\n; Names that users have, in place of other records there\n{text}")?;
+            write!(
+                f,
+                "\n; Names that users have, in place of other records there. MX and SRV lead to the names on\n\
+                 ; the right themselves, never to these (RFC 2181 10.3, RFC 2782)\n{text}"
+            )?;
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ fn resolvers_follow_the_documented_delegation() {
     lab.write("waypost.toml", &config.replace(r#"listen = ["127.0.0.1:0"]"#, listen));
     let mut run = namespace.command(env!("CARGO_BIN_EXE_waypost"));
     run.arg("run");
-    let _waypost = Server::start_with(lab.directory.path(), run);
+    let server = Server::start_with(lab.directory.path(), run);
     let _nsd = nsd(&lab, &namespace);
     let _knot = knot(&lab, &namespace);
     let _unbound = unbound(&lab, &namespace);
@@ -134,6 +134,10 @@ fn resolvers_follow_the_documented_delegation() {
             "{referral}"
         );
     }
+    // Nothing lives in this network, and with all sites dead everyone gets his own.
+    wait_for("all targets are DOWN", Duration::from_secs(20), || {
+        (server.log().matches("\"to\":\"DOWN\"").count() == 6).then_some(())
+    });
     let through = |name: &str, rtype: &str, network: &str| {
         namespace.dig(&["@127.0.0.1", name, rtype, &format!("+subnet={network}")])
     };
