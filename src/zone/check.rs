@@ -162,7 +162,14 @@ impl Checker<'_> {
         }
         self.aliases(owner);
         let is_cut = self.cuts.contains(&*owner.lower());
-        if owner.rrset(Rtype::DS).is_some() && !is_cut {
+        if owner.rrset(Rtype::DS).is_some() && self.is_apex(owner) {
+            self.error(
+                name,
+                Rtype::DS,
+                "DS stands at the apex (RFC 4035 2.4)".to_owned(),
+                "it belongs into the parent zone",
+            );
+        } else if owner.rrset(Rtype::DS).is_some() && !is_cut {
             self.warning(
                 name,
                 Rtype::DS,
@@ -197,6 +204,14 @@ impl Checker<'_> {
             if owner.rrset(rtype).is_some_and(|rrset| rrset.count() > 1) {
                 self.error(name, rtype, format!("several {rtype} records at one name"), "keep one of them");
             }
+        }
+        if owner.rrset(Rtype::DNAME).is_some() && owner.rrset(Rtype::NS).is_some() && !self.is_apex(owner) {
+            self.warning(
+                name,
+                Rtype::DNAME,
+                "DNAME stands beside NS (RFC 6672 2.3)".to_owned(),
+                "a delegation's names are others' to redirect: keep one of the two",
+            );
         }
         if owner.rrset(Rtype::CNAME).is_none() {
             return;
