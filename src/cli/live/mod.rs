@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hickory_proto::op::Message;
 use serde::Serialize;
@@ -181,17 +181,18 @@ impl Asking {
         Asking { turns: Semaphore::new(LIVE_AT_ONCE), end: Instant::now() + LIVE_TIME, silent }
     }
 
+    fn silent(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn sight(self: &Arc<Asking>, server: Nameserver, plan: &Plan) -> Sight {
         let Some((first, rest)) = plan.items.split_first() else {
             return Sight { server, answers: Vec::new() };
         };
-        let silent = || self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         let address = server.address;
-        let known = silent().contains(&address);
-        let answer =
-            if known { Err(Trouble::Silent) } else { self.ask(address, first.question.clone()).await };
+        let answer = self.ask(address, first.question.clone()).await;
         if answer == Err(Trouble::Silent) {
-            silent().insert(address);
+            self.silent().insert(address);
         }
         if answer.is_err() {
             return Sight { server, answers: vec![answer] };
@@ -231,6 +232,9 @@ impl Asking {
     async fn ask(&self, server: SocketAddr, question: Question) -> Result<Message, Trouble> {
         // Never closed.
         let _turn = self.turns.acquire().await.map_err(|_| Trouble::Late)?;
+        if self.silent().contains(&server) {
+            return Err(Trouble::Silent);
+        }
         ask(server, &question, self.end).await
     }
 }
