@@ -4,6 +4,7 @@
 //! the content did. Each zone comes out whole, or with all that is wrong with it; what to do with
 //! a bad one is up to who asked (the writer keeps the last good version, `waypost check` fails).
 
+mod across;
 mod geography;
 mod offline;
 mod stamp;

@@ -11,10 +11,12 @@
 
 mod inspect;
 mod memory;
+mod rehearsal;
 mod slots;
 mod status;
 mod writer;
 mod zones;
 
+pub use rehearsal::rehearsal;
 pub use status::{Event, Status, ZoneStatus};
 pub use writer::{Change, Control, Start, StartError, now, start};

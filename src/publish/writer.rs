@@ -555,7 +555,7 @@ impl Writer {
     }
 }
 
-fn settings(server: &Server) -> Settings {
+pub(super) fn settings(server: &Server) -> Settings {
     Settings {
         identity: server.identity.clone(),
         udp_payload: server.udp_payload,

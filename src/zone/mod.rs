@@ -5,12 +5,14 @@
 //! cut    a text in stretches         read    one stretch: directives, owners, TTLs    state  what lines inherit
 //! load   all stretches, in order     builder records -> owners in canonical form      findings  with their places
 //! store  the zone itself             index   owners by name     owner   one of them   check  what records must not be
+//! check_values   what single records shouldn't say
 //! diff   which owners differ         text    RDATA for people
 //! ```
 
 mod base64;
 mod builder;
 mod check;
+mod check_values;
 mod cut;
 mod diff;
 mod fields;

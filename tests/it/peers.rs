@@ -33,10 +33,10 @@ const TYPES: [&str; 20] = [
     "HINFO",
 ];
 
-struct Peer {
+pub struct Peer {
     name: &'static str,
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Drop for Peer {
@@ -60,7 +60,7 @@ fn start(name: &'static str, mut command: Command, port: u16, probe: &str) -> Pe
     peer
 }
 
-fn nsd(lab: &Lab, zone: &str, file: &Path) -> Peer {
+pub fn nsd(lab: &Lab, zone: &str, file: &Path) -> Peer {
     let port = free_port(&["127.0.0.1"]);
     let directory = lab.path("nsd");
     fs::create_dir_all(&directory).unwrap();
