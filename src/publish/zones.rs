@@ -238,6 +238,7 @@ mod tests {
     use crate::geo::table::Table;
     use crate::route::Routing;
     use crate::snapshot::Settings;
+    use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::query::LowerName;
     use crate::zone::{self, Files};
 
@@ -262,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_broken_child_hides_what_its_parent_had_there() {
-        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new() };
+        let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
+        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new(), cookies };
         let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
         let mut zones = Zones::default();
         let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {

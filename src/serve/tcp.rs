@@ -1,7 +1,8 @@
 //! Queries in streams (RFC 7766): each message follows its length in two octets.
 //!
 //! A connection's turn: read until there is a whole query, answer all whole queries that are
-//! there, write the answers in that order. While it waits it keeps two small buffers; the
+//! there, write the answers in that order. RFC 7766 7 allows another order, so that a slow answer
+//! doesn't hold up others; here none is slow, since each is there before its query. While it waits it keeps two small buffers; the
 //! 65,535 octets that an answer may need are each thread's, not each connection's.
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use super::connections::Connections;
 use super::counters::{Counters, shared};
 use super::entropy::Entropy;
 use super::service::Service;
+use super::udp::coarse_now;
 use crate::answer::{Client, Transport};
 use crate::limits::{MESSAGE_OCTETS, TCP_ACCEPT_PAUSE, TCP_GATHERED_OCTETS, TCP_KEPT_OCTETS, TCP_WRITE};
 
@@ -86,7 +88,7 @@ async fn converse<S: Service>(
 ) {
     // Answers are written whole; there is nothing to wait for. Without it they are only slower.
     let _ = stream.set_nodelay(true);
-    let mut conversation = Conversation::new(peer.ip());
+    let mut conversation = Conversation::new(peer.ip(), streams.idle);
     loop {
         let whole = tokio::select! {
             // One time-out for the whole query: octet by octet doesn't stretch it.
@@ -137,6 +139,8 @@ enum More {
 /// One connection's buffers.
 struct Conversation {
     peer: IpAddr,
+    /// How long it may be silent, in units of 100 ms.
+    idle: u16,
     entropy: Entropy,
     /// Octets received and not yet answered.
     input: Vec<u8>,
@@ -147,8 +151,15 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(peer: IpAddr) -> Conversation {
-        Conversation { peer, entropy: Entropy::new(), input: Vec::new(), output: Vec::new(), answers: 0 }
+    fn new(peer: IpAddr, idle: Duration) -> Conversation {
+        Conversation {
+            peer,
+            idle: u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX),
+            entropy: Entropy::new(),
+            input: Vec::new(),
+            output: Vec::new(),
+            answers: 0,
+        }
     }
 
     /// Reads until the input begins with a whole query, or with something that can't become
@@ -176,6 +187,7 @@ impl Conversation {
         self.answers = 0;
         ANSWER.with_borrow_mut(|answer| {
             let mut batch = service.begin();
+            let (transport, now) = (Transport::Tcp { idle: self.idle }, coarse_now());
             let mut start = 0;
             let more = loop {
                 let Some(octets) = message_octets(&self.input[start..]) else { break More::Octets };
@@ -189,8 +201,7 @@ impl Conversation {
                 }
                 start = begin + octets;
                 shared(&counters.received, 1);
-                let client =
-                    Client { address: self.peer, transport: Transport::Tcp, entropy: self.entropy.next() };
+                let client = Client { address: self.peer, transport, entropy: self.entropy.next(), now };
                 let reply = S::answer(&mut batch, query, &client, answer);
                 counters.record(reply, answer, shared);
                 let Ok(length @ 1..) = u16::try_from(reply.octets) else {

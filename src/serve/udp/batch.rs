@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 
-use super::sys::Datagrams;
+use super::sys::{Datagrams, coarse_now};
 use crate::answer::{Client, Transport};
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
@@ -46,13 +46,14 @@ impl Batch {
     #[inline]
     fn answer<S: Service>(&mut self, received: usize, service: &S, counters: &Counters) {
         let mut batch = service.begin();
+        let now = coarse_now();
         for i in 0..received {
             let exchange = self.datagrams.exchange(i);
             let Some((query, address)) = exchange.query else {
                 alone(&counters.dropped, 1);
                 continue;
             };
-            let client = Client { address, transport: Transport::Udp, entropy: self.entropy.next() };
+            let client = Client { address, transport: Transport::Udp, entropy: self.entropy.next(), now };
             let out = &mut exchange.answer[..self.payload];
             let reply = S::answer(&mut batch, query, &client, out);
             counters.record(reply, out, alone);
