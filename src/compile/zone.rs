@@ -29,7 +29,7 @@ pub struct Source<'z> {
     pub routed: &'z RoutedOwners,
     /// Apexes of other zones of this server that lie below this one's.
     pub children: &'z [Name],
-    /// The zone of this server next above this one: it answers for DS at our apex
+    /// The parent zone, if it is on this server: it answers for DS at our apex
     /// (RFC 4035 3.1.4.1).
     pub parent: Option<&'z Zone>,
 }
@@ -65,6 +65,25 @@ pub struct Shape {
     wildcard_parents: HashSet<Box<[u8]>>,
     /// Targets of the cuts' NS records.
     nameservers: HashSet<Box<[u8]>>,
+}
+
+impl Shape {
+    /// Whether a name below `apex` lies below a cut or a DNAME of its zone, so that others answer
+    /// for it.
+    #[must_use]
+    pub fn hides(&self, apex: &Name, lower: &[u8]) -> bool {
+        if self.cuts.is_empty() && self.dnames.is_empty() {
+            return false;
+        }
+        let mut above = parent(lower);
+        while let Some(name) = above.filter(|name| name.len() >= apex.as_wire().len()) {
+            if self.cuts.contains(name) || self.dnames.contains(name) {
+                return true;
+            }
+            above = parent(name);
+        }
+        false
+    }
 }
 
 impl Source<'_> {
@@ -205,7 +224,7 @@ impl Source<'_> {
             return Ok(());
         }
         let exists = owner.is_some() || routed.is_some() || shape.nonterminals.contains(lower);
-        if !exists || is_hidden(self.zone.apex(), shape, lower) {
+        if !exists || shape.hides(self.zone.apex(), lower) {
             edits.remove(lower);
             return Ok(());
         }
@@ -301,21 +320,6 @@ pub fn broken(apex: &Name, id: ZoneId) -> (Edits, ZoneAnswers) {
 
 fn is_wildcard(name: &[u8]) -> bool {
     name.starts_with(b"\x01*")
-}
-
-/// Whether a name lies below a cut or a DNAME, so that others answer for it.
-fn is_hidden(apex: &Name, shape: &Shape, lower: &[u8]) -> bool {
-    if shape.cuts.is_empty() && shape.dnames.is_empty() {
-        return false;
-    }
-    let mut above = parent(lower);
-    while let Some(name) = above.filter(|name| name.len() >= apex.as_wire().len()) {
-        if shape.cuts.contains(name) || shape.dnames.contains(name) {
-            return true;
-        }
-        above = parent(name);
-    }
-    false
 }
 
 fn plain(owner: &[u8], rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {
