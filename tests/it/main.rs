@@ -7,6 +7,7 @@ mod commands;
 mod failover;
 mod lab;
 mod mistakes;
+mod packets;
 mod peers;
 mod reload;
 mod resolver;
