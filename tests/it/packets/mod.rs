@@ -3,6 +3,7 @@
 //! settings starts its own.
 
 mod cookies;
+mod documented;
 mod edns;
 mod header;
 mod lab;
