@@ -160,7 +160,7 @@ impl<'a, 'o> Message<'a, 'o> {
 
     /// Writes the OPT record and the header.
     pub(super) fn finish(mut self, kind: Kind) -> Answered {
-        if let Some(mut reply) = self.reply {
+        if let Some(reply) = &mut self.reply {
             reply.extended_rcode = (self.rcode >> 4) as u8;
             reply.extended_error = self.extended_error;
             if let Some((_, scope)) = &mut reply.subnet {

@@ -67,14 +67,16 @@ impl Kind {
 /// payload otherwise; a smaller one truncates.
 #[must_use]
 pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]) -> Answered {
-    let parsed = match query::parse(query) {
+    // By reference: a query has half a kilobyte, which need not move.
+    let parsed = query::parse(query);
+    let parsed = match &parsed {
         Ok(parsed) => parsed,
         Err(rejected) => return reject(snapshot, query, client, rejected, out),
     };
-    if let Some(malformed) = malformed_for(&parsed, client.transport) {
-        return reject(snapshot, query, client, malformed, out);
+    if let Some(malformed) = malformed_for(parsed, client.transport) {
+        return reject(snapshot, query, client, &malformed, out);
     }
-    let Some(mut message) = Message::begin(snapshot, query, &parsed, client, out) else {
+    let Some(mut message) = Message::begin(snapshot, query, parsed, client, out) else {
         return DROPPED;
     };
     let kind = match (parsed.qclass, askable(parsed.qtype)) {
@@ -88,10 +90,10 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]
                 has_dname: false,
                 message: &mut message,
             };
-            search.run(&parsed)
+            search.run(parsed)
         }
         (CLASS_CH, Ok(())) if snapshot.settings.may_inspect(client.address) => {
-            chaos::answer(snapshot, &parsed, client, &mut message)
+            chaos::answer(snapshot, parsed, client, &mut message)
         }
         (_, Err((rcode, extended_error))) => {
             message.fail(rcode, extended_error);
@@ -136,10 +138,10 @@ fn reject(
     snapshot: &Snapshot,
     query: &[u8],
     client: &Client,
-    rejected: Rejected<'_>,
+    rejected: &Rejected<'_>,
     out: &mut [u8],
 ) -> Answered {
-    let bare = match rejected {
+    let bare = match *rejected {
         Rejected::Drop => return DROPPED,
         Rejected::Answer { rcode, question_octets, edns } => {
             let extended_error = (rcode == rcode::NOTIMP).then_some(ExtendedError::NOT_SUPPORTED);

@@ -65,10 +65,9 @@ impl ExtendedError {
     pub const INVALID_QUERY_TYPE: ExtendedError = ExtendedError(30);
 }
 
-/// Reads an OPT record behind its owner and type. An error is a record that is malformed, or has
-/// a malformed option of those understood here; what its fixed part says holds all the same.
-pub(super) fn read<'q>(reader: &mut Reader<'q>) -> Result<Edns<'q>, Edns<'q>> {
-    let mut edns = Edns {
+impl Edns<'_> {
+    /// Nothing said. What a malformed record is known to be, at least.
+    pub(super) const SILENT: Edns<'static> = Edns {
         version: 0,
         payload: 0,
         dnssec_ok: false,
@@ -77,44 +76,47 @@ pub(super) fn read<'q>(reader: &mut Reader<'q>) -> Result<Edns<'q>, Edns<'q>> {
         cookie: None,
         keepalive: Keepalive::Absent,
     };
-    let options = read_fixed(reader, &mut edns).ok_or(edns)?;
-    // RFC 6891 6.1.3: what options of another version look like, only that version knows.
-    if edns.version != 0 {
-        return Ok(edns);
-    }
-    let bare = edns;
-    read_options(options, &mut edns).ok_or(bare)?;
-    Ok(edns)
 }
 
-fn read_fixed<'q>(reader: &mut Reader<'q>, edns: &mut Edns<'q>) -> Option<&'q [u8]> {
-    edns.payload = reader.u16()?;
-    let _extended_rcode = reader.u8()?;
-    edns.version = reader.u8()?;
-    edns.dnssec_ok = reader.u16()? & DNSSEC_OK != 0;
-    let length = reader.u16()?;
-    reader.take(usize::from(length))
-}
-
-fn read_options<'q>(options: &'q [u8], edns: &mut Edns<'q>) -> Option<()> {
-    let mut options = Reader::new(options);
-    while !options.is_empty() {
-        let code = options.u16()?;
-        let length = options.u16()?;
-        let data = options.take(usize::from(length))?;
-        match code {
-            // RFC 5001 2.1: what it holds in a query means nothing.
-            OPTION_NSID => edns.nsid = true,
-            OPTION_CLIENT_SUBNET if edns.subnet.is_none() => edns.subnet = Some(ClientSubnet::read(data)?),
-            // RFC 7873 5.2: the first one counts, others are ignored.
-            OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(Cookie::read(data)?),
-            OPTION_KEEPALIVE => {
-                edns.keepalive = if data.is_empty() { Keepalive::Asked } else { Keepalive::Malformed };
-            }
-            _ => {}
+impl<'q> Edns<'q> {
+    /// Reads an OPT record behind its owner and type. Nothing if it is malformed, or an option of
+    /// those understood here is; then what its fixed part says is known all the same.
+    pub(super) fn read(&mut self, reader: &mut Reader<'q>) -> Option<()> {
+        self.payload = reader.u16()?;
+        let _extended_rcode = reader.u8()?;
+        self.version = reader.u8()?;
+        self.dnssec_ok = reader.u16()? & DNSSEC_OK != 0;
+        let length = reader.u16()?;
+        let options = reader.take(usize::from(length))?;
+        // RFC 6891 6.1.3: what options of another version look like, only that version knows.
+        if self.version == 0 && self.read_options(Reader::new(options)).is_none() {
+            (self.nsid, self.subnet, self.cookie, self.keepalive) = (false, None, None, Keepalive::Absent);
+            return None;
         }
+        Some(())
     }
-    Some(())
+
+    fn read_options(&mut self, mut options: Reader<'q>) -> Option<()> {
+        while !options.is_empty() {
+            let code = options.u16()?;
+            let length = options.u16()?;
+            let data = options.take(usize::from(length))?;
+            match code {
+                // RFC 5001 2.1: what it holds in a query means nothing.
+                OPTION_NSID => self.nsid = true,
+                OPTION_CLIENT_SUBNET if self.subnet.is_none() => {
+                    self.subnet = Some(ClientSubnet::read(data)?);
+                }
+                // RFC 7873 5.2: the first one counts, others are ignored.
+                OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(data)?),
+                OPTION_KEEPALIVE => {
+                    self.keepalive = if data.is_empty() { Keepalive::Asked } else { Keepalive::Malformed };
+                }
+                _ => {}
+            }
+        }
+        Some(())
+    }
 }
 
 /// What an answer's OPT record says.
@@ -227,7 +229,8 @@ mod tests {
     #[test]
     fn what_is_certain_stays_when_an_option_is_malformed() {
         let record = [4, 208, 0, 0, 0x80, 0, 0, 4, 0, 10, 0, 0];
-        let edns = read(&mut Reader::new(&record)).unwrap_err();
+        let mut edns = Edns::SILENT;
+        assert_eq!(edns.read(&mut Reader::new(&record)), None);
         assert!(edns.dnssec_ok && edns.payload == 1232 && edns.cookie.is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! ask of them, and folds the name to lower case once; nothing behind it looks at the octets of a
 //! query again, save to echo the question as it was spelled.
 
-use super::edns::{self, Edns};
+use super::edns::Edns;
 use super::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 use super::reader::Reader;
 use super::rtype::Rtype;
@@ -119,22 +119,20 @@ fn read<'q>(mut reader: Reader<'q>, header: &Header, message: &'q [u8]) -> Resul
     let question = if has_one { &message[HEADER_OCTETS..reader.position()] } else { &[] };
     let formerr = |edns| Rejected::Answer { rcode: rcode::FORMERR, question_octets: question.len(), edns };
     for _ in 0..u32::from(header.answers) + u32::from(header.authority) {
-        skip_record(&mut reader).ok_or(formerr(None))?;
+        skip_record(&mut reader).ok_or_else(|| formerr(None))?;
     }
     let mut edns = None;
     for _ in 0..header.additional {
         let is_root = reader.clone().u8() == Some(0);
         let mut ahead = reader;
-        ahead.skip_name().ok_or(formerr(edns))?;
-        if ahead.u16().ok_or(formerr(edns))? != Rtype::OPT.0 {
-            skip_record(&mut reader).ok_or(formerr(edns))?;
+        if ahead.skip_name().and_then(|()| ahead.u16()) != Some(Rtype::OPT.0) {
+            skip_record(&mut reader).ok_or_else(|| formerr(edns))?;
             continue;
         }
         reader = ahead;
         // RFC 6891 6.1.1: one OPT, owned by the root.
-        match edns::read(&mut reader) {
-            Ok(found) if edns.is_none() && is_root => edns = Some(found),
-            Ok(found) | Err(found) => return Err(formerr(edns.or(Some(found)))),
+        if edns.is_some() || !is_root || edns.insert(Edns::SILENT).read(&mut reader).is_none() {
+            return Err(formerr(edns.or(Some(Edns::SILENT))));
         }
     }
     if !reader.is_empty() {
