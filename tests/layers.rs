@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms, from those that everything may use to those that nothing may.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words that all speak", &["limits", "diagnostic"]),
+    ("words that all speak", &["limits", "cores", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
     ("model", &["zone", "health", "route", "model", "compile"]),
     ("edges", &["probe", "config", "load", "state", "publish", "watch", "daemon", "demo", "cli"]),
@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const WITHIN: &[(&str, &[&str])] = &[
     ("wire", &["limits", "wire"]),
     ("geo", &["limits", "diagnostic", "wire", "geo"]),
-    ("snapshot", &["limits", "wire", "geo", "snapshot"]),
+    ("snapshot", &["limits", "cores", "wire", "geo", "snapshot"]),
     ("answer", &["limits", "wire", "geo", "snapshot", "answer"]),
 ];
 

@@ -109,7 +109,7 @@ impl Snapshot {
 
     /// This snapshot with owners changed and the zones' common answers replaced.
     #[must_use]
-    pub fn with_owners(&self, edits: Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
+    pub fn with_owners(&self, edits: &Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
         Snapshot { tree: self.tree.edited(edits), zones, ..self.clone() }
     }
 
