@@ -254,6 +254,10 @@ impl Entries for Laid {
         }
     }
 
+    fn fetch(&self, number: u32) {
+        self.zone.fetch(number);
+    }
+
     fn write(&self, number: u32, edits: &mut Edits) {
         let Laid { zone, id, routed, shape, children, parent } = self;
         let source = Source { zone, id: *id, routed, children, parent: parent.as_ref() };

@@ -35,6 +35,9 @@ pub trait Entries: fmt::Debug + Send + Sync {
     /// Calls `each` with number and name, in lower case, of every owner of a part.
     fn names(&self, part: usize, each: &mut dyn FnMut(u32, &[u8]));
 
+    /// Brings an owner into the cache, before it is written.
+    fn fetch(&self, number: u32);
+
     /// Puts the entry of an owner into `edits`; or nothing, if another zone answers for it.
     fn write(&self, number: u32, edits: &mut Edits);
 }
@@ -108,6 +111,13 @@ impl Edits {
     /// The name of an entry in the buffer.
     pub(super) fn name(&self, at: usize) -> &[u8] {
         name_of(&self.octets[at..])
+    }
+
+    /// Brings what [`copy`](Self::copy) will read into the cache.
+    pub(super) fn fetch(&self, item: usize, number: u32) {
+        if let Item::Lay(entries) = &self.items[item] {
+            entries.fetch(number);
+        }
     }
 
     /// Repeats a change of others; those that are laid are written.

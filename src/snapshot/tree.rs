@@ -49,23 +49,33 @@ impl Default for Tree {
 }
 
 impl Tree {
-    fn hash(&self, name: &[u8]) -> u64 {
+    /// By what a name is found.
+    #[inline]
+    pub(super) fn hash(&self, name: &[u8]) -> u64 {
         let mut hasher = FixedState::with_seed(self.seed).build_hasher();
         hasher.write(name);
         hasher.finish()
     }
 
-    /// Which shard a hash belongs to: bits that hashbrown uses neither as tag (the top seven) nor,
-    /// in tables of this size, as bucket (the lowest).
+    /// Which shard a hash belongs to: by bits that choose neither group (the lower half) nor tag
+    /// (the top eight).
+    #[inline]
     fn place(&self, hash: u64) -> usize {
         (hash >> 40) as usize & (self.shards - 1)
     }
 
+    /// Where the owner of that hash would be.
+    #[inline]
+    pub(super) fn shard(&self, hash: u64) -> &Shard {
+        let place = self.place(hash);
+        &self.root[place / FAN_OUT][place % FAN_OUT]
+    }
+
     /// The octets from an owner's entry on.
+    #[inline]
     pub(super) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(name);
-        let place = self.place(hash);
-        self.root[place / FAN_OUT][place % FAN_OUT].find(hash, name)
+        self.shard(hash).find(hash, name)
     }
 
     pub(super) fn labels_max(&self) -> usize {
@@ -162,6 +172,10 @@ impl Tree {
     fn edited_shard(&self, place: usize, edits: &Edits, changes: &[Change], scratch: &mut Edits) -> Shard {
         scratch.clear();
         let mut hashes = Vec::with_capacity(changes.len());
+        // A shard's owners come from all over a zone: they are waited for together.
+        for change in changes {
+            edits.fetch(change.item as usize, change.number);
+        }
         for change in changes {
             scratch.copy(edits, change.item as usize, change.number);
             // One whose entry is another zone's writes nothing.

@@ -19,6 +19,7 @@ use super::builder::{Builder, Built, Full, OddityKind};
 use super::index::{Index, Item, Place};
 use super::owner::{Owner, hash};
 use super::state::Reading;
+use crate::snapshot::prefetch::prefetch;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -359,6 +360,14 @@ impl Zone {
     #[must_use]
     pub fn owner_at(&self, place: u32) -> Owner<'_> {
         self.places.owner(place)
+    }
+
+    /// Brings the owner at a place into the processor's cache.
+    pub fn fetch(&self, place: u32) {
+        let (base, _, part) = self.places.find(place);
+        if let Some(octet) = part.arena.get((place - base) as usize) {
+            prefetch(octet);
+        }
     }
 
     /// Octets of its largest RRset, without owner and type.
