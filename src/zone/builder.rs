@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use super::check;
-use super::owner::{hash, rrset_header};
+use super::owner::{Full, Owner, Rrset, hash};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -60,10 +60,6 @@ pub(super) struct Built {
     pub(super) largest_rrset: usize,
     pub(super) oddities: Vec<(OddityKind, Record)>,
 }
-
-/// More than an arena can hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Full;
 
 /// Something odd about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,11 +164,12 @@ impl Builder {
 
     /// All owners with their records in canonical order.
     pub(super) fn build(&self, apex: &Name) -> Result<Built, Full> {
-        let mut arena = Vec::with_capacity(self.data.len() + self.owners.len() * 24);
+        let mut arena = Vec::with_capacity(self.data.len() + self.owners.len() * 8);
         let mut owners = Vec::with_capacity(self.owners.len());
         let mut notable = Vec::new();
         let mut built = Built::default();
         let mut chain: Vec<u32> = Vec::new();
+        let mut rrsets = Vec::new();
         for owner in &self.owners {
             chain.clear();
             let mut at = owner.first;
@@ -189,23 +186,18 @@ impl Builder {
                     .then(a.cmp(b))
             });
             let name = &self.data[owner.name_at as usize..][..usize::from(owner.name_octets)];
-            let start = arena.len();
-            arena.extend([0; 4]);
-            arena.push(owner.name_octets);
-            arena.extend_from_slice(name);
-            let rrsets_at = arena.len();
             let mut is_notable = check::is_notable_name(name, apex);
+            rrsets.clear();
             for group in
                 chain.chunk_by(|a, b| self.records[*a as usize].rtype == self.records[*b as usize].rtype)
             {
                 is_notable |= check::is_notable_type(self.records[group[0] as usize].rtype);
-                let before = arena.len();
-                built.records += self.rrset(group, &mut arena, &mut built.oddities)?;
-                built.largest_rrset = built.largest_rrset.max(arena.len() - before);
+                let before = rrsets.len();
+                built.records += self.rrset(group, &mut rrsets, &mut built.oddities)?;
+                built.largest_rrset = built.largest_rrset.max(rrsets.len() - before);
             }
-            let behind = u32::try_from(arena.len() - rrsets_at).map_err(|_| Full)?;
-            arena[start..start + 4].copy_from_slice(&behind.to_be_bytes());
-            let start = u32::try_from(start).map_err(|_| Full)?;
+            let start = u32::try_from(arena.len()).map_err(|_| Full)?;
+            Owner::write(name, &rrsets, &mut arena)?;
             owners.push((owner.hash, start));
             if is_notable {
                 notable.push(start);
@@ -218,34 +210,27 @@ impl Builder {
     fn rrset(
         &self,
         group: &[u32],
-        arena: &mut Vec<u8>,
+        out: &mut Vec<u8>,
         oddities: &mut Vec<(OddityKind, Record)>,
     ) -> Result<usize, Full> {
         let record = |number: &u32| self.records[*number as usize];
         let first = group.iter().min().map_or(0, |number| record(number).ttl);
         let ttl = group.iter().map(|number| record(number).ttl).min().unwrap_or(0);
-        let header_at = arena.len();
-        arena.extend(rrset_header(record(&group[0]).rtype, ttl, 0, 0));
-        let records_at = arena.len();
-        let mut count = 0u16;
-        let mut previous: Option<Record> = None;
-        for record in group.iter().map(record) {
-            let rdata = self.rdata(record);
-            if previous.is_some_and(|previous| self.rdata(previous) == rdata) {
+        // Equal ones stand side by side.
+        let is_repeat =
+            |at: usize| at > 0 && self.rdata(record(&group[at - 1])) == self.rdata(record(&group[at]));
+        let count = (0..group.len()).filter(|at| !is_repeat(*at)).count();
+        Rrset::write_header(record(&group[0]).rtype, ttl, u16::try_from(count).map_err(|_| Full)?, out);
+        for (at, record) in group.iter().map(record).enumerate() {
+            if is_repeat(at) {
                 oddities.push((OddityKind::Duplicate, record));
                 continue;
             }
             if record.ttl != first {
                 oddities.push((OddityKind::Ttl, record));
             }
-            previous = Some(record);
-            count = count.checked_add(1).ok_or(Full)?;
-            arena.extend(record.rdata_octets.to_be_bytes());
-            arena.extend_from_slice(rdata);
+            Rrset::write_rdata(self.rdata(record), out);
         }
-        let octets = u32::try_from(arena.len() - records_at).map_err(|_| Full)?;
-        let header = rrset_header(record(&group[0]).rtype, ttl, count, octets);
-        arena[header_at..records_at].copy_from_slice(&header);
-        Ok(usize::from(count))
+        Ok(count)
     }
 }

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::builder::{Builder, Built, Full, OddityKind};
+use super::builder::{Builder, Built, OddityKind};
 use super::check;
 use super::cut::{self, LENGTHS, Lengths};
 use super::fields::{RecordError, shown};
 use super::findings::{Findings, Text};
+use super::owner::Full;
 use super::read::{self, Include, Outcome};
 use super::state::{State, Ttls};
 use super::store::{Part, Repeat, Stretch, Zone};

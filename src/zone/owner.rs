@@ -1,9 +1,12 @@
 //! An owner and its RRsets, as octets in an arena.
 //!
 //! ```text
-//! owner   octets behind the name u32 | name's octets u8 | name, as written | RRset ...
-//! RRset   type u16 | TTL u32 | records u16 | octets of the records u32 | { length u16 | RDATA } ...
+//! owner   name's octets u8 | octets of the RRsets n | name, as written | RRset ...
+//! RRset   type n | TTL n | records n | { octets n | RDATA } ...
 //! ```
+//!
+//! Each `n` is a number of as few octets as it takes, seven bits in each, the lowest first: most
+//! of them have one.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
@@ -11,9 +14,6 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 
 use crate::wire::rtype::Rtype;
-
-const OWNER_OCTETS: usize = 5;
-const RRSET_OCTETS: usize = 12;
 
 /// One owner and its RRsets.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +31,27 @@ pub struct Rrset<'z> {
     records: &'z [u8],
 }
 
+/// More than an arena can hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full;
+
 impl<'z> Owner<'z> {
     /// The owner that begins at the first octet, and what is behind it.
     pub(super) fn read(octets: &'z [u8]) -> Option<(Owner<'z>, &'z [u8])> {
-        let header = octets.first_chunk::<OWNER_OCTETS>()?;
-        let behind = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        let (name, rest) = octets[OWNER_OCTETS..].split_at_checked(usize::from(header[4]))?;
-        let (rrsets, rest) = rest.split_at_checked(behind)?;
+        let (&name_octets, mut rest) = octets.split_first()?;
+        let rrsets_octets = number(&mut rest)?;
+        let (name, rest) = rest.split_at_checked(usize::from(name_octets))?;
+        let (rrsets, rest) = rest.split_at_checked(rrsets_octets as usize)?;
         Some((Owner { name, rrsets }, rest))
+    }
+
+    /// Puts an owner behind what `out` holds.
+    pub(super) fn write(name: &[u8], rrsets: &[u8], out: &mut Vec<u8>) -> Result<(), Full> {
+        out.push(name.len() as u8);
+        push_number(u32::try_from(rrsets.len()).map_err(|_| Full)?, out);
+        out.extend_from_slice(name);
+        out.extend_from_slice(rrsets);
+        Ok(())
     }
 
     /// Its name in wire form, in the case as first written.
@@ -68,17 +81,15 @@ impl<'z> Owner<'z> {
     pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
         let mut rest = self.rrsets;
         std::iter::from_fn(move || {
-            let (header, after) = rest.split_first_chunk::<RRSET_OCTETS>()?;
-            let [t0, t1, l0, l1, l2, l3, c0, c1, o0, o1, o2, o3] = *header;
-            let octets = u32::from_be_bytes([o0, o1, o2, o3]) as usize;
-            let (records, after) = after.split_at_checked(octets)?;
-            rest = after;
-            Some(Rrset {
-                rtype: Rtype(u16::from_be_bytes([t0, t1])),
-                ttl: u32::from_be_bytes([l0, l1, l2, l3]),
-                count: u16::from_be_bytes([c0, c1]),
-                records,
-            })
+            let rtype = Rtype(number(&mut rest)? as u16);
+            let ttl = number(&mut rest)?;
+            let count = number(&mut rest)? as u16;
+            let records = rest;
+            for _ in 0..count {
+                rdata(&mut rest)?;
+            }
+            let records = &records[..records.len() - rest.len()];
+            Some(Rrset { rtype, ttl, count, records })
         })
     }
 
@@ -110,22 +121,50 @@ impl<'z> Rrset<'z> {
     /// RDATA in uncompressed wire form, in canonical order (RFC 4034 6.3).
     pub fn rdata(self) -> impl Iterator<Item = &'z [u8]> {
         let mut rest = self.records;
-        std::iter::from_fn(move || {
-            let (length, after) = rest.split_first_chunk()?;
-            let (rdata, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-            rest = after;
-            Some(rdata)
-        })
+        std::iter::from_fn(move || rdata(&mut rest))
+    }
+
+    /// Puts the header of an RRset behind what `out` holds; its records follow.
+    pub(super) fn write_header(rtype: Rtype, ttl: u32, count: u16, out: &mut Vec<u8>) {
+        push_number(rtype.0.into(), out);
+        push_number(ttl, out);
+        push_number(count.into(), out);
+    }
+
+    /// Puts a record of the RRset behind what `out` holds.
+    pub(super) fn write_rdata(rdata: &[u8], out: &mut Vec<u8>) {
+        push_number(rdata.len() as u32, out);
+        out.extend_from_slice(rdata);
     }
 }
 
-/// What stands before the records of an RRset.
-pub(super) fn rrset_header(rtype: Rtype, ttl: u32, count: u16, octets: u32) -> [u8; RRSET_OCTETS] {
-    let [t0, t1] = rtype.0.to_be_bytes();
-    let [l0, l1, l2, l3] = ttl.to_be_bytes();
-    let [c0, c1] = count.to_be_bytes();
-    let [o0, o1, o2, o3] = octets.to_be_bytes();
-    [t0, t1, l0, l1, l2, l3, c0, c1, o0, o1, o2, o3]
+/// Takes one record.
+fn rdata<'z>(rest: &mut &'z [u8]) -> Option<&'z [u8]> {
+    let octets = number(rest)?;
+    let (rdata, after) = rest.split_at_checked(octets as usize)?;
+    *rest = after;
+    Some(rdata)
+}
+
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    let mut number = 0;
+    for shift in (0..32).step_by(7) {
+        let (&octet, after) = rest.split_first()?;
+        *rest = after;
+        number |= u32::from(octet & 0x7f) << shift;
+        if octet < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn push_number(mut number: u32, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 /// The hash by which owners are found, of a name in lower-case wire form.
@@ -133,4 +172,32 @@ pub(super) fn hash(lower: &[u8]) -> u64 {
     let mut hasher = FixedState::with_seed(0x5a6f_6e65).build_hasher();
     hasher.write(lower);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_read_back(value: u32, behind: Vec<u8>) {
+            let mut octets = Vec::new();
+            push_number(value, &mut octets);
+            octets.extend(&behind);
+            let mut rest = &*octets;
+            prop_assert_eq!(number(&mut rest), Some(value));
+            prop_assert_eq!(rest, &behind);
+        }
+
+        #[test]
+        fn any_octets_are_an_owner_or_none(octets: Vec<u8>) {
+            if let Some((owner, _)) = Owner::read(&octets) {
+                for rrset in owner.rrsets().take(1000) {
+                    prop_assert_eq!(rrset.rdata().count(), rrset.count());
+                }
+            }
+        }
+    }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::builder::{Builder, Full};
+use super::builder::Builder;
 use super::fields::{Fields, RecordError, name_error, shown};
+use super::owner::Full;
 use super::rdata;
 use super::scan::{Scanner, Token};
 use super::state::{Reading, State, Ttls};

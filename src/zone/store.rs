@@ -15,9 +15,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use super::builder::{Builder, Built, Full, OddityKind};
+use super::builder::{Builder, Built, OddityKind};
 use super::index::{Index, Item, Place};
-use super::owner::{Owner, hash};
+use super::owner::{Full, Owner, hash};
 use super::state::Reading;
 use crate::snapshot::prefetch::prefetch;
 use crate::wire::name::Name;
