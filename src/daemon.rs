@@ -22,6 +22,7 @@ use crate::serve::{self, BindError, Reply, Running};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
@@ -88,7 +89,8 @@ impl Daemon {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         };
-        if !pass.directory.is_empty() || matches!(pass.geography, Some(Err(_))) {
+        let is_bad = matches!(pass.geography, Some(Err(_))) || matches!(pass.cookie_secrets, Some(Err(_)));
+        if !pass.directory.is_empty() || is_bad {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         }
@@ -117,6 +119,9 @@ impl Daemon {
         };
         let prober = Prober::new(&prober_options, sender, runtime.handle().clone());
         let directories = std::mem::take(&mut pass.watch);
+        if pass.cookie_secrets.is_none() {
+            pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
+        }
         let start = Start { pass, fallbacks, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
@@ -215,6 +220,13 @@ fn open_store(directory: &Path) -> Option<Store> {
             None
         }
     }
+}
+
+/// A secret that nobody knows: clients get new cookies after a restart.
+fn own_secrets() -> std::io::Result<Secrets> {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).map_err(std::io::Error::other)?;
+    Ok(Secrets::new(Secret::new(octets), []))
 }
 
 /// Last good versions of zones whose files have errors now.

@@ -76,6 +76,10 @@ pub const UDP_WORKERS: usize = 256;
 /// Then binding fails.
 pub const PORT_ATTEMPTS: usize = 32;
 
+/// Secrets of cookies: one that signs, and those that roll over. More are refused, since each may
+/// cost every forged cookie a hash.
+pub const COOKIE_SECRETS: usize = 4;
+
 /// TCP connections at once. A further one is closed as soon as it is accepted.
 pub const TCP_CONNECTIONS: usize = 4096;
 

@@ -103,6 +103,8 @@ middle CNAME www
 child NS ns.child
 ns.child A 192.0.2.54
 old DNAME example.com.
+one CNAME two
+two CNAME one
 webmail A 192.0.2.4
 webmail AAAA 2001:db8::4
 large TXT \"XXX\"
@@ -140,6 +142,12 @@ fn cases() -> Vec<Case> {
     let subnet_ipv4 = [0, 8, 0, 7, 0, 1, 24, 0, 198, 51, 100];
     let subnet_ipv6 = [0, 8, 0, 10, 0, 2, 48, 0, 0x20, 1, 0xd, 0xb8, 0, 1];
     let nsid = [0, 3, 0, 0];
+    let cookie = [&[0, 10, 0, 8][..], &[7; 8]].concat();
+    let bad_cookie = [&[0, 10, 0, 24][..], &[7; 8], &[1, 0, 0, 0], &[0; 12]].concat();
+    let keepalive = [0, 11, 0, 0];
+    let mut cookie_alone = with(ask(".", Rtype::A, Kind::Rejected), &bad_cookie);
+    cookie_alone.query[5] = 0;
+    cookie_alone.query.drain(12..17);
     let mut long = ask(&format!("{}.example.com.", ["a"; 100].join(".")), Rtype::A, Kind::NxDomain);
     long.query[12 + 1] = b'A';
     let cut_off = Case {
@@ -149,6 +157,12 @@ fn cases() -> Vec<Case> {
     vec![
         ask("www.example.com.", Rtype::A, Kind::Static),
         with(ask("www.example.com.", Rtype::ANY, Kind::Static), &nsid),
+        with(ask("www.example.com.", Rtype::A, Kind::Static), &cookie),
+        with(ask("www.example.com.", Rtype::A, Kind::Static), &bad_cookie),
+        with(ask("www.example.com.", Rtype::A, Kind::Static), &keepalive),
+        cookie_alone,
+        with(ask("www.example.net.", Rtype::A, Kind::Rejected), &[]),
+        ask("one.example.com.", Rtype::A, Kind::Static),
         ask("webmail.example.com.", Rtype::A, Kind::Routed),
         with(ask("webmail.example.com.", Rtype::A, Kind::Routed), &subnet_ipv4),
         with(ask("webmail.example.com.", Rtype::AAAA, Kind::Routed), &subnet_ipv6),
@@ -216,8 +230,8 @@ fn answering_allocates_nothing() {
 fn one_by_one(snapshot: &Snapshot, case: &Case) {
     let mut out = vec![0; 4096];
     let mut answered = None;
-    for transport in [Transport::Tcp, Transport::Udp] {
-        let client = Client { address: "198.51.100.1".parse().unwrap(), transport, entropy: 7 };
+    for transport in [Transport::Tcp { idle: 100 }, Transport::Udp] {
+        let client = Client { address: "198.51.100.1".parse().unwrap(), transport, entropy: 7, now: 0 };
         IS_ANSWERING.set(Some(true));
         let count = allocations(|| answered = Some(answer(snapshot, &case.query, &client, &mut out)));
         IS_ANSWERING.set(Some(false));
@@ -230,7 +244,8 @@ fn one_by_one(snapshot: &Snapshot, case: &Case) {
 
 fn as_a_batch(snapshot: &Snapshot, cases: &[Case]) {
     let mut out = vec![0; 4096];
-    let client = Client { address: "198.51.100.1".parse().unwrap(), transport: Transport::Udp, entropy: 7 };
+    let client =
+        Client { address: "198.51.100.1".parse().unwrap(), transport: Transport::Udp, entropy: 7, now: 0 };
     IS_ANSWERING.set(Some(true));
     let count = allocations(|| {
         let mut names = [const { LowerName::root() }; 32];

@@ -223,7 +223,12 @@ fn message(name: &Name, options: &[u8]) -> Vec<u8> {
 }
 
 fn client() -> Client {
-    Client { address: "192.0.2.7".parse().expect("an address"), transport: Transport::Udp, entropy: 7 }
+    Client {
+        address: "192.0.2.7".parse().expect("an address"),
+        transport: Transport::Udp,
+        entropy: 7,
+        now: 0,
+    }
 }
 
 /// What a server would publish for a zone of addresses and one route.

@@ -5,6 +5,7 @@
 
 use super::{Client, Kind, Message};
 use crate::snapshot::Snapshot;
+use crate::wire::edns::ExtendedError;
 use crate::wire::name::labels;
 use crate::wire::query::{Query, rcode};
 use crate::wire::rtype::{CLASS_CH, Rtype};
@@ -23,8 +24,7 @@ pub(super) fn answer(
 ) -> Kind {
     message.authoritative = true;
     let Some(lines) = lines(snapshot, query, client, message) else {
-        message.authoritative = false;
-        message.rcode = rcode::REFUSED;
+        message.fail(rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
         return Kind::Rejected;
     };
     if query.qtype == Rtype::TXT || query.qtype == Rtype::ANY {

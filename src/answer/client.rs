@@ -11,6 +11,8 @@ pub struct Client {
     pub transport: Transport,
     /// Differs from query to query: picks among weighted variants. Not a secret.
     pub entropy: u32,
+    /// When the query came: seconds since 1970, modulo 2^32, for cookies (RFC 9018 4.3).
+    pub now: u32,
 }
 
 /// What a query came by.
@@ -19,5 +21,8 @@ pub enum Transport {
     /// Datagrams: the answer must fit the client's buffer, or is truncated.
     Udp,
     /// A stream: the answer may have 65,535 octets.
-    Tcp,
+    Tcp {
+        /// How long it may be silent, in units of 100 ms (RFC 7828 3.1).
+        idle: u16,
+    },
 }

@@ -1,14 +1,13 @@
 //! The response while it is being written: header and question first, OPT last.
 
-use super::{Answered, Client, Kind, Transport, payload_octets};
+use super::{Answered, Client, Kind, Transport};
+use crate::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
 use crate::snapshot::Snapshot;
-use crate::wire::edns::{Edns, Reply};
+use crate::wire::edns::{Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
 use crate::wire::rendered::{Place, Rendered};
 use crate::wire::rtype::{CLASS_IN, Rtype};
 
-/// Octets of an OPT record without options.
-pub(super) const OPT_OCTETS_MIN: usize = 11;
 /// Octets of a CNAME record before its target: owner's pointer, type, class, TTL, RDLENGTH.
 const CNAME_OCTETS: usize = 12;
 
@@ -28,8 +27,9 @@ pub(super) struct Message<'a, 'o> {
     pub(super) authoritative: bool,
     /// For which prefix of the client's network the answer holds (RFC 7871 7.2.1).
     pub(super) scope: u8,
-    snapshot: &'a Snapshot,
-    edns: Option<Edns<'a>>,
+    /// Why there are no data, for clients that understand it.
+    pub(super) extended_error: Option<ExtendedError>,
+    reply: Option<Reply<'a>>,
     flags: u16,
     id: [u8; 2],
     question_end: usize,
@@ -52,33 +52,46 @@ impl<'a, 'o> Message<'a, 'o> {
     ) -> Option<Message<'a, 'o>> {
         let allowed = match client.transport {
             Transport::Udp => payload_octets(query.edns.as_ref(), snapshot.settings.udp_payload),
-            Transport::Tcp => crate::limits::MESSAGE_OCTETS,
+            Transport::Tcp { .. } => MESSAGE_OCTETS,
         };
+        let reply = query.edns.as_ref().map(|edns| reply(snapshot, edns, client));
+        // An extended error needs no room kept for it: it comes without data.
+        let reserved = reply.as_ref().map_or(0, Reply::octets);
         let question_end = HEADER_OCTETS + query.question.len();
-        let mut message = Message {
+        let limit = allowed.min(out.len()).checked_sub(reserved).filter(|limit| *limit >= question_end)?;
+        out[HEADER_OCTETS..question_end].copy_from_slice(query.question);
+        Some(Message {
             rcode: 0,
             authoritative: false,
             scope: 0,
-            snapshot,
-            edns: query.edns,
+            extended_error: None,
+            reply,
             flags: u16::from_be_bytes([octets[2], octets[3]]) & COPIED,
             id: [octets[0], octets[1]],
             question_end,
             counts: [0; 3],
             truncated: false,
-            limit: allowed.min(out.len()),
+            limit,
             end: question_end,
             out,
-        };
-        let reserved = query.edns.as_ref().map_or(0, |edns| reply(snapshot, edns, 0, 0).octets());
-        message.limit = message.limit.checked_sub(reserved).filter(|limit| *limit >= question_end)?;
-        message.out[HEADER_OCTETS..question_end].copy_from_slice(query.question);
-        Some(message)
+        })
+    }
+
+    /// Answers with a code and no data. Nothing was written yet.
+    pub(super) fn fail(&mut self, rcode: u16, extended_error: ExtendedError) {
+        self.rcode = rcode;
+        self.authoritative = false;
+        self.extended_error = Some(extended_error);
     }
 
     /// Position behind all that is written.
     pub(super) fn end(&self) -> usize {
         self.end
+    }
+
+    /// Octets that are written.
+    pub(super) fn octets(&self, at: usize, octets: usize) -> &[u8] {
+        &self.out[at..at + octets]
     }
 
     /// Adds a rendered answer. False if it doesn't fit; then the message is cut back to its
@@ -147,8 +160,13 @@ impl<'a, 'o> Message<'a, 'o> {
 
     /// Writes the OPT record and the header.
     pub(super) fn finish(mut self, kind: Kind) -> Answered {
-        if let Some(edns) = &self.edns {
-            self.end = reply(self.snapshot, edns, self.rcode, self.scope).write(self.out, self.end);
+        if let Some(reply) = &mut self.reply {
+            reply.extended_rcode = (self.rcode >> 4) as u8;
+            reply.extended_error = self.extended_error;
+            if let Some((_, scope)) = &mut reply.subnet {
+                *scope = self.scope;
+            }
+            self.end = reply.write(self.out, self.end);
             self.counts[2] += 1;
         }
         let flags = self.flags
@@ -161,38 +179,65 @@ impl<'a, 'o> Message<'a, 'o> {
     }
 }
 
-fn reply<'r>(snapshot: &'r Snapshot, edns: &'r Edns<'_>, rcode: u16, scope: u8) -> Reply<'r> {
+/// What the OPT record of an answer says whatever the answer is.
+fn reply<'r>(snapshot: &'r Snapshot, edns: &Edns<'r>, client: &Client) -> Reply<'r> {
+    let settings = &snapshot.settings;
     Reply {
-        payload: snapshot.settings.udp_payload,
-        extended_rcode: (rcode >> 4) as u8,
+        payload: settings.udp_payload,
+        extended_rcode: 0,
         dnssec_ok: edns.dnssec_ok,
-        nsid: edns.nsid.then_some(snapshot.settings.identity.as_bytes()),
-        subnet: edns.subnet.as_ref().map(|subnet| (subnet, scope)),
+        nsid: edns.nsid.then_some(settings.identity.as_bytes()),
+        subnet: edns.subnet.map(|subnet| (subnet, 0)),
+        cookie: edns.cookie.map(|cookie| settings.cookies.check(&cookie, client.address, client.now).answer),
+        keepalive: match client.transport {
+            Transport::Tcp { idle } if edns.keepalive == Keepalive::Asked => Some(idle),
+            // RFC 7828 3.2.2: in datagrams it is ignored.
+            Transport::Tcp { .. } | Transport::Udp => None,
+        },
+        extended_error: None,
     }
 }
 
-/// Writes a response without data: header, the question if it can be echoed, OPT. `out` must hold
-/// it.
-pub(super) fn write_bare(
-    snapshot: &Snapshot,
-    query: &[u8],
-    rcode: u16,
-    question_octets: usize,
-    edns: bool,
-    out: &mut [u8],
-) -> usize {
-    let flags = u16::from_be_bytes([query[2], query[3]]) & COPIED | RESPONSE | (rcode & 15);
-    let counts = [u16::from(question_octets > 0), 0, 0, u16::from(edns)];
-    write_header(out, [query[0], query[1]], flags, counts);
-    let mut end = HEADER_OCTETS + question_octets;
-    out[HEADER_OCTETS..end].copy_from_slice(&query[HEADER_OCTETS..end]);
-    if edns {
-        let payload = snapshot.settings.udp_payload;
+/// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
+fn payload_octets(edns: Option<&Edns<'_>>, ours: u16) -> usize {
+    edns.map_or(UDP_PLAIN_OCTETS, |edns| usize::from(edns.payload.min(ours)).max(UDP_PLAIN_OCTETS))
+}
+
+/// A response without data: header, the question if it can be echoed, OPT if the query had one.
+#[derive(Clone, Copy)]
+pub(super) struct Bare<'q> {
+    pub(super) rcode: u16,
+    pub(super) question_octets: usize,
+    pub(super) edns: Option<Edns<'q>>,
+    pub(super) extended_error: Option<ExtendedError>,
+}
+
+impl<'q> Bare<'q> {
+    /// Writes it; nothing if `out` can't hold it.
+    pub(super) fn write(
+        self,
+        snapshot: &'q Snapshot,
+        query: &[u8],
+        client: &Client,
+        out: &mut [u8],
+    ) -> Option<Answered> {
+        let Bare { rcode, question_octets, edns, extended_error } = self;
         let extended_rcode = (rcode >> 4) as u8;
-        let reply = Reply { payload, extended_rcode, dnssec_ok: false, nsid: None, subnet: None };
-        end = reply.write(out, end);
+        let reply =
+            edns.map(|edns| Reply { extended_rcode, extended_error, ..reply(snapshot, &edns, client) });
+        let mut end = HEADER_OCTETS + question_octets;
+        if end + reply.as_ref().map_or(0, Reply::octets) > out.len() {
+            return None;
+        }
+        let flags = u16::from_be_bytes([query[2], query[3]]) & COPIED | RESPONSE | (rcode & 15);
+        let counts = [u16::from(question_octets > 0), 0, 0, u16::from(reply.is_some())];
+        write_header(out, [query[0], query[1]], flags, counts);
+        out[HEADER_OCTETS..end].copy_from_slice(&query[HEADER_OCTETS..end]);
+        if let Some(reply) = reply {
+            end = reply.write(out, end);
+        }
+        Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false })
     }
-    end
 }
 
 fn write_header(out: &mut [u8], id: [u8; 2], flags: u16, counts: [u16; 4]) {

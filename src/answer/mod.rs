@@ -10,12 +10,14 @@ mod message;
 
 pub use client::{Client, Transport};
 
-use message::Message;
+use message::{Bare, Message};
 
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::entry::{Flags, Payload};
 use crate::snapshot::{Found, Lookup, NameHash, Slot, Snapshot};
-use crate::wire::edns::{ClientSubnet, Edns};
+use crate::wire::client_subnet::ClientSubnet;
+use crate::wire::cookie::Standing;
+use crate::wire::edns::{ExtendedError, Keepalive};
 use crate::wire::query::{self, HEADER_OCTETS, LowerName, Query, Rejected, rcode};
 use crate::wire::rendered::{FIRST_RDATA_AT, Place, Rendered};
 use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rtype};
@@ -38,7 +40,7 @@ pub struct Answered {
 pub enum Kind {
     /// Dropped: not a query.
     Dropped,
-    /// Refused, malformed or not implemented.
+    /// Refused, malformed or not implemented; or nothing but a cookie was asked for.
     Rejected,
     /// Data that is the same for all.
     Static,
@@ -75,7 +77,7 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]
 pub struct Prepared<'a> {
     snapshot: &'a Snapshot,
     octets: &'a [u8],
-    read: Result<(Query<'a>, NameHash), Rejected>,
+    read: Result<(Query<'a>, NameHash), Rejected<'a>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -113,27 +115,38 @@ impl<'a> Prepared<'a> {
         let Prepared { snapshot, octets, ref read } = *self;
         let (query, hash) = match read {
             Ok(read) => read,
-            Err(rejected) => return reject(snapshot, octets, rejected, out),
+            Err(rejected) => return reject(snapshot, octets, client, rejected, out),
         };
+        if let Some(malformed) = malformed_for(query, client.transport) {
+            return reject(snapshot, octets, client, &malformed, out);
+        }
         let Some(mut message) = Message::begin(snapshot, octets, query, client, out) else {
-            return Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
+            return DROPPED;
         };
-        let kind = match query.qclass {
-            CLASS_IN if is_answerable(query.qtype) => {
+        let kind = match (query.qclass, askable(query.qtype)) {
+            (CLASS_IN, Ok(())) => {
                 let mut search = Search {
                     snapshot,
                     client,
                     qtype: query.qtype,
                     subnet: query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
+                    is_first: true,
+                    has_dname: false,
                     message: &mut message,
                 };
                 search.run(query, *hash)
             }
-            CLASS_CH if snapshot.settings.may_inspect(client.address) => {
+            (CLASS_CH, Ok(())) if snapshot.settings.may_inspect(client.address) => {
                 chaos::answer(snapshot, query, client, &mut message)
             }
-            _ => {
-                message.rcode = rcode::REFUSED;
+            (_, Err((rcode, extended_error))) => {
+                message.fail(rcode, extended_error);
+                Kind::Rejected
+            }
+            (class, Ok(())) => {
+                let why =
+                    if class == CLASS_CH { ExtendedError::PROHIBITED } else { ExtendedError::NOT_SUPPORTED };
+                message.fail(rcode::REFUSED, why);
                 Kind::Rejected
             }
         };
@@ -141,21 +154,54 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Transfers and other query types that no RRset answers are refused; ANY is answered.
-fn is_answerable(qtype: Rtype) -> bool {
-    !qtype.is_meta() || qtype == Rtype::ANY
+const DROPPED: Answered = Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
+
+/// Types of queries that RRsets answer, and ANY (RFC 8482). Otherwise the code, and why.
+fn askable(qtype: Rtype) -> Result<(), (u16, ExtendedError)> {
+    match qtype {
+        Rtype::ANY => Ok(()),
+        Rtype::AXFR | Rtype::IXFR => Err((rcode::REFUSED, ExtendedError::NOT_SUPPORTED)),
+        // RFC 1035 3.2.3: obsolete kinds of queries.
+        Rtype::MAILA | Rtype::MAILB => Err((rcode::NOTIMP, ExtendedError::NOT_SUPPORTED)),
+        // Types of messages, not of data (RFC 6895 3.1); for NXNAME RFC 9824 3.5 says so.
+        meta if meta.is_meta() => Err((rcode::FORMERR, ExtendedError::INVALID_QUERY_TYPE)),
+        _ => Ok(()),
+    }
 }
 
-fn reject(snapshot: &Snapshot, query: &[u8], rejected: &Rejected, out: &mut [u8]) -> Answered {
-    match *rejected {
-        Rejected::Answer { rcode, question_octets, edns }
-            if out.len() >= HEADER_OCTETS + question_octets + message::OPT_OCTETS_MIN =>
-        {
-            let octets = message::write_bare(snapshot, query, rcode, question_octets, edns, out);
-            Answered { octets, rcode, kind: Kind::Rejected, truncated: false }
+/// What is malformed for the transport alone: the keepalive option means something in streams.
+fn malformed_for<'q>(query: &Query<'q>, transport: Transport) -> Option<Rejected<'q>> {
+    let edns = query.edns.filter(|edns| edns.keepalive == Keepalive::Malformed)?;
+    matches!(transport, Transport::Tcp { .. }).then_some(Rejected::Answer {
+        rcode: rcode::FORMERR,
+        question_octets: query.question.len(),
+        edns: Some(edns),
+    })
+}
+
+fn reject(
+    snapshot: &Snapshot,
+    query: &[u8],
+    client: &Client,
+    rejected: &Rejected<'_>,
+    out: &mut [u8],
+) -> Answered {
+    let bare = match *rejected {
+        Rejected::Drop => return DROPPED,
+        Rejected::Answer { rcode, question_octets, edns } => {
+            let extended_error = (rcode == rcode::NOTIMP).then_some(ExtendedError::NOT_SUPPORTED);
+            Bare { rcode, question_octets, edns, extended_error }
         }
-        _ => Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false },
-    }
+        Rejected::Cookie(edns) => {
+            let standing = edns
+                .cookie
+                .map(|cookie| snapshot.settings.cookies.check(&cookie, client.address, client.now).standing);
+            // RFC 7873 5.4. Elsewhere a bad server cookie is no error: the answer brings a good one.
+            let rcode = if standing == Some(Standing::Invalid) { rcode::BADCOOKIE } else { rcode::NOERROR };
+            Bare { rcode, question_octets: 0, edns: Some(edns), extended_error: None }
+        }
+    };
+    bare.write(snapshot, query, client, out).unwrap_or(DROPPED)
 }
 
 /// The way from the question's name to an answer, over CNAMEs and DNAMEs.
@@ -164,6 +210,10 @@ struct Search<'a, 'm, 'o> {
     client: &'a Client,
     qtype: Rtype,
     subnet: Option<&'a ClientSubnet<'a>>,
+    /// Whether the name at hand is the question's.
+    is_first: bool,
+    /// Whether the message has the DNAME already that redirects the name at hand.
+    has_dname: bool,
     message: &'m mut Message<'a, 'o>,
 }
 
@@ -176,40 +226,75 @@ enum Step {
     Follow(LowerName, usize),
 }
 
-impl Search<'_, '_, '_> {
+/// Names by their places in the message, where they stand whole.
+#[derive(Default)]
+struct Names {
+    places: [(u16, u8); CNAME_CHAIN],
+    count: usize,
+}
+
+impl<'a> Search<'a, '_, '_> {
     fn run(&mut self, query: &Query<'_>, hash: NameHash) -> Kind {
-        let mut place = Place {
+        let place = Place {
             owner_at: HEADER_OCTETS,
             owner_octets: query.name.as_wire().len(),
             body_at: self.message.end(),
         };
         let Some(lookup) = self.snapshot.find_hashed(query.name, hash) else {
-            self.message.rcode = rcode::REFUSED;
+            self.message.fail(rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
             return Kind::Rejected;
         };
         self.message.authoritative = true;
-        let mut step = self.step(query.name, lookup, place, true);
+        match self.step(query.name, lookup, place) {
+            Step::Done(kind) => kind,
+            Step::Follow(name, owner_at) => self.follow(lookup, place, name, owner_at),
+        }
+    }
+
+    /// Goes on behind a first CNAME. A loop ends where it closes, each of its records once; a
+    /// resolver that follows sees it as well.
+    fn follow(
+        &mut self,
+        mut lookup: Lookup<'a>,
+        mut place: Place,
+        mut name: LowerName,
+        mut owner_at: usize,
+    ) -> Kind {
+        self.is_first = false;
+        let mut owners = Names::default();
+        let mut dnames = Names::default();
         for _ in 0..CNAME_CHAIN {
-            let (name, owner_at) = match step {
-                Step::Done(kind) => return kind,
-                Step::Follow(name, owner_at) => (name, owner_at),
-            };
+            owners.add(place.owner_at, place.owner_octets);
+            if lookup.found == Found::Dname {
+                let dname_octets = lookup.entry.name_octets();
+                dnames.add(place.owner_at + place.owner_octets - dname_octets, dname_octets);
+            }
+            if owners.contains(name.as_wire(), self.message) {
+                return Kind::Static;
+            }
             // A name in nobody's zone here: the resolver goes on from the CNAME.
-            let Some(lookup) = self.snapshot.find(&name) else { return Kind::Static };
+            let Some(next) = self.snapshot.find(&name) else { return Kind::Static };
+            lookup = next;
             place = Place { owner_at, owner_octets: name.as_wire().len(), body_at: self.message.end() };
-            step = self.step(&name, lookup, place, false);
+            self.has_dname = lookup.found == Found::Dname && {
+                let labels_octets = name.as_wire().len() - lookup.entry.name_octets();
+                dnames.contains(&name.as_wire()[labels_octets..], self.message)
+            };
+            match self.step(&name, lookup, place) {
+                Step::Done(kind) => return kind,
+                Step::Follow(next, next_at) => (name, owner_at) = (next, next_at),
+            }
         }
         Kind::Static
     }
 
-    fn step(&mut self, name: &LowerName, lookup: Lookup<'_>, place: Place, first: bool) -> Step {
+    fn step(&mut self, name: &LowerName, lookup: Lookup<'_>, place: Place) -> Step {
         let Lookup { entry, found } = lookup;
         let negative = self.snapshot.zone(entry.zone()).and_then(|zone| zone.negative.as_deref());
         let Some(negative) = negative.and_then(Rendered::read) else {
             // Behind a CNAME, what was found stands.
-            if first {
-                self.message.authoritative = false;
-                self.message.rcode = rcode::SERVFAIL;
+            if self.is_first {
+                self.message.fail(rcode::SERVFAIL, ExtendedError::INVALID_DATA);
             }
             return Step::Done(Kind::Failed);
         };
@@ -222,7 +307,7 @@ impl Search<'_, '_, '_> {
         }
         // RFC 4035 3.1.4.1: the parent's side of a cut answers for DS, and for nothing else.
         if is_cut && (found == Found::Referral || self.qtype != Rtype::DS) {
-            self.message.authoritative &= !first;
+            self.message.authoritative &= !self.is_first;
             if let Some(Payload::Rendered(referral)) = entry.find(Rtype::NS) {
                 self.message.write(&referral, place);
             }
@@ -279,7 +364,7 @@ impl Search<'_, '_, '_> {
         place: Place,
     ) -> Step {
         let Some(Payload::Rendered(rendered)) = payload else { return Step::Done(Kind::NoData) };
-        if !self.message.write(&rendered, place) {
+        if !self.has_dname && !self.message.write(&rendered, place) {
             return Step::Done(Kind::Static);
         }
         let Some(target) = rendered.first_rdata() else { return Step::Done(Kind::Static) };
@@ -320,9 +405,16 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
-fn payload_octets(edns: Option<&Edns<'_>>, ours: u16) -> usize {
-    edns.map_or(crate::limits::UDP_PLAIN_OCTETS, |edns| {
-        usize::from(edns.payload.min(ours)).max(crate::limits::UDP_PLAIN_OCTETS)
-    })
+impl Names {
+    fn add(&mut self, at: usize, octets: usize) {
+        if let Some(place) = self.places.get_mut(self.count) {
+            *place = (at as u16, octets as u8);
+            self.count += 1;
+        }
+    }
+
+    fn contains(&self, name: &[u8], message: &Message<'_, '_>) -> bool {
+        let mut places = self.places[..self.count].iter();
+        places.any(|&(at, octets)| message.octets(at.into(), octets.into()).eq_ignore_ascii_case(name))
+    }
 }

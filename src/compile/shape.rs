@@ -158,7 +158,8 @@ impl Shape {
     }
 
     /// Whether a name lies below a cut or a DNAME, so that others answer for it.
-    pub(super) fn hides(&self, apex: &Name, lower: &[u8]) -> bool {
+    #[must_use]
+    pub fn hides(&self, apex: &Name, lower: &[u8]) -> bool {
         if self.cuts.is_empty() && self.dnames.is_empty() {
             return false;
         }

@@ -13,6 +13,7 @@ use super::zone::{RoutedOwners, Source, names};
 use crate::answer::{Client, Transport, answer};
 use crate::geo::table::Table;
 use crate::snapshot::{Edits, Settings, Snapshot, ZoneId};
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::{self, Files, Zone};
@@ -36,7 +37,8 @@ fn parse(apex: &str, lines: &str) -> Arc<Zone> {
 }
 
 fn empty() -> Snapshot {
-    let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new() };
+    let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
+    let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new(), cookies };
     Snapshot::empty(settings, Arc::new(Table::default()))
 }
 
@@ -59,7 +61,12 @@ fn ask(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
     query.extend(Name::parse(name, None).unwrap().as_wire());
     query.extend(rtype.0.to_be_bytes());
     query.extend([0, 1]);
-    let client = Client { address: "192.0.2.1".parse().unwrap(), transport: Transport::Tcp, entropy: 7 };
+    let client = Client {
+        address: "192.0.2.1".parse().unwrap(),
+        transport: Transport::Tcp { idle: 100 },
+        entropy: 7,
+        now: 0,
+    };
     let mut out = vec![0; 65_535];
     let answered = answer(snapshot, &query, &client, &mut out);
     out.truncate(answered.octets);
@@ -149,7 +156,7 @@ proptest! {
         if flags && query.len() > 12 {
             query[2..12].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
         }
-        let client = Client { address: "192.0.2.1".parse().unwrap(), transport: Transport::Udp, entropy: 0 };
+        let client = Client { address: "192.0.2.1".parse().unwrap(), transport: Transport::Udp, entropy: 0, now: 0 };
         let mut out = [0; 1232];
         let answered = answer(&snapshot, &query, &client, &mut out);
         prop_assert!(answered.octets <= 1232);

@@ -31,7 +31,7 @@ pub struct Source<'z> {
     pub routed: &'z Arc<RoutedOwners>,
     /// Apexes of other zones of this server that lie below this one's.
     pub children: &'z [Name],
-    /// The zone of this server next above this one: it answers for DS at our apex
+    /// The parent zone, if it is on this server: it answers for DS at our apex
     /// (RFC 4035 3.1.4.1).
     pub parent: Option<&'z Arc<Zone>>,
 }

@@ -2,7 +2,9 @@
 //!
 //! `server` reads `waypost.toml`, `zone` a zone's routes; both through `reader`, which gives every
 //! mistake its place and finds all of a file at once. `schema` describes the formats to editors.
+//! `cookie_secrets` reads the one file that is only lines.
 
+pub mod cookie_secrets;
 pub mod schema;
 pub mod server;
 pub mod zone;

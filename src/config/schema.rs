@@ -39,6 +39,10 @@ pub struct ServerSection {
     pub inspect: Option<OneOrMany<String>>,
     /// Octets of a UDP answer, at most: 512 to 4096. Default: 1232.
     pub udp_payload: Option<u16>,
+    /// A file of secrets that DNS cookies are made with, relative to this file: 32 hexadecimal
+    /// digits a line; the first one signs, all are accepted. Servers of one address share it.
+    /// Default: one that nobody knows, made at each start.
+    pub cookie_secrets: Option<String>,
 }
 
 /// Bounds of TCP.

@@ -14,8 +14,8 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::limits;
 
-/// Octets of the server's name: with it in an answer (NSID), the longest question and client
-/// subnet still fit the 512 octets that every client takes.
+/// Octets of the server's name: with it in an answer (NSID), the longest question and all other
+/// options still fit the 512 octets that every client takes.
 const IDENTITY_OCTETS_MAX: usize = 128;
 
 /// The server's configuration.
@@ -35,6 +35,8 @@ pub struct Server {
     pub inspect: Vec<IpNet>,
     /// Octets of a UDP answer, at most.
     pub udp_payload: u16,
+    /// Secrets of cookies, shared with other servers of the same address.
+    pub cookie_secrets: Option<PathBuf>,
     /// Bounds of TCP.
     pub tcp: Tcp,
     /// The database that places clients.
@@ -89,6 +91,7 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
         identity: host_name(),
         inspect: vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
         udp_payload: limits::UDP_PAYLOAD_OCTETS,
+        cookie_secrets: None,
         tcp: Tcp {
             idle: limits::TCP_IDLE,
             connections: limits::TCP_CONNECTIONS,
@@ -147,6 +150,7 @@ fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
     }
     let payloads = limits::UDP_PLAIN_OCTETS as u64..=limits::UDP_PAYLOAD_OCTETS_MAX as u64;
     set(&mut server.udp_payload, table.get("udp_payload").and_then(|value| value.integer(payloads)));
+    server.cookie_secrets = path(table.get("cookie_secrets"), directory);
 }
 
 fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {

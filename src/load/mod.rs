@@ -20,10 +20,12 @@ use std::sync::Arc;
 pub use offline::{Offline, read_once};
 pub use zone::{LoadedZone, ZoneFiles};
 
+use crate::config::cookie_secrets;
 use crate::config::server::{self, Server};
 use crate::cores;
 use crate::diagnostic::Diagnostic;
 use crate::model::Geography;
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use stamp::{Recorder, Stamps};
 use zone::Known;
@@ -34,6 +36,7 @@ pub struct Loader {
     config: PathBuf,
     server: Option<(Arc<Server>, Stamps)>,
     geography: Option<Stamps>,
+    cookie_secrets: Option<Stamps>,
     zones: BTreeMap<Name, Known>,
 }
 
@@ -44,6 +47,8 @@ pub struct Pass {
     pub server: Option<Result<Arc<Server>, Vec<Diagnostic>>>,
     /// Geography, if rules or files of it changed.
     pub geography: Option<Result<Arc<Geography>, Vec<Diagnostic>>>,
+    /// Secrets of cookies, if there is a file of them and it changed.
+    pub cookie_secrets: Option<Result<Arc<Secrets>, Vec<Diagnostic>>>,
     /// Zones whose files changed.
     pub zones: Vec<(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)>,
     /// Zones whose files are gone.
@@ -63,18 +68,26 @@ impl Pass {
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let server = self.server.iter().filter_map(|result| result.as_ref().err());
         let geography = self.geography.iter().filter_map(|result| result.as_ref().err());
+        let secrets = self.cookie_secrets.iter().filter_map(|result| result.as_ref().err());
         let zones = self.zones.iter().map(|(_, result)| match result {
             Ok(loaded) => &loaded.warnings,
             Err(errors) => errors,
         });
-        server.chain(geography).chain(zones).flatten().chain(&self.directory).chain(&self.warnings)
+        server
+            .chain(geography)
+            .chain(secrets)
+            .chain(zones)
+            .flatten()
+            .chain(&self.directory)
+            .chain(&self.warnings)
     }
 
     /// Whether there is nothing new to serve; there may be mistakes to tell.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         let nothing_good = self.server.as_ref().is_none_or(Result::is_err)
-            && self.geography.as_ref().is_none_or(Result::is_err);
+            && self.geography.as_ref().is_none_or(Result::is_err)
+            && self.cookie_secrets.as_ref().is_none_or(Result::is_err);
         nothing_good && self.zones.is_empty() && self.gone.is_empty()
     }
 }
@@ -83,7 +96,13 @@ impl Loader {
     /// A loader of the configuration in a file, which has read nothing yet.
     #[must_use]
     pub fn new(config: &Path) -> Loader {
-        Loader { config: config.to_owned(), server: None, geography: None, zones: BTreeMap::new() }
+        Loader {
+            config: config.to_owned(),
+            server: None,
+            geography: None,
+            cookie_secrets: None,
+            zones: BTreeMap::new(),
+        }
     }
 
     /// The server's configuration, once a pass has read a good one.
@@ -109,6 +128,7 @@ impl Loader {
             }
             _ => server,
         };
+        self.pass_cookie_secrets(&server, &mut pass);
         self.pass_zones(&server, &mut pass);
         self.watch(&server, &mut pass);
         pass
@@ -144,7 +164,7 @@ impl Loader {
     pub fn forget(&mut self) {
         let stamps = self.server.iter_mut().map(|(_, stamps)| stamps);
         let zones = self.zones.values_mut().map(|known| &mut known.stamps);
-        for stamps in stamps.chain(&mut self.geography).chain(zones) {
+        for stamps in stamps.chain(&mut self.geography).chain(&mut self.cookie_secrets).chain(zones) {
             *stamps = Stamps::default();
         }
     }
@@ -194,6 +214,27 @@ impl Loader {
         if !unchanged {
             pass.geography = Some(result.map(Arc::new));
         }
+    }
+
+    /// A server that shares its address must not make up secrets of its own: a missing file is an
+    /// error, and the last good secrets stay.
+    fn pass_cookie_secrets(&mut self, server: &Server, pass: &mut Pass) {
+        let Some(path) = &server.cookie_secrets else {
+            self.cookie_secrets = None;
+            return;
+        };
+        let old = self.cookie_secrets.as_ref().filter(|stamps| stamps.paths().eq([path]));
+        if old.is_some_and(Stamps::are_current) {
+            return;
+        }
+        let recorder = Recorder::default();
+        let result = read_text(&recorder, path).and_then(|text| cookie_secrets::parse(path, &text));
+        let stamps = recorder.stamps();
+        pass.unsettled |= !stamps.are_settled();
+        if old.is_none_or(|old| !old.same_content(&stamps)) {
+            pass.cookie_secrets = Some(result.map(Arc::new));
+        }
+        self.cookie_secrets = Some(stamps);
     }
 
     fn pass_zones(&mut self, server: &Server, pass: &mut Pass) {
@@ -246,7 +287,8 @@ impl Loader {
 
     /// Directories of all files, since editors and `git` replace files rather than write them.
     fn watch(&self, server: &Server, pass: &mut Pass) {
-        let stamps = self.zones.values().map(|known| &known.stamps).chain(&self.geography);
+        let stamps = self.zones.values().map(|known| &known.stamps);
+        let stamps = stamps.chain(&self.geography).chain(&self.cookie_secrets);
         let mut directories: BTreeSet<&Path> = stamps
             .flat_map(Stamps::paths)
             .chain([self.config.as_path()])

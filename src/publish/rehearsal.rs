@@ -1,5 +1,7 @@
 //! The snapshot of files alone: what a server would publish, with every target as its file has it.
 
+use std::sync::Arc;
+
 use super::slots::{Scene, Slots};
 use super::writer::settings;
 use super::zones::{Batch, Zones};
@@ -8,6 +10,7 @@ use crate::config::server::Server;
 use crate::health::{Board, Tick};
 use crate::model::Model;
 use crate::snapshot::Snapshot;
+use crate::wire::cookie::{Secret, Secrets};
 
 /// What would be published of a model at once, before the first probe.
 ///
@@ -25,6 +28,8 @@ pub fn rehearsal(server: &Server, model: &Model, now: Tick) -> Result<Snapshot, 
         slots.assign(apex, &zone.routing, assignment);
         slots.decide_zone(zone, scene);
     }
-    let empty = Snapshot::empty(settings(server), model.geography.table.clone());
+    // Nobody gets its cookies.
+    let secrets = Arc::new(Secrets::new(Secret::new([0; 16]), []));
+    let empty = Snapshot::empty(settings(server, &secrets), model.geography.table.clone());
     Ok(zones.published(batch, &empty).with_slots(slots.published()))
 }

@@ -23,6 +23,7 @@ use crate::probe::spec::Spec;
 use crate::route::{Family, Routing};
 use crate::snapshot::{Published, Settings, Snapshot};
 use crate::state::{Keeper, Store};
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 
 /// Changes that wait. Senders of more wait for a place; probe reports have a queue of their own
@@ -64,7 +65,8 @@ pub struct Control {
 /// What a server starts from.
 #[derive(Debug)]
 pub struct Start {
-    /// The first pass over all files; its configuration and geography must be good.
+    /// The first pass over all files; its configuration, geography and secrets of cookies must be
+    /// there and good.
     pub pass: Pass,
     /// Last good versions of zones whose files have errors.
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
@@ -127,10 +129,11 @@ impl Control {
 /// the writer.
 ///
 /// # Errors
-/// [`StartError`] when configuration or geography are bad.
+/// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
     let Start { mut pass, fallbacks, store, prober, reports } = start;
-    let (Some(Ok(server)), Some(Ok(geography))) = (pass.server.take(), pass.geography.take()) else {
+    let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
+    let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
             pass.diagnostics().filter(|found| found.is_error()).cloned().collect(),
         ));
@@ -147,11 +150,12 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     };
     let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
     let status = Arc::new(Status::new(Arc::clone(&model)));
-    let mut snapshot = Snapshot::empty(settings(&server), Arc::clone(&geography.table));
+    let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
     snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
     let published = Arc::new(Published::from_pointee(snapshot));
     let mut writer = Writer {
         server,
+        cookie_secrets,
         model,
         zones: Zones::default(),
         slots: Slots::default(),
@@ -208,6 +212,7 @@ struct Occasion {
 
 struct Writer {
     server: Arc<Server>,
+    cookie_secrets: Arc<Secrets>,
     model: Arc<Model>,
     zones: Zones,
     slots: Slots,
@@ -340,6 +345,10 @@ impl Writer {
         if let Some(Ok(geography)) = pass.geography.take() {
             self.note(now, "geography loaded".to_owned());
             self.take_geography(geography);
+        }
+        if let Some(Ok(secrets)) = pass.cookie_secrets.take() {
+            self.note(now, "secrets of cookies loaded".to_owned());
+            self.cookie_secrets = secrets;
         }
         let mut batch = Batch::default();
         self.take_zones(&mut pass, &mut batch, now);
@@ -534,7 +543,7 @@ impl Writer {
                 self.has_loaded = true;
                 let mut next = self.zones.published(batch, &current);
                 next.geo = Arc::clone(&self.model.geography.table);
-                next.settings = Arc::new(settings(&self.server));
+                next.settings = Arc::new(settings(&self.server, &self.cookie_secrets));
                 next
             }
             None => Snapshot::clone(&current),
@@ -555,10 +564,11 @@ impl Writer {
     }
 }
 
-pub(super) fn settings(server: &Server) -> Settings {
+pub(super) fn settings(server: &Server, cookie_secrets: &Arc<Secrets>) -> Settings {
     Settings {
         identity: server.identity.clone(),
         udp_payload: server.udp_payload,
         inspect: server.inspect.clone(),
+        cookies: Arc::clone(cookie_secrets),
     }
 }

@@ -229,9 +229,13 @@ impl Zones {
         None
     }
 
+    /// The parent zone, where its records are here. A zone above that delegates a name between
+    /// isn't the parent: that is elsewhere, and knows of DS records what nobody here knows.
     fn parent(&self, apex: &Name) -> Option<Arc<Zone>> {
-        let parent = self.parent_apex(apex)?;
-        self.placed[&parent].compiled.as_ref().map(|compiled| Arc::clone(&compiled.zone))
+        let above = self.parent_apex(apex)?;
+        let compiled = self.placed[&above].compiled.as_ref()?;
+        let is_parent = !compiled.shape.hides(&above, apex.to_lower().as_wire());
+        is_parent.then(|| Arc::clone(&compiled.zone))
     }
 }
 
@@ -262,7 +266,9 @@ mod tests {
     use crate::geo::table::Table;
     use crate::route::Routing;
     use crate::snapshot::Settings;
+    use crate::wire::cookie::{Secret, Secrets};
     use crate::wire::query::LowerName;
+    use crate::wire::rtype::Rtype;
     use crate::zone::{self, Files};
 
     struct Text(String);
@@ -285,8 +291,51 @@ mod tests {
     }
 
     #[test]
+    fn rfc4035_3_1_4_1_the_parent_alone_answers_for_ds() {
+        let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
+        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new(), cookies };
+        let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
+        let mut zones = Zones::default();
+        let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {
+            let mut batch = Batch::default();
+            change(&mut zones, &mut batch);
+            snapshot = zones.published(batch, &snapshot);
+            let asked = LowerName::from_wire(name("child.sub.example.").as_wire()).unwrap();
+            let entry = snapshot.find(&asked).unwrap().entry;
+            entry.find(Rtype::DS).is_some()
+        };
+        let put = |apex: &'static str, lines: &'static str| {
+            move |zones: &mut Zones, batch: &mut Batch| {
+                zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap();
+            }
+        };
+        step(&put(
+            "example.",
+            "a A 192.0.2.1
+",
+        ));
+        assert!(step(&put("child.sub.example.", "")), "the parent says that there is none");
+        assert!(
+            !step(&put(
+                "example.",
+                "sub NS ns.test.
+"
+            )),
+            "the parent is elsewhere"
+        );
+        assert!(step(&put("sub.example.", "")), "and has come here");
+        assert!(!step(&|zones, batch| zones.remove(batch, &name("sub.example."))), "and went");
+        assert!(step(&put(
+            "example.",
+            "child.sub NS ns.test.
+"
+        )));
+    }
+
+    #[test]
     fn a_broken_child_hides_what_its_parent_had_there() {
-        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new() };
+        let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
+        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new(), cookies };
         let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
         let mut zones = Zones::default();
         let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {

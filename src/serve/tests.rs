@@ -41,7 +41,7 @@ impl Service for Mirror {
             Some(b't') => out[2] |= 0x02,
             _ => {}
         }
-        Reply { octets, rcode: 0, kind: u8::from(client.transport == Transport::Tcp) }
+        Reply { octets, rcode: 0, kind: u8::from(client.transport != Transport::Udp) }
     }
 }
 

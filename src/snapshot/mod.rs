@@ -30,6 +30,7 @@ pub use find::{Found, Lookup, NameHash};
 pub use slot::{Slot, SlotId};
 
 use crate::geo::table::Table;
+use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use tree::Tree;
 
@@ -73,6 +74,8 @@ pub struct Settings {
     pub udp_payload: u16,
     /// Networks that may ask in the CHAOS class.
     pub inspect: Vec<IpNet>,
+    /// What server cookies are made with.
+    pub cookies: Arc<Secrets>,
 }
 
 impl Settings {

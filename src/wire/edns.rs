@@ -1,15 +1,22 @@
-//! EDNS (RFC 6891) and its options that matter here: client subnet (RFC 7871) and NSID (RFC 5001).
+//! EDNS (RFC 6891): a query's OPT record and an answer's, with the options that matter here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
+use super::client_subnet::ClientSubnet;
+use super::cookie::{self, Cookie};
 use super::reader::Reader;
 use super::rtype::Rtype;
 
 const OPTION_NSID: u16 = 3;
 const OPTION_CLIENT_SUBNET: u16 = 8;
+const OPTION_COOKIE: u16 = 10;
+const OPTION_KEEPALIVE: u16 = 11;
+const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// Octets of an OPT record without options.
 const OPT_OCTETS: usize = 11;
+/// Octets of an option without its data.
+const OPTION_OCTETS: usize = 4;
+/// DNSSEC OK among the flags (RFC 3225 3). All others are ignored (RFC 6891 6.1.4).
+const DNSSEC_OK: u16 = 0x8000;
 
 /// What a query's OPT record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,75 +29,93 @@ pub struct Edns<'q> {
     pub dnssec_ok: bool,
     /// The client asks who answers (RFC 5001).
     pub nsid: bool,
-    /// The network that the query comes from, if a resolver says so.
+    /// The network that the query comes from, if a resolver says so (RFC 7871).
     pub subnet: Option<ClientSubnet<'q>>,
+    /// What shows that the client isn't forged (RFC 7873).
+    pub cookie: Option<Cookie<'q>>,
+    /// Whether the client asks how long a connection may be silent (RFC 7828).
+    pub keepalive: Keepalive,
 }
 
-/// The client subnet option as received (RFC 7871 6).
+/// The edns-tcp-keepalive option of a query. Datagrams may have any; in streams it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientSubnet<'q> {
-    /// FAMILY, SOURCE PREFIX-LENGTH and ADDRESS are echoed from here, octet by octet.
-    received: &'q [u8],
-    /// The address, low bits zero; none for FAMILY 0.
-    pub address: Option<IpAddr>,
-    /// SOURCE PREFIX-LENGTH: how many bits of the address are known.
-    pub source_prefix: u8,
+pub enum Keepalive {
+    /// There is none.
+    Absent,
+    /// It is there, empty as it must be in queries (RFC 7828 3.1).
+    Asked,
+    /// It holds something.
+    Malformed,
 }
 
-/// Reads an OPT record behind its owner and type. Nothing if it is malformed, or an option that
-/// is understood here is.
-pub(super) fn read<'q>(reader: &mut Reader<'q>) -> Option<Edns<'q>> {
-    let payload = reader.u16()?;
-    let _extended_rcode = reader.u8()?;
-    let version = reader.u8()?;
-    let flags = reader.u16()?;
-    let length = reader.u16()?;
-    let mut options = Reader::new(reader.take(usize::from(length))?);
-    let mut edns = Edns { version, payload, dnssec_ok: flags & 0x8000 != 0, nsid: false, subnet: None };
-    while !options.is_empty() {
-        let code = options.u16()?;
-        let length = options.u16()?;
-        let data = options.take(usize::from(length))?;
-        match code {
-            OPTION_NSID => edns.nsid = true,
-            OPTION_CLIENT_SUBNET => edns.subnet = Some(ClientSubnet::read(data)?),
-            _ => {}
+/// Why an answer is as it is (RFC 8914 4), beside its response code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError(pub u16);
+
+impl ExtendedError {
+    /// The client isn't one of those who may ask this.
+    pub const PROHIBITED: ExtendedError = ExtendedError(18);
+    /// The name is in no zone of this server.
+    pub const NOT_AUTHORITATIVE: ExtendedError = ExtendedError(20);
+    /// This kind of query isn't offered here.
+    pub const NOT_SUPPORTED: ExtendedError = ExtendedError(21);
+    /// The zone is configured, and there are no data to answer from.
+    pub const INVALID_DATA: ExtendedError = ExtendedError(24);
+    /// Nobody can have data of that type (RFC 9824 3.5).
+    pub const INVALID_QUERY_TYPE: ExtendedError = ExtendedError(30);
+}
+
+impl Edns<'_> {
+    /// Nothing said. What a malformed record is known to be, at least.
+    pub(super) const SILENT: Edns<'static> = Edns {
+        version: 0,
+        payload: 0,
+        dnssec_ok: false,
+        nsid: false,
+        subnet: None,
+        cookie: None,
+        keepalive: Keepalive::Absent,
+    };
+}
+
+impl<'q> Edns<'q> {
+    /// Reads an OPT record behind its owner and type. Nothing if it is malformed, or an option of
+    /// those understood here is; then what its fixed part says is known all the same.
+    pub(super) fn read(&mut self, reader: &mut Reader<'q>) -> Option<()> {
+        self.payload = reader.u16()?;
+        let _extended_rcode = reader.u8()?;
+        self.version = reader.u8()?;
+        self.dnssec_ok = reader.u16()? & DNSSEC_OK != 0;
+        let length = reader.u16()?;
+        let options = reader.take(usize::from(length))?;
+        // RFC 6891 6.1.3: what options of another version look like, only that version knows.
+        if self.version == 0 && self.read_options(Reader::new(options)).is_none() {
+            (self.nsid, self.subnet, self.cookie, self.keepalive) = (false, None, None, Keepalive::Absent);
+            return None;
         }
+        Some(())
     }
-    Some(edns)
-}
 
-impl<'q> ClientSubnet<'q> {
-    /// RFC 7871 6: as many octets as the prefix needs, the bits behind it zero, and a scope of 0
-    /// in queries.
-    fn read(data: &'q [u8]) -> Option<ClientSubnet<'q>> {
-        let mut reader = Reader::new(data);
-        let family = reader.u16()?;
-        let source_prefix = reader.u8()?;
-        let scope_prefix = reader.u8()?;
-        let octets = reader.take(usize::from(source_prefix).div_ceil(8))?;
-        if scope_prefix != 0 || !reader.is_empty() {
-            return None;
-        }
-        let spare_bits = octets.len() * 8 - usize::from(source_prefix);
-        if octets.last().is_some_and(|last| last & !(0xff << spare_bits) != 0) {
-            return None;
-        }
-        let address = match family {
-            0 if octets.is_empty() => None,
-            1 if octets.len() <= 4 => {
-                let mut whole = [0; 4];
-                whole[..octets.len()].copy_from_slice(octets);
-                Some(IpAddr::V4(Ipv4Addr::from(whole)))
+    fn read_options(&mut self, mut options: Reader<'q>) -> Option<()> {
+        while !options.is_empty() {
+            let code = options.u16()?;
+            let length = options.u16()?;
+            let data = options.take(usize::from(length))?;
+            match code {
+                // RFC 5001 2.1: what it holds in a query means nothing.
+                OPTION_NSID => self.nsid = true,
+                OPTION_CLIENT_SUBNET if self.subnet.is_none() => {
+                    self.subnet = Some(ClientSubnet::read(data)?);
+                }
+                // RFC 7873 5.2: the first one counts, others are ignored.
+                OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::read(data)?),
+                OPTION_KEEPALIVE => {
+                    self.keepalive = if data.is_empty() { Keepalive::Asked } else { Keepalive::Malformed };
+                }
+                _ => {}
             }
-            2 if octets.len() <= 16 => {
-                let mut whole = [0; 16];
-                whole[..octets.len()].copy_from_slice(octets);
-                Some(IpAddr::V6(Ipv6Addr::from(whole)))
-            }
-            _ => return None,
-        };
-        Some(ClientSubnet { received: data, address, source_prefix })
+        }
+        Some(())
     }
 }
 
@@ -106,16 +131,26 @@ pub struct Reply<'a> {
     /// Who answers, if asked.
     pub nsid: Option<&'a [u8]>,
     /// The query's client subnet, and the prefix length for which the answer holds.
-    pub subnet: Option<(&'a ClientSubnet<'a>, u8)>,
+    pub subnet: Option<(ClientSubnet<'a>, u8)>,
+    /// The client's cookie and ours, if it sent one.
+    pub cookie: Option<[u8; cookie::ANSWER_OCTETS]>,
+    /// How long a connection may be silent, in units of 100 ms, if asked.
+    pub keepalive: Option<u16>,
+    /// Why there are no data.
+    pub extended_error: Option<ExtendedError>,
 }
 
 impl Reply<'_> {
     /// Octets that [`write`](Reply::write) will take.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let nsid = self.nsid.map_or(0, |nsid| 4 + nsid.len());
-        let subnet = self.subnet.map_or(0, |(subnet, _)| 4 + subnet.received.len());
-        OPT_OCTETS + nsid + subnet
+        let option = |octets: usize| OPTION_OCTETS + octets;
+        OPT_OCTETS
+            + self.nsid.map_or(0, |nsid| option(nsid.len()))
+            + self.subnet.map_or(0, |(subnet, _)| option(subnet.received.len()))
+            + self.cookie.map_or(0, |cookie| option(cookie.len()))
+            + self.keepalive.map_or(0, |_| option(2))
+            + self.extended_error.map_or(0, |_| option(2))
     }
 
     /// Writes the OPT record at `at`, where it must fit; returns the position behind it.
@@ -134,7 +169,16 @@ impl Reply<'_> {
         if let Some((subnet, scope)) = self.subnet {
             let start = end;
             end = write_option(out, end, OPTION_CLIENT_SUBNET, subnet.received);
-            out[start + 4 + 3] = scope;
+            out[start + OPTION_OCTETS + 3] = scope;
+        }
+        if let Some(cookie) = &self.cookie {
+            end = write_option(out, end, OPTION_COOKIE, cookie);
+        }
+        if let Some(idle) = self.keepalive {
+            end = write_option(out, end, OPTION_KEEPALIVE, &idle.to_be_bytes());
+        }
+        if let Some(ExtendedError(code)) = self.extended_error {
+            end = write_option(out, end, OPTION_EXTENDED_ERROR, &code.to_be_bytes());
         }
         end
     }
@@ -142,9 +186,10 @@ impl Reply<'_> {
 
 fn write_option(out: &mut [u8], at: usize, code: u16, data: &[u8]) -> usize {
     out[at..at + 2].copy_from_slice(&code.to_be_bytes());
-    out[at + 2..at + 4].copy_from_slice(&(data.len() as u16).to_be_bytes());
-    out[at + 4..at + 4 + data.len()].copy_from_slice(data);
-    at + 4 + data.len()
+    out[at + 2..at + OPTION_OCTETS].copy_from_slice(&(data.len() as u16).to_be_bytes());
+    let end = at + OPTION_OCTETS + data.len();
+    out[at + OPTION_OCTETS..end].copy_from_slice(data);
+    end
 }
 
 #[cfg(test)]
@@ -152,29 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rfc_7871_6_prefix_and_address_agree() {
-        let read = |data: &'static [u8]| ClientSubnet::read(data);
-        let subnet = read(&[0, 1, 24, 0, 192, 0, 2]).unwrap();
-        assert_eq!(subnet.address, Some("192.0.2.0".parse().unwrap()));
-        let subnet = read(&[0, 2, 56, 0, 0x20, 1, 0xd, 0xb8, 0, 1, 0]).unwrap();
-        assert_eq!(subnet.address, Some("2001:db8:1::".parse().unwrap()));
-        assert_eq!(read(&[0, 1, 0, 0]).unwrap().address, Some("0.0.0.0".parse().unwrap()));
-        assert_eq!(read(&[0, 0, 0, 0]).unwrap().address, None);
-        for (malformed, why) in [
-            (&[0, 1, 24, 0, 192, 0][..], "too few octets"),
-            (&[0, 1, 24, 0, 192, 0, 2, 0], "too many octets"),
-            (&[0, 1, 23, 0, 192, 0, 3], "bits behind the prefix"),
-            (&[0, 1, 24, 8, 192, 0, 2], "scope in a query"),
-            (&[0, 1, 33, 0, 192, 0, 2, 1, 0], "prefix over 32"),
-            (&[0, 3, 8, 0, 1], "unknown family"),
-            (&[0, 1, 24], "cut off"),
-        ] {
-            assert_eq!(ClientSubnet::read(malformed), None, "{why}");
-        }
-    }
-
-    #[test]
-    fn echoes_the_subnet_and_its_scope() {
+    fn writes_each_option_and_counts_its_octets() {
         let received = [0, 1, 20, 0, 192, 0, 0x20];
         let subnet = ClientSubnet::read(&received).unwrap();
         let reply = Reply {
@@ -182,17 +205,32 @@ mod tests {
             extended_rcode: 1,
             dnssec_ok: true,
             nsid: Some(b"ns1"),
-            subnet: Some((&subnet, 18)),
+            subnet: Some((subnet, 18)),
+            cookie: Some([7; cookie::ANSWER_OCTETS]),
+            keepalive: Some(300),
+            extended_error: Some(ExtendedError::PROHIBITED),
         };
-        let mut out = [0xff; 64];
+        let mut out = [0xff; 128];
         let end = reply.write(&mut out, 2);
         assert_eq!(end - 2, reply.octets());
         let expected = [
-            &[0, 0, 41, 4, 208, 1, 0, 128, 0, 0, 18][..],
+            &[0, 0, 41, 4, 208, 1, 0, 128, 0, 0, 58][..],
             &[0, 3, 0, 3, b'n', b's', b'1'],
             &[0, 8, 0, 7, 0, 1, 20, 18, 192, 0, 0x20],
+            &[0, 10, 0, 24],
+            &[7; 24],
+            &[0, 11, 0, 2, 1, 44],
+            &[0, 15, 0, 2, 0, 18],
         ]
         .concat();
         assert_eq!(out[2..end], expected);
+    }
+
+    #[test]
+    fn what_is_certain_stays_when_an_option_is_malformed() {
+        let record = [4, 208, 0, 0, 0x80, 0, 0, 4, 0, 10, 0, 0];
+        let mut edns = Edns::SILENT;
+        assert_eq!(edns.read(&mut Reader::new(&record)), None);
+        assert!(edns.dnssec_ok && edns.payload == 1232 && edns.cookie.is_none());
     }
 }

@@ -3,6 +3,8 @@
 //! Data plane. Nothing here knows of files, clocks or sockets; only rendering, which runs ahead
 //! of queries, allocates.
 
+pub mod client_subnet;
+pub mod cookie;
 pub mod edns;
 pub mod name;
 pub mod query;

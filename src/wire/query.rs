@@ -4,13 +4,18 @@
 //! ask of them, and folds the name to lower case once; nothing behind it looks at the octets of a
 //! query again, save to echo the question as it was spelled.
 
-use super::edns::{self, Edns};
+use super::edns::Edns;
 use super::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 use super::reader::Reader;
 use super::rtype::Rtype;
 
 /// Octets of a message's header (RFC 1035 4.1.1).
 pub const HEADER_OCTETS: usize = 12;
+
+/// QR: a response.
+const RESPONSE: u16 = 0x8000;
+/// The kind of query; 0 is QUERY.
+const OPCODE: u16 = 0x7800;
 
 /// Response codes (RFC 1035 4.1.1, RFC 6891 9).
 pub mod rcode {
@@ -30,6 +35,8 @@ pub mod rcode {
     pub const YXDOMAIN: u16 = 6;
     /// The EDNS version isn't known (RFC 6891 6.1.3).
     pub const BADVERS: u16 = 16;
+    /// The server cookie isn't valid (RFC 7873 8).
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// A query that can be answered.
@@ -49,7 +56,7 @@ pub struct Query<'q> {
 
 /// A query that can't be.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Rejected {
+pub enum Rejected<'q> {
     /// Not a query at all (too short, or a response): to answer would feed loops.
     Drop,
     /// Answered with this code and no data.
@@ -58,9 +65,11 @@ pub enum Rejected {
         rcode: u16,
         /// Octets of the question section that may be echoed: all of it, or none.
         question_octets: usize,
-        /// Whether the answer carries an OPT record.
-        edns: bool,
+        /// What is known of the OPT record, if there was one: then the answer has one too.
+        edns: Option<Edns<'q>>,
     },
+    /// No question but a cookie: a client asks for ours (RFC 7873 5.4).
+    Cookie(Edns<'q>),
 }
 
 /// A domain name in lower-case wire form; lives on the stack.
@@ -76,52 +85,88 @@ pub struct LowerName {
 ///
 /// # Errors
 /// [`Rejected`] says what the client gets instead of an answer.
-pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected> {
+pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected<'q>> {
     let mut reader = Reader::new(message);
     let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
-    if header.flags & 0x8000 != 0 {
+    if header.flags & RESPONSE != 0 {
         return Err(Rejected::Drop);
     }
-    let bare = |rcode| Rejected::Answer { rcode, question_octets: 0, edns: false };
-    if header.flags & 0x7800 != 0 {
-        return Err(bare(rcode::NOTIMP));
+    if header.flags & OPCODE != 0 {
+        return Err(not_implemented(reader, &header, message, name));
     }
-    // RFC 9619: a query has one question.
-    if header.questions != 1 {
-        return Err(bare(rcode::FORMERR));
-    }
-    name.read(&mut reader).ok_or(bare(rcode::FORMERR))?;
-    let (Some(qtype), Some(qclass)) = (reader.u16(), reader.u16()) else {
-        return Err(bare(rcode::FORMERR));
+    read(reader, &header, message, name)
+}
+
+/// Other opcodes may have other formats. Where the message reads like a query, the answer has
+/// what a query's would have; where it doesn't, the header alone.
+fn not_implemented<'q>(
+    reader: Reader<'q>,
+    header: &Header,
+    message: &'q [u8],
+    name: &'q mut LowerName,
+) -> Rejected<'q> {
+    let (question_octets, edns) =
+        read(reader, header, message, name).map_or((0, None), |query| (query.question.len(), query.edns));
+    Rejected::Answer { rcode: rcode::NOTIMP, question_octets, edns }
+}
+
+/// Reads the sections behind a header.
+fn read<'q>(
+    mut reader: Reader<'q>,
+    header: &Header,
+    message: &'q [u8],
+    name: &'q mut LowerName,
+) -> Result<Query<'q>, Rejected<'q>> {
+    // RFC 9619: a query has one question. Behind others there may be an OPT record all the same.
+    let has_one = header.questions == 1;
+    let asked = if has_one { read_question(&mut reader, name) } else { skip_questions(&mut reader, header) };
+    let Some((qtype, qclass)) = asked else {
+        return Err(Rejected::Answer { rcode: rcode::FORMERR, question_octets: 0, edns: None });
     };
-    let question = &message[HEADER_OCTETS..reader.position()];
+    let question = if has_one { &message[HEADER_OCTETS..reader.position()] } else { &[] };
     let formerr = |edns| Rejected::Answer { rcode: rcode::FORMERR, question_octets: question.len(), edns };
     for _ in 0..u32::from(header.answers) + u32::from(header.authority) {
-        skip_record(&mut reader).ok_or(formerr(false))?;
+        skip_record(&mut reader).ok_or_else(|| formerr(None))?;
     }
     let mut edns = None;
     for _ in 0..header.additional {
         let is_root = reader.clone().u8() == Some(0);
         let mut ahead = reader;
-        ahead.skip_name().ok_or(formerr(edns.is_some()))?;
-        if ahead.u16().ok_or(formerr(edns.is_some()))? != Rtype::OPT.0 {
-            skip_record(&mut reader).ok_or(formerr(edns.is_some()))?;
+        if ahead.skip_name().and_then(|()| ahead.u16()) != Some(Rtype::OPT.0) {
+            skip_record(&mut reader).ok_or_else(|| formerr(edns))?;
             continue;
         }
-        // RFC 6891 6.1.1: one OPT, owned by the root.
-        if edns.is_some() || !is_root {
-            return Err(formerr(true));
-        }
         reader = ahead;
-        edns = Some(edns::read(&mut reader).ok_or(formerr(true))?);
+        // RFC 6891 6.1.1: one OPT, owned by the root.
+        if edns.is_some() || !is_root || edns.insert(Edns::SILENT).read(&mut reader).is_none() {
+            return Err(formerr(edns.or(Some(Edns::SILENT))));
+        }
     }
     if !reader.is_empty() {
-        return Err(formerr(edns.is_some()));
+        return Err(formerr(edns));
     }
-    if edns.is_some_and(|edns| edns.version != 0) {
-        return Err(Rejected::Answer { rcode: rcode::BADVERS, question_octets: question.len(), edns: true });
+    match edns {
+        Some(other) if other.version != 0 => {
+            Err(Rejected::Answer { rcode: rcode::BADVERS, question_octets: question.len(), edns })
+        }
+        Some(asking) if header.questions == 0 && asking.cookie.is_some() => Err(Rejected::Cookie(asking)),
+        _ if !has_one => Err(formerr(edns)),
+        _ => Ok(Query { name, qtype: Rtype(qtype), qclass, question, edns }),
     }
-    Ok(Query { name, qtype: Rtype(qtype), qclass, question, edns })
+}
+
+fn read_question(reader: &mut Reader<'_>, name: &mut LowerName) -> Option<(u16, u16)> {
+    name.read(reader)?;
+    Some((reader.u16()?, reader.u16()?))
+}
+
+/// None at all, or several.
+fn skip_questions(reader: &mut Reader<'_>, header: &Header) -> Option<(u16, u16)> {
+    for _ in 0..header.questions {
+        reader.skip_name()?;
+        reader.take(4)?;
+    }
+    Some((0, 0))
 }
 
 struct Header {
@@ -252,12 +297,16 @@ mod tests {
 
     const QUESTION: &[u8] = b"\x03WwW\x07example\x00\x00\x01\x00\x01";
 
-    fn rejected(message: &[u8]) -> Rejected {
-        parse(message, &mut LowerName::root()).unwrap_err()
+    fn is_dropped(message: &[u8]) -> bool {
+        parse(message, &mut LowerName::root()).unwrap_err() == Rejected::Drop
     }
 
-    fn with_code(rcode: u16, question_octets: usize, edns: bool) -> Rejected {
-        Rejected::Answer { rcode, question_octets, edns }
+    /// The code, how much of the question is echoed, and whether an OPT record comes with it.
+    fn code(message: &[u8]) -> (u16, usize, bool) {
+        match parse(message, &mut LowerName::root()).unwrap_err() {
+            Rejected::Answer { rcode, question_octets, edns } => (rcode, question_octets, edns.is_some()),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -275,21 +324,27 @@ mod tests {
 
     #[test]
     fn what_is_no_query_gets_nothing() {
-        assert_eq!(rejected(&[]), Rejected::Drop);
-        assert_eq!(rejected(&[0; 11]), Rejected::Drop);
-        assert_eq!(rejected(&message(0x8000, [1, 0, 0, 0], QUESTION)), Rejected::Drop);
+        assert!(is_dropped(&[]));
+        assert!(is_dropped(&[0; 11]));
+        assert!(is_dropped(&message(0x8000, [1, 0, 0, 0], QUESTION)));
     }
 
     #[test]
     fn rfc_9619_one_question() {
-        assert_eq!(rejected(&message(0, [0, 0, 0, 0], &[])), with_code(rcode::FORMERR, 0, false));
+        assert_eq!(code(&message(0, [0, 0, 0, 0], &[])), (rcode::FORMERR, 0, false));
         let two = [QUESTION, QUESTION].concat();
-        assert_eq!(rejected(&message(0, [2, 0, 0, 0], &two)), with_code(rcode::FORMERR, 0, false));
+        assert_eq!(code(&message(0, [2, 0, 0, 0], &two)), (rcode::FORMERR, 0, false));
+        assert_eq!(code(&message(0, [3, 0, 0, 0], &two)), (rcode::FORMERR, 0, false));
+        let opt = [&two[..], &[0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(code(&message(0, [2, 0, 0, 1], &opt)), (rcode::FORMERR, 0, true));
     }
 
     #[test]
     fn other_opcodes_are_not_implemented() {
-        assert_eq!(rejected(&message(0x2800, [1, 0, 0, 0], QUESTION)), with_code(rcode::NOTIMP, 0, false));
+        let update = message(0x2800, [1, 0, 0, 0], QUESTION);
+        assert_eq!(code(&update), (rcode::NOTIMP, QUESTION.len(), false));
+        assert_eq!(code(&message(0x7800, [0, 0, 0, 0], &[])), (rcode::NOTIMP, 0, false));
+        assert_eq!(code(&message(0x7800, [9, 9, 9, 9], b"anything")), (rcode::NOTIMP, 0, false));
     }
 
     #[test]
@@ -301,18 +356,13 @@ mod tests {
             b"\xc0\x0c\x00\x01\x00\x01",
             b"\x40aaaa\x00\x00\x01\x00\x01",
         ] {
-            assert_eq!(
-                rejected(&message(0, [1, 0, 0, 0], rest)),
-                with_code(rcode::FORMERR, 0, false),
-                "{rest:?}"
-            );
+            assert_eq!(code(&message(0, [1, 0, 0, 0], rest)), (rcode::FORMERR, 0, false), "{rest:?}");
         }
         let long = [&[63; 1][..], &[b'x'; 63]].concat().repeat(4);
         let long = [&long[..], b"\x00\x00\x01\x00\x01"].concat();
-        assert_eq!(rejected(&message(0, [1, 0, 0, 0], &long)), with_code(rcode::FORMERR, 0, false));
+        assert_eq!(code(&message(0, [1, 0, 0, 0], &long)), (rcode::FORMERR, 0, false));
         let trailing = [QUESTION, b"\x00"].concat();
-        let answer = with_code(rcode::FORMERR, QUESTION.len(), false);
-        assert_eq!(rejected(&message(0, [1, 0, 0, 0], &trailing)), answer);
+        assert_eq!(code(&message(0, [1, 0, 0, 0], &trailing)), (rcode::FORMERR, QUESTION.len(), false));
     }
 
     #[test]
@@ -323,11 +373,11 @@ mod tests {
             message(0, [1, 0, 0, opts.len() as u16], &rest)
         };
         assert!(parse(&with(&[&opt(0)]), &mut LowerName::root()).unwrap().edns.is_some());
-        assert_eq!(rejected(&with(&[&opt(1)])), with_code(rcode::BADVERS, QUESTION.len(), true));
-        assert_eq!(rejected(&with(&[&opt(0), &opt(0)])), with_code(rcode::FORMERR, QUESTION.len(), true));
+        assert_eq!(code(&with(&[&opt(1)])), (rcode::BADVERS, QUESTION.len(), true));
+        assert_eq!(code(&with(&[&opt(0), &opt(0)])), (rcode::FORMERR, QUESTION.len(), true));
         let owned = [&b"\x01x"[..], &opt(0)].concat();
-        assert_eq!(rejected(&with(&[&owned])), with_code(rcode::FORMERR, QUESTION.len(), true));
-        assert_eq!(rejected(&with(&[&opt(0)[..9]])), with_code(rcode::FORMERR, QUESTION.len(), true));
+        assert_eq!(code(&with(&[&owned])), (rcode::FORMERR, QUESTION.len(), true));
+        assert_eq!(code(&with(&[&opt(0)[..9]])), (rcode::FORMERR, QUESTION.len(), true));
     }
 
     #[test]

@@ -94,6 +94,10 @@ rtypes! {
     IXFR = 251,
     /// Full transfer, a query type (RFC 5936).
     AXFR = 252,
+    /// Mailbox records, an obsolete query type (RFC 1035 3.2.3).
+    MAILB = 253,
+    /// Mail agent records, an obsolete query type (RFC 1035 3.2.3).
+    MAILA = 254,
     /// All types, a query type (RFC 8482).
     ANY = 255,
     /// Certification authority authorisation (RFC 8659).

@@ -11,6 +11,7 @@ mod lab;
 mod live;
 mod mistakes;
 mod namespace;
+mod packets;
 mod peers;
 mod reload;
 mod resolver;

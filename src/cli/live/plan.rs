@@ -106,9 +106,9 @@ fn a_name_of(owner: &Name) -> Option<Name> {
 /// What the files here answer.
 fn expected(snapshot: &Snapshot, question: &Question) -> Option<Message> {
     let query = question.octets(0).ok()?;
-    let transport = if question.is_stream { Transport::Tcp } else { Transport::Udp };
+    let transport = if question.is_stream { Transport::Tcp { idle: 0 } } else { Transport::Udp };
     // Questions about routes say by ECS who the client is.
-    let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), transport, entropy: 0 };
+    let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), transport, entropy: 0, now: 0 };
     let mut octets = vec![0; MESSAGE_OCTETS];
     let answered = answer(snapshot, &query, &client, &mut octets);
     Message::from_vec(&octets[..answered.octets]).ok()

@@ -1,12 +1,14 @@
 //! The buffers of a worker, in which queries of one connection after the other are answered.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::answer::{Client, Transport};
 use crate::limits::{MESSAGE_OCTETS, QUERIES_FETCHED, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
+use crate::serve::udp::coarse_now;
 use crate::wire::query::LowerName;
 
 /// Octets of the length before each message.
@@ -23,6 +25,7 @@ pub(super) struct Desk {
     output: Box<[u8]>,
     names: Box<[LowerName; QUERIES_FETCHED]>,
     entropy: Entropy,
+    transport: Transport,
 }
 
 /// What [`Desk::answer`] came to.
@@ -49,19 +52,26 @@ pub(super) enum Rest {
 }
 
 impl Desk {
-    pub(super) fn new() -> Desk {
+    /// Connections may be silent for `idle`.
+    pub(super) fn new(idle: Duration) -> Desk {
         Desk {
             input: vec![0; TCP_READ_OCTETS].into(),
             // The last answer that is gathered may be of any length.
             output: vec![0; TCP_GATHERED_OCTETS + LENGTH_OCTETS + MESSAGE_OCTETS].into(),
             names: Box::new([const { LowerName::root() }; QUERIES_FETCHED]),
             entropy: Entropy::new(),
+            transport: Transport::Tcp { idle: u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX) },
         }
     }
 
     /// The two halves: what was read, and what answers it.
     pub(super) fn split(&mut self) -> (&mut [u8], Output<'_>) {
-        let output = Output { octets: &mut self.output, names: &mut self.names, entropy: &mut self.entropy };
+        let output = Output {
+            octets: &mut self.output,
+            names: &mut self.names,
+            entropy: &mut self.entropy,
+            transport: self.transport,
+        };
         (&mut self.input, output)
     }
 }
@@ -71,6 +81,7 @@ pub(super) struct Output<'d> {
     octets: &'d mut [u8],
     names: &'d mut [LowerName; QUERIES_FETCHED],
     entropy: &'d mut Entropy,
+    transport: Transport,
 }
 
 impl Output<'_> {
@@ -85,6 +96,7 @@ impl Output<'_> {
     ) -> Gathered<'_> {
         let batch = service.begin();
         let mut gathered = Gathered { output: &[], answers: 0, used: 0, rest: Rest::Part };
+        let now = coarse_now();
         let mut end = 0;
         'bursts: loop {
             let mut waiting = [const { None }; QUERIES_FETCHED];
@@ -100,8 +112,8 @@ impl Output<'_> {
                 }
                 gathered.used += LENGTH_OCTETS + query.len();
                 alone(&counters.received, 1);
-                let entropy = self.entropy.next();
-                let client = Client { address: peer, transport: Transport::Tcp, entropy };
+                let (transport, entropy) = (self.transport, self.entropy.next());
+                let client = Client { address: peer, transport, entropy, now };
                 let (length, out) = self.octets[end..].split_at_mut(LENGTH_OCTETS);
                 let out = &mut out[..MESSAGE_OCTETS];
                 let reply = S::answer(prepared, &client, out);

@@ -76,7 +76,7 @@ impl<S: Service> Worker<S> {
             free: Vec::new(),
             again: VecDeque::new(),
             accept_at: None,
-            desk: Desk::new(),
+            desk: Desk::new(self.idle),
         };
         let thread = thread::Builder::new().name(name).spawn(move || serving.run())?;
         Ok(Started { waker, thread })

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use super::source::Source;
+use super::sys::coarse_now;
 use crate::answer::{Client, Transport};
 use crate::limits::QUERIES_FETCHED;
 use crate::serve::counters::{Counters, alone};
@@ -65,10 +66,15 @@ impl<P: Source> Batch<P> {
             if taken == 0 {
                 return;
             }
+            let now = coarse_now();
             S::fetch(waiting.iter().flatten().map(|(prepared, ..)| prepared));
             for (prepared, address, out, octets) in waiting.iter_mut().flatten() {
-                let client =
-                    Client { address: *address, transport: Transport::Udp, entropy: self.entropy.next() };
+                let client = Client {
+                    address: *address,
+                    transport: Transport::Udp,
+                    entropy: self.entropy.next(),
+                    now,
+                };
                 let out = &mut out[..self.payload];
                 let reply = S::answer(prepared, &client, out);
                 counters.record(reply, out);

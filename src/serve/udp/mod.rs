@@ -6,5 +6,5 @@ mod source;
 mod sys;
 mod worker;
 
-pub(super) use sys::prepare;
+pub(super) use sys::{coarse_now, prepare};
 pub(super) use worker::{Worker, allowed_cores};

@@ -298,6 +298,16 @@ fn set(socket: impl AsFd, level: c_int, option: c_int, value: c_int) -> io::Resu
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The time in seconds since 1970, modulo 2^32, as of the kernel's last tick: read from memory,
+/// without a system call.
+pub(crate) fn coarse_now() -> u32 {
+    // SAFETY: zeroes are a valid timespec.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the time is written during the call, and lives longer.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
+    now.tv_sec as u32
+}
+
 /// The cores that this process may run on.
 pub(super) fn cores() -> Vec<usize> {
     // SAFETY: zeroes are a valid cpu_set_t, the empty one.
