@@ -202,3 +202,21 @@ fn rfc_4592_ns_and_dname_at_a_wildcard_are_data() {
     }
     assert_eq!(ask(&snapshot, "abc.n.example.", Rtype::A)[3] & 15, 0);
 }
+
+#[test]
+fn rfc_1035_pointers_reach_behind_the_longest_chain() {
+    let pad = format!("{0}.{0}.{0}", "p".repeat(63));
+    let name = |number: usize| format!("d{number:02}{}.{pad}.example.", "q".repeat(35));
+    let last = crate::limits::CNAME_CHAIN;
+    let mut lines: String =
+        (0..last).map(|link| format!("{} DNAME {}\n", name(link), name(link + 1))).collect();
+    for n in 0..130 {
+        lines += &format!("x.{} MX {n} {}{n:03}.test.\n", name(last), "m".repeat(60));
+        lines += &format!("x.{} MX {} a.{}{n:03}.test.\n", name(last), 1000 + n, "m".repeat(60));
+    }
+    let snapshot = whole(&parse("example.", &lines));
+    let octets = ask(&snapshot, &format!("x.{}", name(0)), Rtype::MX);
+    let message = hickory_proto::op::Message::from_vec(&octets).unwrap();
+    assert!(!message.metadata.truncation, "a stream takes it");
+    assert_eq!(message.answers.len(), 2 * last + 260);
+}
