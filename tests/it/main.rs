@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod commands;
+mod differential;
 mod failover;
 mod lab;
 mod mistakes;
