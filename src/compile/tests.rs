@@ -32,7 +32,13 @@ fn parse(apex: &str, lines: &str) -> Zone {
         .zone
 }
 
-fn empty() -> Snapshot {
+/// A zone of these lines alone; nothing if they have errors.
+pub(super) fn try_parse(apex: &str, text: &str) -> Option<Zone> {
+    let apex = Name::parse(apex, None).unwrap();
+    zone::load(Path::new("z"), &apex, &Text(text.to_owned()), &|_| true).ok().map(|loaded| loaded.zone)
+}
+
+pub(super) fn empty() -> Snapshot {
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
     let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new(), cookies };
     Snapshot::empty(settings, Arc::new(Table::default()))
@@ -44,7 +50,7 @@ fn with(snapshot: &Snapshot, zone: &Zone, edits: Edits) -> Snapshot {
     snapshot.with_owners(edits, Arc::new([Some(Arc::new(source.common().unwrap()))]))
 }
 
-fn whole(zone: &Zone) -> Snapshot {
+pub(super) fn whole(zone: &Zone) -> Snapshot {
     let routed = RoutedOwners::new();
     let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
     let edits = source.all(&source.shape()).unwrap();
@@ -52,9 +58,13 @@ fn whole(zone: &Zone) -> Snapshot {
 }
 
 /// The response's octets.
-fn ask(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+pub(super) fn ask(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+    ask_wire(snapshot, Name::parse(name, None).unwrap().as_wire(), rtype)
+}
+
+pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8> {
     let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    query.extend(Name::parse(name, None).unwrap().as_wire());
+    query.extend(name);
     query.extend(rtype.0.to_be_bytes());
     query.extend([0, 1]);
     let client = Client {
@@ -95,10 +105,8 @@ fn line() -> impl Strategy<Value = String> {
 /// Zones as random lines give them, those with errors passed over.
 fn random_zone() -> impl Strategy<Value = Zone> {
     prop::collection::vec(line(), 0..12).prop_filter_map("has errors", |lines| {
-        let apex = Name::parse("example.", None).ok()?;
         let head = "$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n";
-        let text = Text(format!("{head}{}", lines.concat()));
-        zone::load(Path::new("z"), &apex, &text, &|_| true).ok().map(|loaded| loaded.zone)
+        try_parse("example.", &format!("{head}{}", lines.concat()))
     })
 }
 
