@@ -11,19 +11,19 @@ use crate::world::world;
 fn queries() {
     bolero::check!().for_each(|octets: &[u8]| {
         let snapshot = world().published.load();
-        for transport in [Transport::Udp, Transport::Tcp] {
-            let client = Client { address: [1, 160, 0, 1].into(), transport, entropy: 7 };
+        for transport in [Transport::Udp, Transport::Tcp { idle: 100 }] {
+            let client = Client { address: [1, 160, 0, 1].into(), transport, entropy: 7, now: 0 };
             let payload = usize::from(snapshot.settings.udp_payload);
             let parsed = query::parse(octets);
             let limit = match (transport, &parsed) {
-                (Transport::Tcp, _) => MESSAGE_OCTETS,
+                (Transport::Tcp { .. }, _) => MESSAGE_OCTETS,
                 (Transport::Udp, Ok(query)) => {
                     let offered = query.edns.as_ref().map_or(0, |edns| usize::from(edns.payload));
                     offered.clamp(UDP_PLAIN_OCTETS, payload)
                 }
                 (Transport::Udp, Err(_)) => UDP_PLAIN_OCTETS,
             };
-            let room = if transport == Transport::Tcp { MESSAGE_OCTETS } else { payload };
+            let room = if transport != Transport::Udp { MESSAGE_OCTETS } else { payload };
             let mut out = vec![0; room];
             let answered = answer(&snapshot, octets, &client, &mut out);
             let out = &out[..answered.octets];

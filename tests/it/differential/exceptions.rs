@@ -141,6 +141,18 @@ pub const EXCEPTIONS: &[Exception] = &[
                 && case.theirs.rcode == rcode::NOERROR
         },
     },
+    // RFC 4035 3.1.4.1: a server of the child that isn't one of the parent must answer DS with NODATA
+    // from the child's apex. BIND, Knot and NSD refer to the parent from further up.
+    Exception {
+        name: "DS of a zone whose parent is elsewhere is NODATA",
+        holds: |case| {
+            case.question.rtype == Rtype::DS
+                && case.is_below("grand.mid.family.example.")
+                && case.ours.authoritative
+                && case.ours.answers.is_empty()
+                && case.ours.authority.iter().any(|soa| soa.owner == wire("grand.mid.family.example."))
+        },
+    },
     // RFC 6672 2.2: a substitution that grows too long is YXDOMAIN. Knot 3.2 says NXDOMAIN where
     // BIND and NSD agree with us.
     Exception {
