@@ -77,7 +77,7 @@ pub fn world() -> &'static World {
         // Stays until the process ends, as the server does.
         let directory = tempfile::tempdir().unwrap().keep();
         fs::create_dir(directory.join("zones")).unwrap();
-        let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/country.mmdb");
+        let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("../geoip/country.mmdb");
         fs::copy(database, directory.join("country.mmdb")).unwrap();
         fs::write(directory.join("waypost.toml"), CONFIG).unwrap();
         let large: String = (0..120).map(|n| format!("big TXT \"{n:04} {}\"\n", "x".repeat(200))).collect();

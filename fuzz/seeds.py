@@ -4,11 +4,11 @@ import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parent
 
 
 def write(target, name, octets):
-    corpus = HERE / "__fuzz__" / target / "corpus"
+    corpus = HERE / "src" / "__fuzz__" / target / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     (corpus / name).write_bytes(octets)
 
