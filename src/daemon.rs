@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::answer::{Client, Kind, answer};
+use crate::answer::{Client, Kind, Prepared};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Loader, ZoneFiles};
@@ -23,6 +23,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
 use crate::wire::cookie::{Secret, Secrets};
+use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
 const REPORTS_QUEUED: usize = 4096;
@@ -124,7 +125,7 @@ impl Daemon {
         let start = Start { pass, fallbacks, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
-        let running = sockets.serve(service, runtime.handle()).map_err(DaemonError::System)?;
+        let running = sockets.serve(service).map_err(DaemonError::System)?;
         let (waker, watcher) =
             watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
         Ok(Daemon { control, waker, running, watcher, writer, runtime })
@@ -156,7 +157,7 @@ impl Daemon {
 
     /// Stops answering, then all else; state is kept first.
     pub fn stop(self) {
-        self.runtime.block_on(self.running.stop());
+        self.running.stop();
         self.waker.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
@@ -174,13 +175,22 @@ struct Service(Arc<Published>);
 
 impl serve::Service for Service {
     type Batch<'a> = arc_swap::Guard<Arc<Snapshot>>;
+    type Prepared<'b> = Prepared<'b>;
 
     fn begin(&self) -> Self::Batch<'_> {
         self.0.load()
     }
 
-    fn answer(batch: &mut Self::Batch<'_>, query: &[u8], client: &Client, out: &mut [u8]) -> Reply {
-        let answered = answer(batch, query, client, out);
+    fn prepare<'b>(batch: &'b Self::Batch<'_>, query: &'b [u8], name: &'b mut LowerName) -> Prepared<'b> {
+        Prepared::new(batch, query, name)
+    }
+
+    fn fetch<'p, 'b: 'p>(prepared: impl Iterator<Item = &'p Prepared<'b>> + Clone) {
+        Prepared::fetch(prepared);
+    }
+
+    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Reply {
+        let answered = prepared.answer(client, out);
         // Response codes have 12 bits; those in use here have 8 (RFC 6891 9).
         Reply { octets: answered.octets, rcode: answered.rcode as u8, kind: answered.kind as u8 }
     }

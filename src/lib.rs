@@ -6,6 +6,7 @@
 //! Model        zone, route, health, model, compile         pure: time comes in as a value
 //! Edges        probe, config, load, state, publish,        files, sockets, clocks
 //!              watch, daemon, demo, cli
+//! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
 //! Three flows run through these rooms, each one way:
@@ -24,6 +25,7 @@ pub mod answer;
 pub mod cli;
 pub mod compile;
 pub mod config;
+pub mod cores;
 pub mod daemon;
 pub mod demo;
 pub mod diagnostic;

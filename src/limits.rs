@@ -92,6 +92,13 @@ pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to accept what was written to it. Then the connection is closed.
 pub const TCP_WRITE: Duration = Duration::from_secs(5);
 
+/// Octets that are read from a TCP connection at a time. What stands behind waits until other
+/// connections had their turn.
+pub const TCP_READ_OCTETS: usize = 16 << 10;
+
+/// Connections that one wait tells of. Further ones come with the next.
+pub const TCP_EVENTS: usize = 256;
+
 /// Octets of answers that are gathered before they are written, while pipelined queries wait.
 pub const TCP_GATHERED_OCTETS: usize = 16 << 10;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms, from those that everything may use to those that nothing may.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words that all speak", &["limits", "diagnostic"]),
+    ("words that all speak", &["limits", "cores", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
     ("model", &["zone", "health", "route", "model", "compile"]),
     ("edges", &["probe", "config", "load", "state", "publish", "watch", "daemon", "demo", "cli"]),
@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const WITHIN: &[(&str, &[&str])] = &[
     ("wire", &["limits", "wire"]),
     ("geo", &["limits", "diagnostic", "wire", "geo"]),
-    ("snapshot", &["limits", "wire", "geo", "snapshot"]),
+    ("snapshot", &["limits", "cores", "wire", "geo", "snapshot"]),
     ("answer", &["limits", "wire", "geo", "snapshot", "answer"]),
 ];
 
@@ -81,12 +81,13 @@ fn rooms_use_only_what_lies_below_them() {
 }
 
 #[test]
-fn unsafe_code_has_one_address() {
+fn unsafe_code_has_few_addresses() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let allowed: Vec<String> = sources(&source)
+    let mut allowed: Vec<String> = sources(&source)
         .into_iter()
         .filter(|path| fs::read_to_string(path).unwrap().contains("allow(unsafe_code"))
         .map(|path| path.strip_prefix(&source).unwrap().display().to_string())
         .collect();
-    assert_eq!(allowed, ["serve/udp/sys.rs"]);
+    allowed.sort();
+    assert_eq!(allowed, ["serve/udp/sys.rs", "snapshot/prefetch.rs"]);
 }

@@ -14,7 +14,7 @@ use message::{Bare, Message};
 
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::entry::{Flags, Payload};
-use crate::snapshot::{Found, Lookup, Slot, Snapshot};
+use crate::snapshot::{Found, Lookup, NameHash, Slot, Snapshot};
 use crate::wire::client_subnet::ClientSubnet;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::{ExtendedError, Keepalive};
@@ -67,46 +67,91 @@ impl Kind {
 /// payload otherwise; a smaller one truncates.
 #[must_use]
 pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]) -> Answered {
-    // By reference: a query has half a kilobyte, which need not move.
-    let parsed = query::parse(query);
-    let parsed = match &parsed {
-        Ok(parsed) => parsed,
-        Err(rejected) => return reject(snapshot, query, client, rejected, out),
-    };
-    if let Some(malformed) = malformed_for(parsed, client.transport) {
-        return reject(snapshot, query, client, &malformed, out);
+    Prepared::new(snapshot, query, &mut LowerName::root()).answer(client, out)
+}
+
+/// A query that was read, and whose owner may be on its way into the cache.
+///
+/// Answering waits for memory more than it works. Of several queries all can wait at the same
+/// time: prepare them, [`fetch`](Prepared::fetch) for all of them, then answer one by one.
+pub struct Prepared<'a> {
+    snapshot: &'a Snapshot,
+    octets: &'a [u8],
+    read: Result<(Query<'a>, NameHash), Rejected<'a>>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads a query; `name` has its name from then on.
+    #[must_use]
+    #[inline]
+    pub fn new(snapshot: &'a Snapshot, octets: &'a [u8], name: &'a mut LowerName) -> Prepared<'a> {
+        let read = query::parse(octets, name).map(|query| {
+            let hash = snapshot.hash(query.name);
+            (query, hash)
+        });
+        Prepared { snapshot, octets, read }
     }
-    let Some(mut message) = Message::begin(snapshot, query, parsed, client, out) else {
-        return DROPPED;
-    };
-    let kind = match (parsed.qclass, askable(parsed.qtype)) {
-        (CLASS_IN, Ok(())) => {
-            let mut search = Search {
-                snapshot,
-                client,
-                qtype: parsed.qtype,
-                subnet: parsed.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
-                is_first: true,
-                has_dname: false,
-                message: &mut message,
-            };
-            search.run(parsed)
+
+    /// Brings what the answers will be copied from into the cache: one step for all queries, then
+    /// the next, so that they wait for memory together.
+    #[inline]
+    pub fn fetch<'p>(prepared: impl Iterator<Item = &'p Prepared<'a>> + Clone)
+    where
+        'a: 'p,
+    {
+        let hashes = prepared
+            .filter_map(|prepared| prepared.read.as_ref().ok().map(|(_, hash)| (prepared.snapshot, *hash)));
+        for (snapshot, hash) in hashes.clone() {
+            snapshot.fetch_place(hash);
         }
-        (CLASS_CH, Ok(())) if snapshot.settings.may_inspect(client.address) => {
-            chaos::answer(snapshot, parsed, client, &mut message)
+        for (snapshot, hash) in hashes {
+            snapshot.fetch_entry(hash);
         }
-        (_, Err((rcode, extended_error))) => {
-            message.fail(rcode, extended_error);
-            Kind::Rejected
+    }
+
+    /// The answer, as [`answer`] gives it.
+    #[must_use]
+    pub fn answer(&self, client: &Client, out: &mut [u8]) -> Answered {
+        let Prepared { snapshot, octets, ref read } = *self;
+        let (query, hash) = match read {
+            Ok(read) => read,
+            Err(rejected) => return reject(snapshot, octets, client, rejected, out),
+        };
+        if let Some(malformed) = malformed_for(query, client.transport) {
+            return reject(snapshot, octets, client, &malformed, out);
         }
-        (class, Ok(())) => {
-            let why =
-                if class == CLASS_CH { ExtendedError::PROHIBITED } else { ExtendedError::NOT_SUPPORTED };
-            message.fail(rcode::REFUSED, why);
-            Kind::Rejected
-        }
-    };
-    message.finish(kind)
+        let Some(mut message) = Message::begin(snapshot, octets, query, client, out) else {
+            return DROPPED;
+        };
+        let kind = match (query.qclass, askable(query.qtype)) {
+            (CLASS_IN, Ok(())) => {
+                let mut search = Search {
+                    snapshot,
+                    client,
+                    qtype: query.qtype,
+                    subnet: query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
+                    is_first: true,
+                    has_dname: false,
+                    message: &mut message,
+                };
+                search.run(query, *hash)
+            }
+            (CLASS_CH, Ok(())) if snapshot.settings.may_inspect(client.address) => {
+                chaos::answer(snapshot, query, client, &mut message)
+            }
+            (_, Err((rcode, extended_error))) => {
+                message.fail(rcode, extended_error);
+                Kind::Rejected
+            }
+            (class, Ok(())) => {
+                let why =
+                    if class == CLASS_CH { ExtendedError::PROHIBITED } else { ExtendedError::NOT_SUPPORTED };
+                message.fail(rcode::REFUSED, why);
+                Kind::Rejected
+            }
+        };
+        message.finish(kind)
+    }
 }
 
 const DROPPED: Answered = Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
@@ -189,18 +234,18 @@ struct Names {
 }
 
 impl<'a> Search<'a, '_, '_> {
-    fn run(&mut self, query: &Query<'_>) -> Kind {
+    fn run(&mut self, query: &Query<'_>, hash: NameHash) -> Kind {
         let place = Place {
             owner_at: HEADER_OCTETS,
             owner_octets: query.name.as_wire().len(),
             body_at: self.message.end(),
         };
-        let Some(lookup) = self.snapshot.find(&query.name) else {
+        let Some(lookup) = self.snapshot.find_hashed(query.name, hash) else {
             self.message.fail(rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
             return Kind::Rejected;
         };
         self.message.authoritative = true;
-        match self.step(&query.name, lookup, place) {
+        match self.step(query.name, lookup, place) {
             Step::Done(kind) => kind,
             Step::Follow(name, owner_at) => self.follow(lookup, place, name, owner_at),
         }

@@ -5,6 +5,7 @@ mod message_tests;
 #[cfg(test)]
 mod model_tests;
 pub mod routed;
+pub mod shape;
 #[cfg(test)]
 mod tests;
 pub mod zone;

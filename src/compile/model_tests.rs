@@ -9,6 +9,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
 use proptest::prelude::*;
 
+use super::shape::Shape;
 use super::tests::{ask, empty, try_parse};
 use super::zone::{RoutedOwners, Source};
 use crate::limits::CNAME_CHAIN;
@@ -226,8 +227,8 @@ fn served(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Answer {
     }
 }
 
-fn snapshot(zones: &[Zone]) -> Snapshot {
-    let routed = RoutedOwners::new();
+fn snapshot(zones: &[Arc<Zone>]) -> Snapshot {
+    let routed = Arc::new(RoutedOwners::new());
     let mut edits = Edits::default();
     let mut common = Vec::new();
     for (number, zone) in zones.iter().enumerate() {
@@ -240,17 +241,14 @@ fn snapshot(zones: &[Zone]) -> Snapshot {
             .iter()
             .filter(|other| other.apex() != zone.apex() && zone.apex().is_at_or_below(other.apex()))
             .max_by_key(|other| other.apex().label_count());
-        let parent = above.filter(|above| {
-            let id = ZoneId(0);
-            let source = Source { zone: above, id, routed: &routed, children: &[], parent: None };
-            !source.shape().hides(above.apex(), zone.apex().to_lower().as_wire())
-        });
+        let parent = above
+            .filter(|above| !Shape::of(above, &routed).hides(above.apex(), zone.apex().to_lower().as_wire()));
         let id = ZoneId(number as u32);
         let source = Source { zone, id, routed: &routed, children: &children, parent };
-        edits.append(source.all(&source.shape()).unwrap());
+        edits.append(source.all(&Arc::new(Shape::of(zone, &routed))).unwrap());
         common.push(Some(Arc::new(source.common().unwrap())));
     }
-    empty().with_owners(edits, common.into())
+    empty().with_owners(&edits, common.into())
 }
 
 /// Few labels, so that owners meet: below, above, beside each other.
@@ -290,7 +288,7 @@ fn record(apex: &'static str) -> impl Strategy<Value = Record> {
 fn zone(
     apex: &'static str,
     fixed: &'static [(&'static str, Rtype, &'static str)],
-) -> impl Strategy<Value = (Listed, Zone)> {
+) -> impl Strategy<Value = (Listed, Arc<Zone>)> {
     prop::collection::vec(record(apex), 0..14).prop_map(move |random| {
         let soa = format!("ns.elsewhere.test. h.{apex} 1 1 1 1 60");
         let mut listed = Listed { apex: apex.to_owned(), records: Vec::new() };
@@ -316,7 +314,7 @@ fn zone(
 }
 
 /// A zone alone, or with a child of which it knows, or with one below somebody else's.
-fn zones() -> impl Strategy<Value = Vec<(Listed, Zone)>> {
+fn zones() -> impl Strategy<Value = Vec<(Listed, Arc<Zone>)>> {
     const DELEGATED: &[(&str, Rtype, &str)] =
         &[("b.example.", Rtype::NS, "a.b.example."), ("a.b.example.", Rtype::A, "192.0.2.9")];
     const BELOW: &[(&str, Rtype, &str)] = &[("c.example.", Rtype::NS, "ns.elsewhere.test.")];
@@ -354,7 +352,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn answers_are_those_of_the_rfcs(zones in zones(), questions in prop::collection::vec(question(), 60)) {
-        let (listed, zones): (Vec<Listed>, Vec<Zone>) = zones.into_iter().unzip();
+        let (listed, zones): (Vec<Listed>, Vec<Arc<Zone>>) = zones.into_iter().unzip();
         let snapshot = snapshot(&zones);
         for (name, rtype) in questions {
             let expected = answer(&listed, &name, rtype);

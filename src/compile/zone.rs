@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
-use crate::snapshot::edit::{Answer, Edits};
+use super::shape::{Shape, is_wildcard};
+use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::Flags;
 use crate::snapshot::{SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
@@ -22,16 +24,30 @@ pub type RoutedOwners = HashMap<Box<[u8]>, BTreeMap<Rtype, SlotId>>;
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'z> {
     /// The zone's records.
-    pub zone: &'z Zone,
+    pub zone: &'z Arc<Zone>,
     /// Its place in the snapshot.
     pub id: ZoneId,
     /// Its routed owners.
-    pub routed: &'z RoutedOwners,
+    pub routed: &'z Arc<RoutedOwners>,
     /// Apexes of other zones of this server that lie below this one's.
     pub children: &'z [Name],
     /// The parent zone, if it is on this server: it answers for DS at our apex
     /// (RFC 4035 3.1.4.1).
-    pub parent: Option<&'z Zone>,
+    pub parent: Option<&'z Arc<Zone>>,
+}
+
+/// RRsets with fewer octets fit a message, whatever their owner and its glue.
+const SURELY_FITS_OCTETS: usize = 16 << 10;
+
+/// All owners of a zone, to be written when their shards are built.
+#[derive(Debug)]
+struct Laid {
+    zone: Arc<Zone>,
+    id: ZoneId,
+    routed: Arc<RoutedOwners>,
+    shape: Arc<Shape>,
+    children: Vec<Name>,
+    parent: Option<Arc<Zone>>,
 }
 
 /// An RRset that no message can hold.
@@ -51,107 +67,43 @@ impl fmt::Display for RrsetTooLarge {
 
 impl std::error::Error for RrsetTooLarge {}
 
-/// What owners of a zone imply for each other.
-#[derive(Debug, Default)]
-pub struct Shape {
-    /// Owners of NS below the apex.
-    cuts: HashSet<Box<[u8]>>,
-    /// Owners of DNAME.
-    dnames: HashSet<Box<[u8]>>,
-    /// Names that exist only because others are below them (RFC 4592 2.2.2), and all others that
-    /// have names below.
-    nonterminals: HashSet<Box<[u8]>>,
-    /// Parents of wildcards.
-    wildcard_parents: HashSet<Box<[u8]>>,
-    /// Targets of the cuts' NS records.
-    nameservers: HashSet<Box<[u8]>>,
-}
-
-impl Shape {
-    /// Whether a name below `apex` lies below a cut or a DNAME of its zone, so that others answer
-    /// for it.
-    #[must_use]
-    pub fn hides(&self, apex: &Name, lower: &[u8]) -> bool {
-        if self.cuts.is_empty() && self.dnames.is_empty() {
-            return false;
-        }
-        let mut above = parent(lower);
-        while let Some(name) = above.filter(|name| name.len() >= apex.as_wire().len()) {
-            if self.cuts.contains(name) || self.dnames.contains(name) {
-                return true;
-            }
-            above = parent(name);
-        }
-        false
-    }
-}
-
 impl Source<'_> {
-    /// Looks over all owners.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        let apex = self.zone.apex().as_wire();
-        let mut shape = Shape::default();
-        let mut add = |lower: &[u8]| {
-            if is_wildcard(lower) {
-                shape.wildcard_parents.extend(parent(lower).map(Into::into));
-            }
-            let mut above = parent(lower);
-            while let Some(name) = above.filter(|name| name.len() > apex.len()) {
-                if shape.nonterminals.contains(name) {
-                    break;
-                }
-                shape.nonterminals.insert(name.into());
-                above = parent(name);
-                // RFC 4592 4.9: a `*` that exists by names below it alone answers too.
-                if name.starts_with(b"\x01*") {
-                    shape.wildcard_parents.extend(above.map(Into::into));
-                }
-            }
-        };
-        for owner in self.zone.owners() {
-            add(&owner.lower());
-        }
-        for lower in self.routed.keys() {
-            add(lower);
-        }
-        for owner in self.zone.owners() {
-            // RFC 4592 4.2 and 4.4 leave NS and DNAME at a wildcard open: here they are answered like
-            // any other data.
-            if owner.name().len() == apex.len() || is_wildcard(owner.name()) {
-                continue;
-            }
-            if let Some(servers) = owner.rrset(Rtype::NS) {
-                shape.cuts.insert((*owner.lower()).into());
-                shape.nameservers.extend(servers.rdata().map(|name| name.to_ascii_lowercase().into()));
-            }
-            if owner.rrset(Rtype::DNAME).is_some() {
-                shape.dnames.insert((*owner.lower()).into());
-            }
-        }
-        if self.zone.owner(&apex.to_ascii_lowercase()).is_some_and(|apex| apex.rrset(Rtype::DNAME).is_some())
-        {
-            shape.dnames.insert(apex.to_ascii_lowercase().into());
-        }
-        shape
-    }
-
     /// Entries of all owners.
     ///
     /// # Errors
     /// [`RrsetTooLarge`] for the first RRset that no message can hold.
-    pub fn all(&self, shape: &Shape) -> Result<Edits, RrsetTooLarge> {
+    pub fn all(&self, shape: &Arc<Shape>) -> Result<Edits, RrsetTooLarge> {
+        self.check_sizes(shape)?;
         let mut edits = Edits::default();
-        for owner in self.zone.owners() {
-            self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
-        }
-        let bare = shape.nonterminals.iter().filter(|lower| !self.routed.contains_key(*lower));
-        for lower in self.routed.keys().chain(bare) {
+        let bare = shape.nonterminals().filter(|lower| !self.routed.contains_key(*lower));
+        for lower in self.routed.keys().map(|lower| &**lower).chain(bare) {
             if self.zone.owner(lower).is_none() {
                 self.entry(shape, lower, None, &mut edits)?;
             }
         }
+        edits.lay(Arc::new(Laid {
+            zone: Arc::clone(self.zone),
+            id: self.id,
+            routed: Arc::clone(self.routed),
+            shape: Arc::clone(shape),
+            children: self.children.to_vec(),
+            parent: self.parent.cloned(),
+        }));
         Ok(edits)
+    }
+
+    /// Writes once, and forgets, what may be too large: large RRsets, and referrals with their glue.
+    fn check_sizes(&self, shape: &Shape) -> Result<(), RrsetTooLarge> {
+        let mut edits = Edits::default();
+        for lower in shape.cuts() {
+            self.entry(shape, lower, self.zone.owner(lower), &mut edits)?;
+        }
+        if self.zone.largest_rrset() > SURELY_FITS_OCTETS {
+            for owner in self.zone.owners() {
+                self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
+            }
+        }
+        Ok(())
     }
 
     /// The entry of the apex.
@@ -166,22 +118,15 @@ impl Source<'_> {
     }
 
     /// Entries of some owners and of the names above them, when nothing else can have changed;
-    /// nothing when a cut or a DNAME came or went, or glue moved: then compile [`all`](Self::all)
-    /// over a removal of what was.
+    /// nothing when glue moved: then compile [`all`](Self::all) over a removal of what was. The
+    /// shape must have [followed](Shape::follow) without a cut or a DNAME that came or went.
     ///
     /// # Errors
     /// [`RrsetTooLarge`], as for all.
-    pub fn some(
-        &self,
-        shape: &Shape,
-        old_shape: &Shape,
-        changed: &[Name],
-    ) -> Result<Option<Edits>, RrsetTooLarge> {
-        let same_cuts = shape.cuts == old_shape.cuts && shape.dnames == old_shape.dnames;
-        let is_glue = |lower: &[u8]| shape.nameservers.contains(lower);
+    pub fn some(&self, shape: &Shape, changed: &[Name]) -> Result<Option<Edits>, RrsetTooLarge> {
         let lower: Vec<Box<[u8]>> =
             changed.iter().map(|name| name.as_wire().to_ascii_lowercase().into()).collect();
-        if !same_cuts || lower.iter().any(|name| is_glue(name)) {
+        if lower.iter().any(|name| shape.is_nameserver(name)) {
             return Ok(None);
         }
         let apex_octets = self.zone.apex().as_wire().len();
@@ -223,13 +168,13 @@ impl Source<'_> {
             // The other zone's entry stands there.
             return Ok(());
         }
-        let exists = owner.is_some() || routed.is_some() || shape.nonterminals.contains(lower);
+        let exists = owner.is_some() || routed.is_some() || shape.is_nonterminal(lower);
         if !exists || shape.hides(self.zone.apex(), lower) {
             edits.remove(lower);
             return Ok(());
         }
         let is_apex = lower.len() == self.zone.apex().as_wire().len();
-        let is_cut = shape.cuts.contains(lower);
+        let is_cut = shape.is_cut(lower);
         let mut answers: BTreeMap<Rtype, Answer> = BTreeMap::new();
         let error = |rtype| move |TooLarge| self.too_large(lower, rtype);
         for rrset in owner.iter().flat_map(|owner| owner.rrsets()) {
@@ -264,7 +209,7 @@ impl Source<'_> {
             .with(Flags::CUT, is_cut)
             .with(Flags::CNAME, answers.contains_key(&Rtype::CNAME))
             .with(Flags::DNAME, answers.contains_key(&Rtype::DNAME) && !is_wildcard(lower))
-            .with(Flags::WILDCARD_BELOW, shape.wildcard_parents.contains(lower));
+            .with(Flags::WILDCARD_BELOW, shape.has_wildcard_below(lower));
         edits.put(lower, flags, self.id, answers.iter().map(|(rtype, answer)| (*rtype, answer)));
         Ok(())
     }
@@ -298,13 +243,39 @@ impl Source<'_> {
     }
 }
 
+impl Entries for Laid {
+    fn part_count(&self) -> usize {
+        self.zone.part_count()
+    }
+
+    fn names(&self, part: usize, each: &mut dyn FnMut(u32, &[u8])) {
+        for (place, owner) in self.zone.owners_in(part) {
+            each(place, &owner.lower());
+        }
+    }
+
+    fn fetch(&self, number: u32) {
+        self.zone.fetch(number);
+    }
+
+    fn write(&self, number: u32, edits: &mut Edits) {
+        let Laid { zone, id, routed, shape, children, parent } = self;
+        let source = Source { zone, id: *id, routed, children, parent: parent.as_ref() };
+        let owner = zone.owner_at(number);
+        if let Err(error) = source.entry(shape, &owner.lower(), Some(owner), edits) {
+            // Sizes were checked before.
+            tracing::error!(%error, "an RRset isn't served");
+        }
+    }
+}
+
 /// The names that a zone's entries have, to take them out of the snapshot.
 pub fn names<'z>(zone: &'z Zone, routed: &'z RoutedOwners, shape: &'z Shape) -> Edits {
     let mut edits = Edits::default();
     for owner in zone.owners() {
         edits.remove(&owner.lower());
     }
-    for lower in routed.keys().chain(&shape.nonterminals) {
+    for lower in routed.keys().map(|lower| &**lower).chain(shape.nonterminals()) {
         edits.remove(lower);
     }
     edits
@@ -316,10 +287,6 @@ pub fn broken(apex: &Name, id: ZoneId) -> (Edits, ZoneAnswers) {
     let mut edits = Edits::default();
     edits.put(apex.to_lower().as_wire(), Flags::APEX, id, []);
     (edits, ZoneAnswers { apex: apex.clone(), negative: None })
-}
-
-fn is_wildcard(name: &[u8]) -> bool {
-    name.starts_with(b"\x01*")
 }
 
 fn plain(owner: &[u8], rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {

@@ -21,11 +21,13 @@ pub use zone::{LoadedZone, ZoneFiles};
 
 use crate::config::cookie_secrets;
 use crate::config::server::{self, Server};
+use crate::cores;
 use crate::diagnostic::Diagnostic;
 use crate::model::Geography;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 use stamp::{Recorder, Stamps};
+use zone::Known;
 
 /// Reads the configuration's files, pass after pass.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub struct Loader {
     server: Option<(Arc<Server>, Stamps)>,
     geography: Option<Stamps>,
     cookie_secrets: Option<Stamps>,
-    zones: BTreeMap<Name, Stamps>,
+    zones: BTreeMap<Name, Known>,
 }
 
 /// What changed since the pass before.
@@ -135,9 +137,8 @@ impl Loader {
     /// there were stays known, to tell which are gone.
     pub fn forget(&mut self) {
         let stamps = self.server.iter_mut().map(|(_, stamps)| stamps);
-        for stamps in
-            stamps.chain(&mut self.geography).chain(&mut self.cookie_secrets).chain(self.zones.values_mut())
-        {
+        let zones = self.zones.values_mut().map(|known| &mut known.stamps);
+        for stamps in stamps.chain(&mut self.geography).chain(&mut self.cookie_secrets).chain(zones) {
             *stamps = Stamps::default();
         }
     }
@@ -226,34 +227,23 @@ impl Loader {
         let regions = region_names(server);
         let candidates: Vec<&ZoneFiles> = found
             .iter()
-            .filter(|files| all || !self.zones.get(&files.apex).is_some_and(Stamps::are_current))
+            .filter(|files| {
+                all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
+            })
             .collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let per_thread = candidates.len().div_ceil(threads).max(1);
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let handles: Vec<_> = candidates
-                .chunks(per_thread)
-                .map(|chunk| {
-                    let (zones, regions) = (&self.zones, &regions);
-                    scope.spawn(move || {
-                        chunk
-                            .iter()
-                            .map(|files| {
-                                let known = zones.get(&files.apex).filter(|_| !all);
-                                (ZoneFiles::clone(files), zone::read(files, regions, known))
-                            })
-                            .collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            handles
-                .into_iter()
-                .flat_map(|handle| handle.join().expect("reading zones doesn't panic"))
-                .collect()
-        });
-        for (files, (stamps, result)) in results {
-            pass.unsettled |= !stamps.are_settled();
-            self.zones.insert(files.apex.clone(), stamps);
+        let mut results = cores::share(
+            candidates.len(),
+            || (),
+            |number, ()| {
+                let files = candidates[number];
+                let known = self.zones.get(&files.apex);
+                (number, files.clone(), zone::read(files, &regions, known, all))
+            },
+        );
+        results.sort_by_key(|(number, ..)| *number);
+        for (_, files, (known, result)) in results {
+            pass.unsettled |= !known.stamps.are_settled();
+            self.zones.insert(files.apex.clone(), known);
             if let Some(result) = result {
                 pass.zones.push((files, result));
             }
@@ -267,7 +257,8 @@ impl Loader {
 
     /// Directories of all files, since editors and `git` replace files rather than write them.
     fn watch(&self, server: &Server, pass: &mut Pass) {
-        let stamps = self.zones.values().chain(&self.geography).chain(&self.cookie_secrets);
+        let stamps = self.zones.values().map(|known| &known.stamps);
+        let stamps = stamps.chain(&self.geography).chain(&self.cookie_secrets);
         let mut directories: Vec<PathBuf> = stamps
             .flat_map(Stamps::paths)
             .chain([self.config.as_path()])
@@ -290,7 +281,7 @@ impl Loader {
 /// Everything that is wrong with them.
 pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
     let regions = region_names(server);
-    zone::read(files, &regions, None).1.unwrap_or_else(|| Err(Vec::new()))
+    zone::read(files, &regions, None, true).1.unwrap_or_else(|| Err(Vec::new()))
 }
 
 fn region_names(server: &Server) -> Vec<String> {

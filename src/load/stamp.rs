@@ -6,9 +6,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use foldhash::quality::FixedState;
 
 use crate::zone::Files;
@@ -75,26 +76,33 @@ impl Stamps {
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     read: Mutex<BTreeMap<PathBuf, Reading>>,
+    /// Read ahead, for whoever asks for them.
+    ahead: Mutex<BTreeMap<PathBuf, Reading>>,
 }
 
 /// A file as it was read; absent ones have neither.
-type Reading = (Option<Stamp>, Option<Arc<[u8]>>);
+type Reading = (Option<Stamp>, Option<Bytes>);
 
 impl Recorder {
     /// The content of a file; none if it doesn't exist. A second read gives the first one's.
     ///
     /// # Errors
     /// Any error but that the file doesn't exist.
-    pub(super) fn read_if_there(&self, path: &Path) -> io::Result<Option<Arc<[u8]>>> {
-        let mut read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn read_if_there(&self, path: &Path) -> io::Result<Option<Bytes>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, content)) = read.get(path) {
             return Ok(content.clone());
+        }
+        if let Some(reading) = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).remove(path) {
+            let content = reading.1.clone();
+            read.insert(path.to_owned(), reading);
+            return Ok(content);
         }
         // The stamp first: if the file changes in between, the stamp is the older one, and the
         // next pass reads again.
         let stamp = Stamp::of(path);
         let content = match fs::read(path) {
-            Ok(octets) => Some(Arc::from(octets)),
+            Ok(octets) => Some(Bytes::from(octets)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 read.insert(path.to_owned(), (stamp, None));
@@ -107,7 +115,7 @@ impl Recorder {
 
     /// Stamps of all that was read.
     pub(super) fn stamps(&self) -> Stamps {
-        let read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut digest = FixedState::with_seed(0).build_hasher();
         let mut settled = true;
@@ -124,18 +132,23 @@ impl Recorder {
         Stamps { files, settled, digest: digest.finish() }
     }
 
+    /// A recorder that has read nothing, to whom what this one read is at hand.
+    pub(super) fn afresh(self) -> Recorder {
+        let mut ahead = self.read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // What couldn't be read may be now.
+        ahead.retain(|_, (stamp, content)| content.is_some() || stamp.is_none());
+        Recorder { read: Mutex::default(), ahead: Mutex::new(ahead) }
+    }
+
     /// All that was read and there.
-    pub(super) fn contents(&self) -> Vec<(PathBuf, Arc<[u8]>)> {
-        let read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn contents(&self) -> Vec<(PathBuf, Bytes)> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.iter().filter_map(|(path, (_, content))| Some((path.clone(), content.clone()?))).collect()
     }
 }
 
 impl Files for Recorder {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        match self.read_if_there(path)? {
-            Some(content) => Ok(content.to_vec()),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+    fn read(&self, path: &Path) -> io::Result<Bytes> {
+        self.read_if_there(path)?.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }

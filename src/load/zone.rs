@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::stamp::{Recorder, Stamps};
 use crate::config::zone::{self as config, ZoneConfig};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -32,7 +34,7 @@ pub struct LoadedZone {
     /// What is odd about it.
     pub warnings: Vec<Diagnostic>,
     /// Every file that it was read from, with its content.
-    pub contents: Vec<(PathBuf, Arc<[u8]>)>,
+    pub contents: Vec<(PathBuf, Bytes)>,
 }
 
 impl ZoneFiles {
@@ -119,29 +121,47 @@ fn stem(path: &Path) -> Option<String> {
     path.file_stem()?.to_str().map(str::to_owned)
 }
 
-/// Reads a zone. No result if its content is what `known` stamps were taken of.
+/// What is known of a zone from the pass before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) stamps: Stamps,
+    /// The last version without errors: of what it has in common with the next one, nothing is
+    /// read again.
+    pub(super) zone: Option<Arc<Zone>>,
+}
+
+/// Reads a zone. No result if its content is as it was, unless `all` is to be read.
 pub(super) fn read(
     files: &ZoneFiles,
     regions: &[String],
-    known: Option<&Stamps>,
-) -> (Stamps, Option<Result<LoadedZone, Vec<Diagnostic>>>) {
-    let recorder = Recorder::default();
+    known: Option<&Known>,
+    all: bool,
+) -> (Known, Option<Result<LoadedZone, Vec<Diagnostic>>>) {
+    let mut recorder = Recorder::default();
+    let mut old = None;
     if let Some(known) = known {
-        for path in known.paths() {
+        for path in known.stamps.paths() {
             // An unreadable file is a change; parsing will say what is wrong.
             let _ = recorder.read_if_there(path);
         }
         let stamps = recorder.stamps();
-        if known.same_content(&stamps) {
-            return (stamps, None);
+        if !all && known.stamps.same_content(&stamps) {
+            return (Known { stamps, ..known.clone() }, None);
         }
+        recorder = recorder.afresh();
+        old = known.zone.clone();
     }
-    let recorder = Recorder::default();
-    let result = parse(files, regions, &recorder);
-    (recorder.stamps(), Some(result))
+    let result = parse(files, regions, &recorder, old.as_deref());
+    let zone = result.as_ref().ok().map(|loaded| Arc::clone(&loaded.zone)).or(old);
+    (Known { stamps: recorder.stamps(), zone }, Some(result))
 }
 
-fn parse(files: &ZoneFiles, regions: &[String], recorder: &Recorder) -> Result<LoadedZone, Vec<Diagnostic>> {
+fn parse(
+    files: &ZoneFiles,
+    regions: &[String],
+    recorder: &Recorder,
+    old: Option<&Zone>,
+) -> Result<LoadedZone, Vec<Diagnostic>> {
     // Both files are read to their ends, so that one pass shows all that is wrong.
     let config = parse_config(files, regions, recorder);
     let routed = |name: &Name| {
@@ -150,7 +170,7 @@ fn parse(files: &ZoneFiles, regions: &[String], recorder: &Recorder) -> Result<L
             routes.iter().any(|route| route.kind == Kind::Address && route.owners.contains(name))
         })
     };
-    let zone = zone::load(&files.zone, &files.apex, recorder, &routed);
+    let zone = zone::load(&files.zone, &files.apex, recorder, old, &routed);
     let (loaded, (config, mut warnings)) = match (zone, config) {
         (Ok(loaded), Ok(config)) => (loaded, config),
         (Err(mut errors), Err(more)) => {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Shape, Source};
+use crate::compile::shape::Shape;
+use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
 use crate::snapshot::{Edits, Snapshot, ZoneAnswers, ZoneId};
 use crate::wire::name::Name;
@@ -28,8 +29,8 @@ struct Placed {
 #[derive(Debug)]
 struct Compiled {
     zone: Arc<Zone>,
-    routed: RoutedOwners,
-    shape: Shape,
+    routed: Arc<RoutedOwners>,
+    shape: Arc<Shape>,
 }
 
 /// What a pass of changes does to zones, collected before it is published at once.
@@ -54,26 +55,31 @@ impl Zones {
         let parent = self.parent(&apex);
         let is_new = self.placed.get(&apex).is_none_or(|placed| placed.compiled.is_none());
         let id = self.placed.get(&apex).map_or_else(|| self.unused(), |placed| placed.id);
+        let routed = Arc::new(routed);
         let source =
-            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_deref() };
-        let shape = source.shape();
+            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_ref() };
         let common = source.common()?;
-        let old = self.placed.get(&apex).and_then(|placed| placed.compiled.as_ref());
-        let mut edits = None;
-        if let Some(old) = old.filter(|old| old.routed == routed) {
-            let changed = crate::zone::diff(&old.zone, &model.zone);
-            edits = source.some(&shape, &old.shape, &changed)?;
-        }
-        let is_partial = edits.is_some();
-        if let Some(edits) = edits {
-            batch.edits.append(edits);
-        } else {
-            let all = source.all(&shape)?;
-            if let Some(old) = old {
-                batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
+        let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
+        let some = match old {
+            Some(old) if old.routed == routed => old.amended(&source)?,
+            _ => None,
+        };
+        let is_partial = some.is_some();
+        let shape = match some {
+            Some((edits, shape)) => {
+                batch.edits.append(edits);
+                shape
             }
-            batch.edits.append(all);
-        }
+            None => {
+                let shape = Arc::new(Shape::of(&model.zone, &routed));
+                let all = source.all(&shape)?;
+                if let Some(Placed { compiled: Some(old), .. }) = self.placed.get(&apex) {
+                    batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
+                }
+                batch.edits.append(all);
+                shape
+            }
+        };
         self.set_answers(id, Some(Arc::new(common)));
         let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
@@ -117,7 +123,7 @@ impl Zones {
 
     /// The snapshot with all collected changes.
     pub(super) fn published(&self, batch: Batch, snapshot: &Snapshot) -> Snapshot {
-        snapshot.with_owners(batch.edits, self.answers.iter().cloned().collect())
+        snapshot.with_owners(&batch.edits, self.answers.iter().cloned().collect())
     }
 
     /// Takes out every name that a zone has in the snapshot.
@@ -149,7 +155,7 @@ impl Zones {
         &self,
         batch: &mut Batch,
         apex: &Name,
-        entries: impl FnOnce(&Source<'_>, &Shape) -> Result<Edits, RrsetTooLarge>,
+        entries: impl FnOnce(&Source<'_>, &Arc<Shape>) -> Result<Edits, RrsetTooLarge>,
     ) {
         let Some(placed) = self.placed.get(apex) else { return };
         let Some(compiled) = &placed.compiled else {
@@ -163,7 +169,7 @@ impl Zones {
             id: placed.id,
             routed: &compiled.routed,
             children: &children,
-            parent: parent.as_deref(),
+            parent: parent.as_ref(),
         };
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
@@ -233,10 +239,28 @@ impl Zones {
     }
 }
 
+impl Compiled {
+    /// Entries of what differs in another version, and its shape; nothing if all must be compiled
+    /// anew. Then, and after an error, this is what it was; else its shape is gone.
+    fn amended(&mut self, source: &Source<'_>) -> Result<Option<(Edits, Arc<Shape>)>, RrsetTooLarge> {
+        let changed = crate::zone::diff(&self.zone, source.zone);
+        let shape = Arc::make_mut(&mut self.shape);
+        let is_calm = shape.follow(&self.zone, source.zone, &changed);
+        let some = if is_calm { source.some(shape, &changed) } else { Ok(None) };
+        if let Ok(Some(edits)) = some {
+            return Ok(Some((edits, std::mem::take(&mut self.shape))));
+        }
+        let _ = Arc::make_mut(&mut self.shape).follow(source.zone, &self.zone, &changed);
+        some.map(|_| None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::path::Path;
+
+    use bytes::Bytes;
 
     use super::*;
     use crate::geo::table::Table;
@@ -250,8 +274,8 @@ mod tests {
     struct Text(String);
 
     impl Files for Text {
-        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-            Ok(self.0.clone().into_bytes())
+        fn read(&self, _: &Path) -> io::Result<Bytes> {
+            Ok(self.0.clone().into_bytes().into())
         }
     }
 
@@ -262,7 +286,7 @@ mod tests {
     fn model(apex: &str, lines: &str) -> ZoneModel {
         let apex = name(apex);
         let text = format!("$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n{lines}");
-        let zone = zone::load(Path::new("z"), &apex, &Text(text), &|_| false).unwrap().zone;
+        let zone = zone::load(Path::new("z"), &apex, &Text(text), None, &|_| false).unwrap().zone;
         ZoneModel { zone: Arc::new(zone), routing: Arc::new(Routing::none(&apex)) }
     }
 

@@ -1,6 +1,6 @@
 //! Taking the addresses to listen on: all of them, by UDP and TCP, or none.
 //!
-//! The UDP sockets of an address form a group (SO_REUSEPORT) among which the kernel spreads
+//! The sockets of an address form a group, one by UDP and one by TCP (SO_REUSEPORT) among which the kernel spreads
 //! clients. The option would as well let us join, unnoticed, the group of another process of
 //! the same user, and each would get a part of the queries. So the first socket binds without
 //! the option, which fails if anyone is there, and gets it afterwards, for the others to join.
@@ -20,7 +20,8 @@ pub(super) struct Bound {
     pub(super) address: SocketAddr,
     /// One for each worker.
     pub(super) udp: Vec<UdpSocket>,
-    pub(super) tcp: TcpListener,
+    /// Likewise.
+    pub(super) tcp: Vec<TcpListener>,
 }
 
 /// Why an address can't be listened on.
@@ -41,7 +42,7 @@ pub enum BindError {
     },
 }
 
-/// Binds all of `listen`, with `workers` UDP sockets each.
+/// Binds all of `listen`, with `workers` sockets of both kinds each.
 pub(super) fn bind_all(listen: &[SocketAddr], workers: usize) -> Result<Vec<Bound>, BindError> {
     if listen.is_empty() {
         return Err(BindError::Nothing);
@@ -78,10 +79,11 @@ fn bind_once(wanted: SocketAddr, workers: usize) -> Result<Bound, BindError> {
     let refused = |protocol, address| move |error| BindError::Refused { address, protocol, error };
     let first = udp_socket(wanted, false).map_err(refused("UDP", wanted))?;
     let address = first.local_addr().map_err(refused("UDP", wanted))?;
-    let tcp = tcp_listener(address).map_err(refused("TCP", address))?;
+    let mut tcp = vec![tcp_listener(address, false).map_err(refused("TCP", address))?];
     let mut udp = vec![first];
     for _ in 1..workers {
         udp.push(udp_socket(address, true).map_err(refused("UDP", address))?);
+        tcp.push(tcp_listener(address, true).map_err(refused("TCP", address))?);
     }
     Ok(Bound { address, udp, tcp })
 }
@@ -106,14 +108,19 @@ fn udp_socket(address: SocketAddr, joins: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// A listener for `address`, of the group likewise.
+fn tcp_listener(address: SocketAddr, joins: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     // Connections that our predecessor closed don't keep the port from us; a listener does.
     socket.set_reuse_address(true)?;
+    if joins {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
+    socket.set_reuse_port(true)?;
     socket.listen(TCP_BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
@@ -174,8 +181,8 @@ mod tests {
     fn a_port_in_use_is_said_clearly() {
         let group = bind(address("127.0.0.1:0"), 3).unwrap();
         let port = group.address.port();
-        assert_eq!(group.tcp.local_addr().unwrap(), group.address);
-        assert_eq!(group.udp.len(), 3);
+        assert!(group.tcp.iter().all(|listener| listener.local_addr().unwrap() == group.address));
+        assert_eq!((group.udp.len(), group.tcp.len()), (3, 3));
         // Another instance of ours would get through, if it began with SO_REUSEPORT.
         let error = bind(group.address, 3).err().unwrap().to_string();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What the transports count. Each UDP worker writes its own set, whole cache lines apart from
+//! What the transports count. Each worker writes its own set, whole cache lines apart from
 //! the others; whoever wants the sums reads them all.
 
 use std::ops::AddAssign;
@@ -59,23 +59,17 @@ pub(super) fn alone(counter: &AtomicU64, count: usize) {
     counter.store(counter.load(Relaxed).wrapping_add(count as u64), Relaxed);
 }
 
-/// Adds to a counter that several threads write.
-#[inline]
-pub(super) fn shared(counter: &AtomicU64, count: usize) {
-    counter.fetch_add(count as u64, Relaxed);
-}
-
 impl Counters {
-    /// Counts what became of a query; `add` is [`alone`] or [`shared`].
+    /// Counts what became of a query.
     #[inline]
-    pub(super) fn record(&self, reply: Reply, response: &[u8], add: impl Fn(&AtomicU64, usize)) {
+    pub(super) fn record(&self, reply: Reply, response: &[u8]) {
         if reply.octets == 0 {
-            return add(&self.dropped, 1);
+            return alone(&self.dropped, 1);
         }
-        add(&self.rcodes[usize::from(reply.rcode).min(RCODES - 1)], 1);
-        add(&self.kinds[usize::from(reply.kind).min(KINDS - 1)], 1);
+        alone(&self.rcodes[usize::from(reply.rcode).min(RCODES - 1)], 1);
+        alone(&self.kinds[usize::from(reply.kind).min(KINDS - 1)], 1);
         if response.get(TRUNCATED.0).is_some_and(|octet| octet & TRUNCATED.1 != 0) {
-            add(&self.truncated, 1);
+            alone(&self.truncated, 1);
         }
     }
 
@@ -122,9 +116,9 @@ mod tests {
     fn counts_by_rcode_kind_and_truncation() {
         let counters = Counters::default();
         let truncated = [0, 0, 0x82, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        counters.record(Reply { octets: 12, rcode: 3, kind: 2 }, &truncated, alone);
-        counters.record(Reply { octets: 12, rcode: 200, kind: 200 }, &[0; 12], shared);
-        counters.record(Reply { octets: 0, rcode: 0, kind: 0 }, &[], shared);
+        counters.record(Reply { octets: 12, rcode: 3, kind: 2 }, &truncated);
+        counters.record(Reply { octets: 12, rcode: 200, kind: 200 }, &[0; 12]);
+        counters.record(Reply { octets: 0, rcode: 0, kind: 0 }, &[]);
         let mut sum = counters.read();
         sum += counters.read();
         assert_eq!((sum.truncated, sum.dropped), (2, 2));

@@ -1,9 +1,10 @@
-//! The sockets: UDP on threads of its own, TCP on the asynchronous runtime.
+//! The sockets, on threads of their own, apart from the asynchronous runtime.
 //!
 //! ```text
-//! address --+-- UDP socket -- worker thread 0 --+
-//!           +-- UDP socket -- worker thread 1 --+--> Service::answer, from one snapshot a batch
-//!           +-- TCP listener -- connections ----+
+//! address --+-- UDP socket ---- thread udp-0 --------+
+//!           +-- UDP socket ---- thread udp-1 --------+--> Service::answer, from one snapshot a batch
+//!           +-- TCP listener -- thread tcp-0, with --+
+//!           +-- TCP listener -- thread tcp-1, all its connections
 //! ```
 //!
 //! [`bind()`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
@@ -21,21 +22,18 @@ mod udp;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use mio::Waker;
 
 use self::bind::Bound;
 use self::connections::Connections;
 use self::counters::Counters;
-use self::tcp::Streams;
-use self::udp::{Worker, allowed_cores};
+use self::udp::allowed_cores;
 use crate::limits;
 
 pub use self::bind::BindError;
@@ -46,7 +44,8 @@ pub use self::service::{Reply, Service};
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// UDP workers for each address; kept between 1 and [`limits::UDP_WORKERS`].
+    /// UDP workers for each address, and TCP workers for all; kept between 1 and
+    /// [`limits::UDP_WORKERS`].
     pub workers: usize,
     /// Octets of a UDP answer, at most; kept between [`limits::UDP_PLAIN_OCTETS`] and
     /// [`limits::UDP_PAYLOAD_OCTETS_MAX`].
@@ -91,46 +90,49 @@ impl Sockets {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// Starts answering: UDP on new threads, TCP on `runtime`. An error is the system's refusal
-    /// of a thread; then nothing is served.
-    pub fn serve<S: Service>(self, service: S, runtime: &Handle) -> io::Result<Running> {
+    /// Starts answering, on new threads. An error is the system's refusal of one; then nothing is
+    /// served.
+    pub fn serve<S: Service>(self, service: S) -> io::Result<Running> {
         let options = &self.options;
         let connections = Connections::new(options.tcp_connections, options.tcp_connections_per_client);
-        let streams = Arc::new(Streams {
-            service: service.clone(),
-            counters: Arc::default(),
-            connections: Arc::clone(&connections),
-            idle: options.tcp_idle,
-        });
         let mut running = Running {
             addresses: self.local_addresses(),
-            stop_threads: Arc::default(),
-            stop_streams: watch::Sender::new(false),
+            stop: Arc::default(),
+            wakers: Vec::new(),
             threads: Vec::new(),
-            meters: Meters { udp: Vec::new(), tcp: Arc::clone(&streams.counters), connections },
+            meters: Meters { udp: Vec::new(), tcp: Vec::new(), connections },
         };
         let cores = allowed_cores(options.workers);
         let payload =
             usize::from(options.udp_payload).clamp(limits::UDP_PLAIN_OCTETS, limits::UDP_PAYLOAD_OCTETS_MAX);
-        let _context = runtime.enter();
+        let mut listeners: Vec<Vec<TcpListener>> = (0..options.workers).map(|_| Vec::new()).collect();
         for bound in self.bound {
             for (socket, &core) in bound.udp.into_iter().zip(&cores) {
                 let counters = Arc::<Counters>::default();
                 running.meters.udp.push(Arc::clone(&counters));
-                let worker = Worker {
-                    socket,
-                    service: service.clone(),
-                    counters,
-                    stop: Arc::clone(&running.stop_threads),
-                    payload,
-                    core,
-                };
+                let (service, stop) = (service.clone(), Arc::clone(&running.stop));
+                let worker = udp::Worker { socket, service, counters, stop, payload, core };
                 let name = format!("udp-{}", running.threads.len());
                 running.threads.push(worker.start(name)?);
             }
-            let listener = tokio::net::TcpListener::from_std(bound.tcp)?;
-            let stop = running.stop_streams.subscribe();
-            runtime.spawn(tcp::listen(listener, Arc::clone(&streams), stop));
+            for (listener, own) in bound.tcp.into_iter().zip(&mut listeners) {
+                own.push(listener);
+            }
+        }
+        for (i, listeners) in listeners.into_iter().enumerate() {
+            let counters = Arc::<Counters>::default();
+            running.meters.tcp.push(Arc::clone(&counters));
+            let worker = tcp::Worker {
+                listeners,
+                service: service.clone(),
+                counters,
+                connections: Arc::clone(&running.meters.connections),
+                stop: Arc::clone(&running.stop),
+                idle: options.tcp_idle,
+            };
+            let started = worker.start(format!("tcp-{i}"))?;
+            running.wakers.push(started.waker);
+            running.threads.push(started.thread);
         }
         Ok(running)
     }
@@ -139,8 +141,8 @@ impl Sockets {
 /// Sockets that are served, until this is stopped or dropped.
 pub struct Running {
     addresses: Vec<SocketAddr>,
-    stop_threads: Arc<AtomicBool>,
-    stop_streams: watch::Sender<bool>,
+    stop: Arc<AtomicBool>,
+    wakers: Vec<Waker>,
     threads: Vec<JoinHandle<()>>,
     meters: Meters,
 }
@@ -155,7 +157,7 @@ impl fmt::Debug for Running {
 #[derive(Clone)]
 pub struct Meters {
     udp: Vec<Arc<Counters>>,
-    tcp: Arc<Counters>,
+    tcp: Vec<Arc<Counters>>,
     connections: Arc<Connections>,
 }
 
@@ -172,25 +174,22 @@ impl Running {
         self.meters.clone()
     }
 
-    /// Ends it: queries being answered get their answers, then all sockets are closed.
-    pub async fn stop(mut self) {
+    /// Ends it: queries being answered get their answers, then all sockets are closed. A client
+    /// that doesn't take its answers is waited for until its time-out.
+    pub fn stop(mut self) {
         self.signal();
-        // Connections hold receivers until they end. One that writes to a client which doesn't
-        // read ends with its time-out.
-        let _ = timeout(limits::TCP_WRITE, self.stop_streams.closed()).await;
-        let threads = std::mem::take(&mut self.threads);
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // A worker catches panics; it has nothing else to tell.
-                let _ = thread.join();
-            }
-        });
-        let _ = joined.await;
+        for thread in std::mem::take(&mut self.threads) {
+            // A worker catches panics; it has nothing else to tell.
+            let _ = thread.join();
+        }
     }
 
     fn signal(&self) {
-        self.stop_threads.store(true, Ordering::Relaxed);
-        self.stop_streams.send_replace(true);
+        self.stop.store(true, Ordering::Relaxed);
+        for waker in &self.wakers {
+            // A worker that can't be woken sees the flag with its next event.
+            let _ = waker.wake();
+        }
     }
 }
 
@@ -204,17 +203,13 @@ impl Meters {
     /// Sums of all UDP workers.
     #[must_use]
     pub fn udp(&self) -> Tally {
-        let mut sum = Tally::default();
-        for counters in &self.udp {
-            sum += counters.read();
-        }
-        sum
+        sum(&self.udp)
     }
 
     /// Sums of all TCP connections.
     #[must_use]
     pub fn tcp(&self) -> Tally {
-        self.tcp.read()
+        sum(&self.tcp)
     }
 
     /// Numbers of TCP connections.
@@ -222,4 +217,12 @@ impl Meters {
     pub fn connections(&self) -> ConnectionTally {
         self.connections.tally()
     }
+}
+
+fn sum(workers: &[Arc<Counters>]) -> Tally {
+    let mut sum = Tally::default();
+    for counters in workers {
+        sum += counters.read();
+    }
+    sum
 }

@@ -4,10 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
-
 use super::*;
 use crate::answer::{Client, Transport};
+use crate::wire::query::LowerName;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -18,10 +17,17 @@ struct Mirror;
 
 impl Service for Mirror {
     type Batch<'a> = ();
+    type Prepared<'b> = &'b [u8];
 
     fn begin(&self) {}
 
-    fn answer((): &mut (), query: &[u8], client: &Client, out: &mut [u8]) -> Reply {
+    fn prepare<'b>((): &'b (), query: &'b [u8], _: &'b mut LowerName) -> &'b [u8] {
+        query
+    }
+
+    fn fetch<'p, 'b: 'p>(_: impl Iterator<Item = &'p &'b [u8]> + Clone) {}
+
+    fn answer(query: &&[u8], client: &Client, out: &mut [u8]) -> Reply {
         let mut octets = query.len();
         out[..octets].copy_from_slice(query);
         out[2] |= 0x80;
@@ -41,16 +47,13 @@ impl Service for Mirror {
 
 struct Server {
     running: Option<Running>,
-    runtime: Runtime,
 }
 
 impl Server {
     fn start(listen: &[&str], options: Options) -> Server {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listen: Vec<SocketAddr> = listen.iter().map(|text| text.parse().unwrap()).collect();
-        let running = bind(&listen, options).unwrap().serve(Mirror, runtime.handle()).unwrap();
-        Server { running: Some(running), runtime }
+        let running = bind(&listen, options).unwrap().serve(Mirror).unwrap();
+        Server { running: Some(running) }
     }
 
     fn running(&self) -> &Running {
@@ -316,7 +319,7 @@ fn stopping_frees_the_ports() {
     let mut idle = tcp_client(addresses[0]);
     ask_udp(addresses[0], 1, b"x");
     let begin = Instant::now();
-    server.runtime.block_on(server.running.take().unwrap().stop());
+    server.running.take().unwrap().stop();
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(is_closed(&mut idle));
     assert!(bind(&addresses, Options::default()).is_ok());

@@ -1,15 +1,45 @@
 //! Changes of owners, collected before they are published at once.
 
-use super::entry::{Flags, Writer, name_of};
+use std::fmt;
+use std::sync::Arc;
+
+use super::entry::{Flags, Writer, name_of, octets_of};
 use super::{SlotId, ZoneId};
 use crate::wire::rtype::Rtype;
 
-/// Owners to put in or take out, one after the other in one buffer.
+/// Owners to put in or take out, one after the other; of several changes of one owner the last
+/// one counts.
 #[derive(Debug, Default)]
 pub struct Edits {
     octets: Vec<u8>,
-    /// Start of each in `octets`, and whether it is put in.
-    items: Vec<(usize, bool)>,
+    items: Vec<Item>,
+}
+
+/// One change, or many.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    /// An entry that begins there in `octets`.
+    Put(usize),
+    /// An owner that goes; an empty entry there has its name.
+    Remove(usize),
+    /// Entries that are written when their shards are built.
+    Lay(Arc<dyn Entries>),
+}
+
+/// Entries of many owners, each written when its shard is built: all at once, beside the shards
+/// that they end up in, they would take the memory twice.
+pub trait Entries: fmt::Debug + Send + Sync {
+    /// How many parts [`names`](Self::names) has, for several threads.
+    fn part_count(&self) -> usize;
+
+    /// Calls `each` with number and name, in lower case, of every owner of a part.
+    fn names(&self, part: usize, each: &mut dyn FnMut(u32, &[u8]));
+
+    /// Brings an owner into the cache, before it is written.
+    fn fetch(&self, number: u32);
+
+    /// Puts the entry of an owner into `edits`; or nothing, if another zone answers for it.
+    fn write(&self, number: u32, edits: &mut Edits);
 }
 
 /// One type's answer, on its way into an entry.
@@ -31,7 +61,7 @@ impl Edits {
         zone: ZoneId,
         answers: impl IntoIterator<Item = (Rtype, &'a Answer)>,
     ) {
-        self.items.push((self.octets.len(), true));
+        self.items.push(Item::Put(self.octets.len()));
         let mut writer = Writer::new(&mut self.octets, name, flags, zone);
         for (rtype, answer) in answers {
             match answer {
@@ -44,41 +74,81 @@ impl Edits {
 
     /// Puts in an entry that was written before.
     pub(super) fn put_entry(&mut self, entry: &[u8]) {
-        self.items.push((self.octets.len(), true));
+        self.items.push(Item::Put(self.octets.len()));
         self.octets.extend_from_slice(entry);
     }
 
     /// Takes an owner out.
     pub fn remove(&mut self, name: &[u8]) {
-        self.items.push((self.octets.len(), false));
+        self.items.push(Item::Remove(self.octets.len()));
         Writer::new(&mut self.octets, name, Flags::default(), ZoneId(0)).finish();
     }
 
-    /// How many owners change.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether nothing changes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+    /// Puts in owners that are written later.
+    pub fn lay(&mut self, entries: Arc<dyn Entries>) {
+        self.items.push(Item::Lay(entries));
     }
 
     /// Adds the changes of `other` behind these.
     pub fn append(&mut self, other: Edits) {
+        if self.items.is_empty() {
+            *self = other;
+            return;
+        }
         let base = self.octets.len();
         self.octets.extend(other.octets);
-        self.items.extend(other.items.into_iter().map(|(at, put)| (base + at, put)));
+        self.items.extend(other.items.into_iter().map(|item| match item {
+            Item::Put(at) => Item::Put(base + at),
+            Item::Remove(at) => Item::Remove(base + at),
+            Item::Lay(entries) => Item::Lay(entries),
+        }));
     }
 
-    /// Each owner's name and its entry, none for one taken out.
+    pub(super) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The name of an entry in the buffer.
+    pub(super) fn name(&self, at: usize) -> &[u8] {
+        name_of(&self.octets[at..])
+    }
+
+    /// Brings what [`copy`](Self::copy) will read into the cache.
+    pub(super) fn fetch(&self, item: usize, number: u32) {
+        if let Item::Lay(entries) = &self.items[item] {
+            entries.fetch(number);
+        }
+    }
+
+    /// Repeats a change of others; those that are laid are written.
+    pub(super) fn copy(&mut self, others: &Edits, item: usize, number: u32) {
+        match &others.items[item] {
+            Item::Put(at) => self.put_entry(&others.octets[*at..][..octets_of(&others.octets[*at..])]),
+            Item::Remove(at) => self.remove(others.name(*at)),
+            Item::Lay(entries) => entries.write(number, self),
+        }
+    }
+
+    /// How many changes there are, each laid set counting as one.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.octets.clear();
+        self.items.clear();
+    }
+
+    /// Each owner's name and its entry, none for one taken out. Nothing may be laid.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let ends = self.items.iter().skip(1).map(|(at, _)| *at).chain([self.octets.len()]);
-        self.items.iter().zip(ends).map(|((at, put), end)| {
-            let entry = &self.octets[*at..end];
-            (name_of(entry), put.then_some(entry))
+        self.items.iter().filter_map(|item| {
+            let (at, is_put) = match item {
+                Item::Put(at) => (*at, true),
+                Item::Remove(at) => (*at, false),
+                Item::Lay(_) => return None,
+            };
+            let entry = &self.octets[at..][..octets_of(&self.octets[at..])];
+            Some((name_of(entry), is_put.then_some(entry)))
         })
     }
 }

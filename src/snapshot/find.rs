@@ -2,6 +2,7 @@
 
 use super::Snapshot;
 use super::entry::{Entry, Flags};
+use super::prefetch::prefetch;
 use crate::wire::query::LowerName;
 
 /// What answers for a name.
@@ -28,7 +29,33 @@ pub enum Found {
     Nothing,
 }
 
+/// By what a snapshot finds a name's owner: it means something to that snapshot alone.
+#[derive(Clone, Copy, Debug)]
+pub struct NameHash(u64);
+
 impl Snapshot {
+    /// The hash with which [`find_hashed`](Self::find_hashed) begins. The owner's shard is being
+    /// fetched from then on.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self, name: &LowerName) -> NameHash {
+        let hash = self.tree.hash(name.suffix(self.stripped_first(name)));
+        prefetch(self.tree.shard(hash));
+        NameHash(hash)
+    }
+
+    /// Fetches what tells where the owner's entry is.
+    #[inline]
+    pub fn fetch_place(&self, hash: NameHash) {
+        self.tree.shard(hash.0).fetch_place(hash.0);
+    }
+
+    /// Fetches the owner's entry.
+    #[inline]
+    pub fn fetch_entry(&self, hash: NameHash) {
+        self.tree.shard(hash.0).fetch_entry(hash.0);
+    }
+
     /// Finds what answers for a name; nothing if it lies in no zone of this server.
     ///
     /// Stripping labels from the left finds the closest encloser first, whichever zone it is in,
@@ -36,30 +63,41 @@ impl Snapshot {
     /// a flood of long random names costs no more look-ups than short ones.
     #[must_use]
     pub fn find(&self, name: &LowerName) -> Option<Lookup<'_>> {
-        let labels = name.label_count();
-        let first = labels.saturating_sub(self.tree.labels_max());
-        for stripped in first..=labels {
-            let Some(entry) = self.tree.find(name.suffix(stripped)).and_then(Entry::read) else { continue };
-            let flags = entry.flags();
-            if flags.has(Flags::CUT) {
-                return Some(Lookup {
-                    entry,
-                    found: if stripped == 0 { Found::Exact } else { Found::Referral },
-                });
+        let hash = self.tree.hash(name.suffix(self.stripped_first(name)));
+        self.find_hashed(name, NameHash(hash))
+    }
+
+    /// [`find`](Self::find), with the hash that [`hash`](Self::hash) gave for the name.
+    #[must_use]
+    pub fn find_hashed(&self, name: &LowerName, hash: NameHash) -> Option<Lookup<'_>> {
+        let first = self.stripped_first(name);
+        let mut suffixes = name.suffixes(first);
+        let (mut stripped, mut suffix) = suffixes.next()?;
+        let mut octets = self.tree.shard(hash.0).find(hash.0, suffix);
+        let entry = loop {
+            if let Some(entry) = octets.and_then(Entry::read) {
+                break entry;
             }
-            let found = match stripped {
-                0 => Found::Exact,
-                _ if flags.has(Flags::DNAME) => Found::Dname,
-                _ if flags.has(Flags::WILDCARD_BELOW) => {
-                    return self
-                        .wildcard(name.suffix(stripped))
-                        .or(Some(Lookup { entry, found: Found::Nothing }));
-                }
-                _ => Found::Nothing,
-            };
-            return Some(Lookup { entry, found });
-        }
-        None
+            (stripped, suffix) = suffixes.next()?;
+            octets = self.tree.find(suffix);
+        };
+        let flags = entry.flags();
+        let found = match stripped {
+            0 => Found::Exact,
+            _ if flags.has(Flags::CUT) => Found::Referral,
+            _ if flags.has(Flags::DNAME) => Found::Dname,
+            _ if flags.has(Flags::WILDCARD_BELOW) => {
+                return self.wildcard(suffix).or(Some(Lookup { entry, found: Found::Nothing }));
+            }
+            _ => Found::Nothing,
+        };
+        Some(Lookup { entry, found })
+    }
+
+    /// How many labels of a name have to be stripped before it can be an owner.
+    #[inline]
+    fn stripped_first(&self, name: &LowerName) -> usize {
+        name.label_count().saturating_sub(self.tree.labels_max())
     }
 
     fn wildcard(&self, encloser: &[u8]) -> Option<Lookup<'_>> {

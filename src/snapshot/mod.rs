@@ -1,7 +1,7 @@
 //! The published form: all that queries are answered from, immutable behind one pointer.
 //!
 //! ```text
-//! Snapshot -> tree: root[64] -> mid[64] -> shard { table, arena of entries }    owners of all zones
+//! Snapshot -> tree: root[64] -> mid[64] -> shard { groups, arena of entries }   owners of all zones
 //!          -> slots[n]: variants of a route's answers, by region                 what health moves
 //!          -> zones[n]: apex, negative answer                                    what zones share
 //!          -> geo: address -> region                        -> settings
@@ -15,6 +15,8 @@
 pub mod edit;
 pub mod entry;
 pub mod find;
+mod groups;
+pub(crate) mod prefetch;
 mod shard;
 pub mod slot;
 mod tree;
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 pub use edit::Edits;
-pub use find::{Found, Lookup};
+pub use find::{Found, Lookup, NameHash};
 pub use slot::{Slot, SlotId};
 
 use crate::geo::table::Table;
@@ -109,7 +111,7 @@ impl Snapshot {
 
     /// This snapshot with owners changed and the zones' common answers replaced.
     #[must_use]
-    pub fn with_owners(&self, edits: Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
+    pub fn with_owners(&self, edits: &Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
         Snapshot { tree: self.tree.edited(edits), zones, ..self.clone() }
     }
 

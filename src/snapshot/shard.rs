@@ -1,33 +1,52 @@
 //! A hash table of 32-bit offsets into an arena of entries.
 
-use hashbrown::HashTable;
-
 use super::entry::{name_of, octets_of};
+use super::groups::Groups;
+use super::prefetch::prefetch;
+
+/// Octets of a line of the cache.
+const LINE_OCTETS: usize = 64;
 
 /// Some of the owners.
 ///
-/// Invariant `entry-inside`: every offset in `table` starts a whole entry of `arena`.
+/// Invariant `entry-inside`: every offset in `groups` starts a whole entry of `arena`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shard {
-    table: HashTable<u32>,
+    groups: Groups,
     arena: Box<[u8]>,
 }
 
 impl Shard {
     /// The octets from an owner's entry on.
+    #[inline]
     pub(super) fn find(&self, hash: u64, name: &[u8]) -> Option<&[u8]> {
-        let at = self.table.find(hash, |&at| name_of(&self.arena[at as usize..]) == name)?;
-        Some(&self.arena[*at as usize..])
+        let at = self.groups.find(hash, |at| name_of(&self.arena[at as usize..]) == name)?;
+        Some(&self.arena[at as usize..])
+    }
+
+    /// Fetches what tells where the entry of a name with this hash is.
+    #[inline]
+    pub(super) fn fetch_place(&self, hash: u64) {
+        self.groups.fetch(hash);
+    }
+
+    /// Fetches the entry itself. Most fit into two lines.
+    #[inline]
+    pub(super) fn fetch_entry(&self, hash: u64) {
+        let Some(at) = self.groups.candidate(hash).map(|at| at as usize) else { return };
+        for octet in [self.arena.get(at), self.arena.get(at + LINE_OCTETS)].into_iter().flatten() {
+            prefetch(octet);
+        }
     }
 
     /// How many owners it has.
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.groups.len()
     }
 
     /// The octets of every entry.
     pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
-        self.table.iter().map(|&at| {
+        self.groups.iter().map(|at| {
             let whole = &self.arena[at as usize..];
             &whole[..octets_of(whole)]
         })
@@ -51,13 +70,13 @@ impl Shard {
         }
         let mut arena = Vec::with_capacity(octets);
         let added = edits.iter().filter_map(|edit| edit.entry.map(|entry| (edit.hash, entry)));
-        let mut table = HashTable::with_capacity(kept.len() + edits.len());
+        let mut offsets = Vec::with_capacity(kept.len() + edits.len());
         for (name_hash, entry) in kept.into_iter().chain(added) {
             let at = u32::try_from(arena.len()).expect("a shard is far below 4 GiB");
             arena.extend_from_slice(entry);
-            table.insert_unique(name_hash, at, |&at| hash(name_of(&arena[at as usize..])));
+            offsets.push((name_hash, at));
         }
-        Shard { table, arena: arena.into() }
+        Shard { groups: Groups::new(&offsets), arena: arena.into() }
     }
 }
 

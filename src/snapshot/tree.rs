@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::edit::Edits;
+use super::edit::{Edits, Item};
 use super::shard::{Shard, ShardEdit};
+use crate::cores;
+use crate::wire::name::labels;
 
 /// Pointers at each level.
 const FAN_OUT: usize = 64;
@@ -21,7 +23,7 @@ const LARGE_SHARDS: usize = FAN_OUT * FAN_OUT;
 /// About 250 owners a shard then, as a million have in the large tree.
 const SMALL_OWNERS_MAX: usize = 16_384;
 /// Below so many changes a second thread costs more than it saves.
-const PARALLEL_EDITS_MIN: usize = 20_000;
+const PARALLEL_CHANGES_MIN: usize = 20_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -47,23 +49,33 @@ impl Default for Tree {
 }
 
 impl Tree {
-    fn hash(&self, name: &[u8]) -> u64 {
+    /// By what a name is found.
+    #[inline]
+    pub(super) fn hash(&self, name: &[u8]) -> u64 {
         let mut hasher = FixedState::with_seed(self.seed).build_hasher();
         hasher.write(name);
         hasher.finish()
     }
 
-    /// Which shard a hash belongs to: bits that hashbrown uses neither as tag (the top seven) nor,
-    /// in tables of this size, as bucket (the lowest).
+    /// Which shard a hash belongs to: by bits that choose neither group (the lower half) nor tag
+    /// (the top eight).
+    #[inline]
     fn place(&self, hash: u64) -> usize {
         (hash >> 40) as usize & (self.shards - 1)
     }
 
+    /// Where the owner of that hash would be.
+    #[inline]
+    pub(super) fn shard(&self, hash: u64) -> &Shard {
+        let place = self.place(hash);
+        &self.root[place / FAN_OUT][place % FAN_OUT]
+    }
+
     /// The octets from an owner's entry on.
+    #[inline]
     pub(super) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let hash = self.hash(name);
-        let place = self.place(hash);
-        self.root[place / FAN_OUT][place % FAN_OUT].find(hash, name)
+        self.shard(hash).find(hash, name)
     }
 
     pub(super) fn labels_max(&self) -> usize {
@@ -84,58 +96,118 @@ impl Tree {
         for entry in self.used().flat_map(Shard::entries) {
             edits.put_entry(entry);
         }
-        Tree { seed: self.seed, shards: LARGE_SHARDS, ..Tree::default() }.edited(edits)
+        Tree { seed: self.seed, shards: LARGE_SHARDS, ..Tree::default() }.edited(&edits)
     }
 
     /// This tree with owners changed. Of several changes of one owner the last one counts.
-    pub(super) fn edited(&self, edits: Edits) -> Tree {
-        if self.shards == SMALL_SHARDS && self.len() + edits.len() > SMALL_OWNERS_MAX {
+    pub(super) fn edited(&self, edits: &Edits) -> Tree {
+        let (changes, labels_max) = self.changes(edits);
+        if self.shards == SMALL_SHARDS && self.len() + changes.len() > SMALL_OWNERS_MAX {
             return self.enlarged().edited(edits);
         }
-        let mut labels_max = self.labels_max;
-        let mut items: Vec<ShardEdit<'_>> = edits
-            .iter()
-            .map(|(name, entry)| {
-                labels_max = labels_max.max(crate::wire::name::labels(name).count() as u8);
-                ShardEdit { hash: self.hash(name), name, entry }
-            })
-            .collect();
-        // Stable, so that the last change of an owner stays behind the earlier ones.
-        items.sort_by_key(|edit| (self.place(edit.hash), edit.hash));
-        let halves = if items.len() < PARALLEL_EDITS_MIN { 1 } else { 2 };
-        let parts: Vec<Vec<(usize, Shard)>> = std::thread::scope(|scope| {
-            let middle = items.partition_point(|edit| self.place(edit.hash) < self.shards / halves);
-            let (first, second) = items.split_at(middle);
-            let other = (!second.is_empty()).then(|| scope.spawn(|| self.edited_shards(second)));
-            let mut parts = vec![self.edited_shards(first)];
-            parts.extend(other.map(|thread| thread.join().expect("building shards doesn't panic")));
-            parts
-        });
+        let (changes, ends) = self.by_shard(&changes);
+        let build = |place: usize, scratch: &mut Edits| {
+            let start = place.checked_sub(1).map_or(0, |before| ends[before]);
+            let own = &changes[start..ends[place]];
+            (!own.is_empty()).then(|| (place, self.edited_shard(place, edits, own, scratch)))
+        };
+        let built: Vec<_> = if changes.len() < PARALLEL_CHANGES_MIN {
+            let mut scratch = Edits::default();
+            (0..self.shards).map(|place| build(place, &mut scratch)).collect()
+        } else {
+            cores::share(self.shards, Edits::default, build)
+        };
         let mut root = Arc::clone(&self.root);
-        for (place, shard) in parts.into_iter().flatten() {
+        for (place, shard) in built.into_iter().flatten() {
             let mids = Arc::make_mut(&mut root);
             Arc::make_mut(&mut mids[place / FAN_OUT])[place % FAN_OUT] = Arc::new(shard);
         }
-        Tree { root, labels_max, ..*self }
+        Tree { root, labels_max: self.labels_max.max(labels_max), ..*self }
     }
 
-    fn edited_shards(&self, items: &[ShardEdit<'_>]) -> Vec<(usize, Shard)> {
-        let mut shards = Vec::new();
-        for group in items.chunk_by(|a, b| self.place(a.hash) == self.place(b.hash)) {
-            let place = self.place(group[0].hash);
-            let old = &self.root[place / FAN_OUT][place % FAN_OUT];
-            let mut last: Vec<ShardEdit<'_>> = Vec::with_capacity(group.len());
-            for edit in group {
-                let mut same_hash = last.iter_mut().rev().take_while(|other| other.hash == edit.hash);
-                match same_hash.find(|other| other.name == edit.name) {
-                    Some(other) => *other = *edit,
-                    None => last.push(*edit),
+    /// Every change, with the most labels of a name.
+    fn changes(&self, edits: &Edits) -> (Vec<Change>, u8) {
+        let mut changes = Vec::new();
+        let mut labels_max = 0;
+        for (item, edit) in edits.items().iter().enumerate() {
+            let mut add = |changes: &mut Vec<Change>, number, name: &[u8]| {
+                labels_max = labels_max.max(labels(name).count() as u8);
+                changes.push(Change { hash: self.hash(name), item: item as u32, number });
+            };
+            match edit {
+                Item::Put(at) | Item::Remove(at) => add(&mut changes, 0, edits.name(*at)),
+                Item::Lay(entries) => {
+                    for part in 0..entries.part_count() {
+                        entries.names(part, &mut |number, name| add(&mut changes, number, name));
+                    }
                 }
             }
-            shards.push((place, old.edited(&last, |name| self.hash(name))));
         }
-        shards
+        (changes, labels_max)
     }
+
+    /// Changes by shard, in their order, and where those of each shard end.
+    fn by_shard(&self, changes: &[Change]) -> (Vec<Change>, Vec<usize>) {
+        let mut ends = vec![0; self.shards];
+        for change in changes {
+            ends[self.place(change.hash)] += 1;
+        }
+        let mut next = Vec::with_capacity(self.shards);
+        let mut end = 0;
+        for count in &mut ends {
+            next.push(end);
+            end += *count;
+            *count = end;
+        }
+        let mut sorted = vec![Change::default(); changes.len()];
+        for change in changes {
+            let place = self.place(change.hash);
+            sorted[next[place]] = *change;
+            next[place] += 1;
+        }
+        (sorted, ends)
+    }
+
+    /// A shard with its changes, which are in their order.
+    fn edited_shard(&self, place: usize, edits: &Edits, changes: &[Change], scratch: &mut Edits) -> Shard {
+        scratch.clear();
+        let mut hashes = Vec::with_capacity(changes.len());
+        // A shard's owners come from all over a zone: they are waited for together.
+        for change in changes {
+            edits.fetch(change.item as usize, change.number);
+        }
+        for change in changes {
+            scratch.copy(edits, change.item as usize, change.number);
+            // One whose entry is another zone's writes nothing.
+            hashes.resize(scratch.len(), change.hash);
+        }
+        let mut items: Vec<ShardEdit<'_>> = hashes
+            .iter()
+            .zip(scratch.iter())
+            .map(|(&hash, (name, entry))| ShardEdit { hash, name, entry })
+            .collect();
+        // Stable, so that the last change of an owner stays behind the earlier ones.
+        items.sort_by_key(|edit| edit.hash);
+        let mut last: Vec<ShardEdit<'_>> = Vec::with_capacity(items.len());
+        for edit in items {
+            let mut same_hash = last.iter_mut().rev().take_while(|other| other.hash == edit.hash);
+            match same_hash.find(|other| other.name == edit.name) {
+                Some(other) => *other = edit,
+                None => last.push(edit),
+            }
+        }
+        self.root[place / FAN_OUT][place % FAN_OUT].edited(&last, |name| self.hash(name))
+    }
+}
+
+/// One change of one owner.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change {
+    hash: u64,
+    /// Which of the edits.
+    item: u32,
+    /// Which of its entries, where it lays many.
+    number: u32,
 }
 
 #[cfg(test)]
@@ -162,7 +234,7 @@ mod tests {
             for number in round * 5_000..(round + 1) * 5_000 {
                 edits.put(&name(number), Flags::default(), ZoneId(number.into()), []);
             }
-            tree = tree.edited(edits);
+            tree = tree.edited(&edits);
         }
         assert_eq!((tree.len(), tree.shards, tree.labels_max()), (25_000, LARGE_SHARDS, 2));
         for number in 0..25_000 {
@@ -190,7 +262,7 @@ mod tests {
                         model.remove(&number);
                     }
                 }
-                tree = tree.edited(edits);
+                tree = tree.edited(&edits);
                 held.push((tree.clone(), model.clone()));
             }
             // Older versions hold what they held.

@@ -12,10 +12,10 @@
 mod store;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 pub use store::{Store, StoreError};
 
 use crate::health::Saved;
@@ -28,7 +28,7 @@ const ZONES_QUEUED: usize = 1024;
 /// What can be kept.
 enum Keep {
     Health(Saved),
-    Zone(ZoneFiles, Vec<(PathBuf, Arc<[u8]>)>),
+    Zone(ZoneFiles, Vec<(PathBuf, Bytes)>),
     Forget(ZoneFiles),
 }
 
@@ -67,7 +67,7 @@ impl Keeper {
     }
 
     /// Keeps a zone that loaded well.
-    pub fn zone(&self, files: ZoneFiles, contents: Vec<(PathBuf, Arc<[u8]>)>) {
+    pub fn zone(&self, files: ZoneFiles, contents: Vec<(PathBuf, Bytes)>) {
         self.send(Keep::Zone(files, contents));
     }
 

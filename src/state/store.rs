@@ -4,8 +4,8 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Saved;
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk can't.
-    pub fn write_zone(&self, files: &ZoneFiles, contents: &[(PathBuf, Arc<[u8]>)]) -> Result<(), StoreError> {
+    pub fn write_zone(&self, files: &ZoneFiles, contents: &[(PathBuf, Bytes)]) -> Result<(), StoreError> {
         let base = files.zone.parent().unwrap_or(Path::new(""));
         let directory = self.zone_directory(files);
         let fresh = directory.with_extension("new");
@@ -179,7 +179,7 @@ mod tests {
         let apex = Name::parse("example.com.", None).unwrap();
         let files = ZoneFiles::in_directory(Path::new("/etc/zones"), &apex);
         assert_eq!(store.zone(&apex), None);
-        let content = |text: &str| Arc::from(text.as_bytes());
+        let content = |text: &'static str| Bytes::from(text);
         let first = [
             (PathBuf::from("/etc/zones/example.com.zone"), content("one")),
             (PathBuf::from("/etc/zones/parts/mail.inc"), content("part")),

@@ -12,9 +12,6 @@ use super::rtype::Rtype;
 /// Octets of a message's header (RFC 1035 4.1.1).
 pub const HEADER_OCTETS: usize = 12;
 
-/// Most labels that 255 octets can hold, without the root.
-const LABELS_MAX: usize = 127;
-
 /// QR: a response.
 const RESPONSE: u16 = 0x8000;
 /// The kind of query; 0 is QUERY.
@@ -46,7 +43,7 @@ pub mod rcode {
 #[derive(Debug)]
 pub struct Query<'q> {
     /// The name asked for, in lower case.
-    pub name: LowerName,
+    pub name: &'q LowerName,
     /// The type asked for.
     pub qtype: Rtype,
     /// The class asked for.
@@ -75,45 +72,55 @@ pub enum Rejected<'q> {
     Cookie(Edns<'q>),
 }
 
-/// A domain name in lower-case wire form, with the places of its labels; lives on the stack.
+/// A domain name in lower-case wire form; lives on the stack.
 #[derive(Clone)]
 pub struct LowerName {
     octets: [u8; NAME_OCTETS_MAX],
     length: u8,
-    starts: [u8; LABELS_MAX + 1],
     labels: u8,
 }
 
-/// Reads and checks a query.
+/// Reads and checks a query. Its name is folded into `name`, whose octets would cost more to move
+/// than to read; one can serve for query after query.
 ///
 /// # Errors
 /// [`Rejected`] says what the client gets instead of an answer.
-pub fn parse(message: &[u8]) -> Result<Query<'_>, Rejected<'_>> {
+pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected<'q>> {
     let mut reader = Reader::new(message);
     let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
     if header.flags & RESPONSE != 0 {
         return Err(Rejected::Drop);
     }
     if header.flags & OPCODE != 0 {
-        return Err(not_implemented(reader, &header, message));
+        return Err(not_implemented(reader, &header, message, name));
     }
-    read(reader, &header, message)
+    read(reader, &header, message, name)
 }
 
 /// Other opcodes may have other formats. Where the message reads like a query, the answer has
 /// what a query's would have; where it doesn't, the header alone.
-fn not_implemented<'q>(reader: Reader<'q>, header: &Header, message: &'q [u8]) -> Rejected<'q> {
+fn not_implemented<'q>(
+    reader: Reader<'q>,
+    header: &Header,
+    message: &'q [u8],
+    name: &'q mut LowerName,
+) -> Rejected<'q> {
     let (question_octets, edns) =
-        read(reader, header, message).map_or((0, None), |query| (query.question.len(), query.edns));
+        read(reader, header, message, name).map_or((0, None), |query| (query.question.len(), query.edns));
     Rejected::Answer { rcode: rcode::NOTIMP, question_octets, edns }
 }
 
 /// Reads the sections behind a header.
-fn read<'q>(mut reader: Reader<'q>, header: &Header, message: &'q [u8]) -> Result<Query<'q>, Rejected<'q>> {
+fn read<'q>(
+    mut reader: Reader<'q>,
+    header: &Header,
+    message: &'q [u8],
+    name: &'q mut LowerName,
+) -> Result<Query<'q>, Rejected<'q>> {
     // RFC 9619: a query has one question. Behind others there may be an OPT record all the same.
     let has_one = header.questions == 1;
-    let name = if has_one { LowerName::read(&mut reader) } else { skip_questions(&mut reader, header) };
-    let (Some(name), Some((qtype, qclass))) = (name, type_and_class(&mut reader, has_one)) else {
+    let asked = if has_one { read_question(&mut reader, name) } else { skip_questions(&mut reader, header) };
+    let Some((qtype, qclass)) = asked else {
         return Err(Rejected::Answer { rcode: rcode::FORMERR, question_octets: 0, edns: None });
     };
     let question = if has_one { &message[HEADER_OCTETS..reader.position()] } else { &[] };
@@ -148,17 +155,18 @@ fn read<'q>(mut reader: Reader<'q>, header: &Header, message: &'q [u8]) -> Resul
     }
 }
 
+fn read_question(reader: &mut Reader<'_>, name: &mut LowerName) -> Option<(u16, u16)> {
+    name.read(reader)?;
+    Some((reader.u16()?, reader.u16()?))
+}
+
 /// None at all, or several.
-fn skip_questions(reader: &mut Reader<'_>, header: &Header) -> Option<LowerName> {
+fn skip_questions(reader: &mut Reader<'_>, header: &Header) -> Option<(u16, u16)> {
     for _ in 0..header.questions {
         reader.skip_name()?;
         reader.take(4)?;
     }
-    Some(LowerName::root())
-}
-
-fn type_and_class(reader: &mut Reader<'_>, are_there: bool) -> Option<(u16, u16)> {
-    if are_there { Some((reader.u16()?, reader.u16()?)) } else { Some((0, 0)) }
+    Some((0, 0))
 }
 
 struct Header {
@@ -192,38 +200,42 @@ fn skip_record(reader: &mut Reader<'_>) -> Option<()> {
 
 impl LowerName {
     /// Reads an uncompressed name; a question has nothing before it to point to.
-    fn read(reader: &mut Reader<'_>) -> Option<LowerName> {
-        let mut name = LowerName::root();
-        let mut at = 0;
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let start = *reader;
+        let mut labels = 0;
         loop {
-            let length = usize::from(reader.u8()?);
-            name.octets[at] = length as u8;
-            name.starts[usize::from(name.labels)] = at as u8;
-            if length == 0 {
-                name.length = (at + 1) as u8;
-                return Some(name);
-            }
-            if length > LABEL_OCTETS_MAX || at + 1 + length + 1 > NAME_OCTETS_MAX {
+            match usize::from(reader.u8()?) {
+                0 => break,
+                length @ 1..=LABEL_OCTETS_MAX => reader.take(length)?,
+                _ => return None,
+            };
+            labels += 1;
+            // The root's octet must still fit; so there are at most 127 labels.
+            if reader.position() - start.position() >= NAME_OCTETS_MAX {
                 return None;
             }
-            let label = reader.take(length)?;
-            let folded = &mut name.octets[at + 1..at + 1 + length];
-            folded.copy_from_slice(label);
-            folded.make_ascii_lowercase();
-            at += 1 + length;
-            name.labels += 1;
         }
+        let length = reader.position() - start.position();
+        (self.length, self.labels) = (length as u8, labels);
+        let folded = &mut self.octets[..length];
+        folded.copy_from_slice(start.clone().take(length)?);
+        // Lengths of labels are below any letter, so the whole form can be folded at once.
+        folded.make_ascii_lowercase();
+        Some(())
     }
 
-    fn root() -> LowerName {
-        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, starts: [0; LABELS_MAX + 1], labels: 0 }
+    /// The root, to read a name into.
+    #[must_use]
+    pub const fn root() -> LowerName {
+        LowerName { octets: [0; NAME_OCTETS_MAX], length: 1, labels: 0 }
     }
 
     /// Reads a whole name in wire form, of any case.
     #[must_use]
     pub fn from_wire(wire: &[u8]) -> Option<LowerName> {
         let mut reader = Reader::new(wire);
-        let name = LowerName::read(&mut reader)?;
+        let mut name = LowerName::root();
+        name.read(&mut reader)?;
         reader.is_empty().then_some(name)
     }
 
@@ -242,7 +254,23 @@ impl LowerName {
     /// The name without its first `labels` labels, which must not be more than it has.
     #[must_use]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        &self.octets[usize::from(self.starts[labels])..usize::from(self.length)]
+        let wire = self.as_wire();
+        let at = (0..labels).fold(0, |at, _| at + 1 + usize::from(wire[at]));
+        &wire[at..]
+    }
+
+    /// The name without its first `labels` labels, without one more, and so on to the root; each
+    /// with the number of labels that it lacks.
+    pub fn suffixes(&self, labels: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut rest = Some(self.suffix(labels));
+        (labels..).map_while(move |lacking| {
+            let suffix = rest?;
+            rest = match suffix.first() {
+                Some(0) | None => None,
+                Some(&length) => suffix.get(1 + usize::from(length)..),
+            };
+            Some((lacking, suffix))
+        })
     }
 }
 
@@ -269,13 +297,13 @@ mod tests {
 
     const QUESTION: &[u8] = b"\x03WwW\x07example\x00\x00\x01\x00\x01";
 
-    fn rejected(message: &[u8]) -> Rejected<'_> {
-        parse(message).unwrap_err()
+    fn is_dropped(message: &[u8]) -> bool {
+        parse(message, &mut LowerName::root()).unwrap_err() == Rejected::Drop
     }
 
     /// The code, how much of the question is echoed, and whether an OPT record comes with it.
     fn code(message: &[u8]) -> (u16, usize, bool) {
-        match rejected(message) {
+        match parse(message, &mut LowerName::root()).unwrap_err() {
             Rejected::Answer { rcode, question_octets, edns } => (rcode, question_octets, edns.is_some()),
             other => panic!("{other:?}"),
         }
@@ -284,7 +312,8 @@ mod tests {
     #[test]
     fn reads_and_folds() {
         let octets = message(0x0100, [1, 0, 0, 0], QUESTION);
-        let query = parse(&octets).unwrap();
+        let mut name = LowerName::root();
+        let query = parse(&octets, &mut name).unwrap();
         assert_eq!(query.name.as_wire(), b"\x03www\x07example\x00");
         assert_eq!(query.name.suffix(1), b"\x07example\x00");
         assert_eq!(query.name.suffix(2), b"\x00");
@@ -295,9 +324,9 @@ mod tests {
 
     #[test]
     fn what_is_no_query_gets_nothing() {
-        assert_eq!(rejected(&[]), Rejected::Drop);
-        assert_eq!(rejected(&[0; 11]), Rejected::Drop);
-        assert_eq!(rejected(&message(0x8000, [1, 0, 0, 0], QUESTION)), Rejected::Drop);
+        assert!(is_dropped(&[]));
+        assert!(is_dropped(&[0; 11]));
+        assert!(is_dropped(&message(0x8000, [1, 0, 0, 0], QUESTION)));
     }
 
     #[test]
@@ -343,7 +372,7 @@ mod tests {
             let rest = [QUESTION, &opts.concat()[..]].concat();
             message(0, [1, 0, 0, opts.len() as u16], &rest)
         };
-        assert!(parse(&with(&[&opt(0)])).unwrap().edns.is_some());
+        assert!(parse(&with(&[&opt(0)]), &mut LowerName::root()).unwrap().edns.is_some());
         assert_eq!(code(&with(&[&opt(1)])), (rcode::BADVERS, QUESTION.len(), true));
         assert_eq!(code(&with(&[&opt(0), &opt(0)])), (rcode::FORMERR, QUESTION.len(), true));
         let owned = [&b"\x01x"[..], &opt(0)].concat();

@@ -28,7 +28,7 @@ pub(super) fn zone(zone: &Zone, has_routed_addresses: &dyn Fn(&Name) -> bool) ->
         dnames: HashSet::new(),
     };
     checker.apex();
-    for owner in zone.owners() {
+    for owner in zone.notable() {
         if owner.rrset(Rtype::NS).is_some() && !checker.is_apex(owner) {
             checker.cuts.insert(owner.lower().into_owned());
         }
@@ -36,10 +36,36 @@ pub(super) fn zone(zone: &Zone, has_routed_addresses: &dyn Fn(&Name) -> bool) ->
             checker.dnames.insert(owner.lower().into_owned());
         }
     }
-    for owner in zone.owners() {
+    for owner in zone.notable() {
         checker.owner(owner);
     }
+    if !checker.cuts.is_empty() || !checker.dnames.is_empty() {
+        for owner in zone.owners() {
+            checker.hidden(owner);
+        }
+    }
     checker.findings
+}
+
+/// Whether an owner with records of a type has to be looked at by itself; others are only looked
+/// for below delegations.
+pub(super) fn is_notable_type(rtype: Rtype) -> bool {
+    matches!(
+        rtype,
+        Rtype::SOA
+            | Rtype::NS
+            | Rtype::DS
+            | Rtype::CNAME
+            | Rtype::DNAME
+            | Rtype::MX
+            | Rtype::SRV
+            | Rtype::PTR
+    )
+}
+
+/// Likewise for its name.
+pub(super) fn is_notable_name(name: &[u8], apex: &Name) -> bool {
+    has_apex_twice(name, apex.as_wire())
 }
 
 struct Checker<'a> {
@@ -133,7 +159,6 @@ impl Checker<'_> {
             self.wildcard_cut(owner);
         }
         self.aliases(owner);
-        self.hidden(owner);
         let is_cut = self.cuts.contains(&*owner.lower());
         if owner.rrset(Rtype::DS).is_some() && !is_cut {
             self.warning(
@@ -188,9 +213,6 @@ impl Checker<'_> {
     }
 
     fn hidden(&mut self, owner: Owner<'_>) {
-        if self.cuts.is_empty() && self.dnames.is_empty() {
-            return;
-        }
         let lower = owner.lower();
         let apex_octets = self.zone.apex().as_wire().len();
         let mut above = parent(&lower);
@@ -300,14 +322,7 @@ impl Checker<'_> {
 
     /// `example.com.example.com`: a final dot that was forgotten.
     fn repeated_apex(&mut self, name: &[u8], named_by: Option<(&[u8], Rtype)>) {
-        let apex = self.zone.apex().as_wire();
-        let Some(before) = name.len().checked_sub(2 * apex.len() - 1).filter(|_| apex.len() > 1) else {
-            return;
-        };
-        let twice = [&apex[..apex.len() - 1], apex].concat();
-        let is_twice = name[before..].eq_ignore_ascii_case(&twice);
-        // Labels must begin there, or a name such as xexample.com.example.com would count.
-        if !is_twice || !is_at_or_below(name, &twice) {
+        if !has_apex_twice(name, self.zone.apex().as_wire()) {
             return;
         }
         let shown = Name::from_wire(name).map_or_else(|_| String::new(), |name| name.to_string());
@@ -315,4 +330,15 @@ impl Checker<'_> {
         let (owner, rtype) = named_by.map_or((name, None), |(owner, rtype)| (owner, Some(rtype)));
         self.warning(owner, rtype, message, "is the final dot of the name forgotten?");
     }
+}
+
+fn has_apex_twice(name: &[u8], apex: &[u8]) -> bool {
+    let Some(before) = name.len().checked_sub(2 * apex.len() - 1).filter(|_| apex.len() > 1) else {
+        return false;
+    };
+    let (first, second) = name[before..].split_at(apex.len() - 1);
+    first.eq_ignore_ascii_case(&apex[..apex.len() - 1])
+        && second.eq_ignore_ascii_case(apex)
+        // Labels must begin there, or a name such as xexample.com.example.com would count.
+        && is_at_or_below(name, &name[before..])
 }

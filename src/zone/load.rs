@@ -1,18 +1,35 @@
-//! From files to a checked zone: directives, owners, TTLs, and every mistake with its place.
+//! From files to a checked zone: stretches read side by side or kept from the version before, put
+//! in order, and every mistake with its place.
+//!
+//! What a line means depends on those before it, so stretches are read ahead under a guess of
+//! what these set, and once more in the rare case that the guess was wrong. The result is that of
+//! reading from the first line to the last.
 
+use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::builder::{Builder, Built, OddityKind};
 use super::check;
-use super::fields::{Fields, RecordError, name_error, shown};
-use super::rdata;
-use super::scan::{Scanner, Token};
-use super::store::{Builder, Full, Oddity, Record, Zone};
-use super::ttl::{TTL_MAX, parse_ttl};
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use super::cut::{self, LENGTHS, Lengths};
+use super::fields::{RecordError, shown};
+use super::findings::{Findings, Text};
+use super::owner::Full;
+use super::read::{self, Include, Outcome};
+use super::state::{State, Ttls};
+use super::store::{Part, Repeat, Stretch, Zone};
+use crate::cores;
+use crate::diagnostic::Diagnostic;
 use crate::limits;
-use crate::wire::name::{Name, is_at_or_below, parse_into};
-use crate::wire::rtype::{CLASS_IN, Rtype};
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+
+/// From so many stretches on, others help to read them.
+const PARALLEL_STRETCHES_MIN: usize = 4;
 
 /// Where files come from: the loader's disk, or a test.
 pub trait Files {
@@ -20,7 +37,7 @@ pub trait Files {
     ///
     /// # Errors
     /// When it can't be read.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn read(&self, path: &Path) -> io::Result<Bytes>;
 }
 
 /// A zone as read and checked.
@@ -32,7 +49,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a zone from its file and all that this includes. `has_routed_addresses` tells which
+/// Reads a zone from its file and all that this includes. `old` is an earlier version, if there
+/// is one: then only what changed in the text since is read. `has_routed_addresses` tells which
 /// names get addresses from a route, so that they don't count as lacking any.
 ///
 /// # Errors
@@ -41,262 +59,203 @@ pub fn load(
     path: &Path,
     apex: &Name,
     files: &dyn Files,
+    old: Option<&Zone>,
     has_routed_addresses: &dyn Fn(&Name) -> bool,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut reader = Reader {
+    load_cut(path, apex, files, old, has_routed_addresses, LENGTHS)
+}
+
+/// As [`load`], with stretches of other lengths.
+pub(super) fn load_cut(
+    path: &Path,
+    apex: &Name,
+    files: &dyn Files,
+    old: Option<&Zone>,
+    has_routed_addresses: &dyn Fn(&Name) -> bool,
+    lengths: Lengths,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut loading = Loading {
         files,
         apex,
         directory: path.parent().unwrap_or(Path::new("")),
+        lengths,
+        kept: Kept::new(old),
         texts: Vec::new(),
         open: Vec::new(),
+        state: State { origin: apex.as_wire().into(), owner: Arc::default(), ttls: Ttls::default() },
+        placed: Vec::new(),
+        stretches: Vec::new(),
         builder: Builder::default(),
-        findings: Vec::new(),
-        uncounted: 0,
-        owner: Vec::new(),
-        default_ttl: None,
-        last_ttl: None,
-        soa_minimum: None,
+        findings: Findings::default(),
         octets: 0,
     };
-    if let Err(message) = reader.file(path, apex.as_wire().to_vec(), 0) {
+    if let Err(message) = loading.file(path, 0) {
         return Err(vec![Diagnostic::error(path, message)]);
     }
-    reader.finish(has_routed_addresses)
+    loading.finish(old, has_routed_addresses)
 }
 
-struct Reader<'a> {
+struct Loading<'a> {
     files: &'a dyn Files,
     apex: &'a Name,
     /// Nothing outside of this is included.
     directory: &'a Path,
-    texts: Vec<(PathBuf, Vec<u8>)>,
+    lengths: Lengths,
+    kept: Kept,
+    texts: Vec<Text>,
     /// The file being read behind those that include it.
     open: Vec<PathBuf>,
+    state: State,
+    placed: Vec<Placed>,
+    /// What stands at each of `placed`.
+    stretches: Vec<Stretch>,
     builder: Builder,
-    findings: Vec<Diagnostic>,
-    /// Findings beyond the limit.
-    uncounted: usize,
-    /// The owner of the record before, in wire form; empty before the first.
-    owner: Vec<u8>,
-    /// `$TTL`.
-    default_ttl: Option<u32>,
-    /// The TTL that was written last (RFC 1035 5.1).
-    last_ttl: Option<u32>,
-    /// MINIMUM of the SOA, where no TTL was written at all.
-    soa_minimum: Option<u32>,
+    findings: Findings,
     octets: u64,
 }
 
-impl Reader<'_> {
+/// Where a stretch stands, and what was set before it.
+struct Placed {
+    /// The file, by number.
+    text: usize,
+    start: usize,
+    end: usize,
+    state: State,
+    part: Arc<Part>,
+}
+
+/// A stretch before its turn has come.
+enum Ahead {
+    /// The same text was there before, at the stretch of this number.
+    Kept(usize, Arc<Part>),
+    Read(Box<(Outcome, Result<Built, Full>)>),
+}
+
+impl Loading<'_> {
     /// Reads a file to its end; why that can't be, if it can't.
-    fn file(&mut self, path: &Path, origin: Vec<u8>, depth: usize) -> Result<(), String> {
-        let text =
+    fn file(&mut self, path: &Path, depth: usize) -> Result<(), String> {
+        let octets =
             self.files.read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        self.octets += text.len() as u64;
+        self.octets += octets.len() as u64;
         if self.octets > limits::ZONE_TEXT_OCTETS {
             return Err("the zone's files are larger than 4 GiB together".to_owned());
         }
-        let file =
-            u16::try_from(self.texts.len()).map_err(|_| "the zone has more than 65535 files".to_owned())?;
-        // The scanner borrows the text while records are added, so it is put away afterwards.
-        self.texts.push((path.to_owned(), Vec::new()));
-        self.builder.reserve(text.len());
+        let number = self.texts.len();
+        self.texts.push(Text { path: path.to_owned(), octets: octets.clone() });
         self.open.push(path.to_owned());
-        self.entries(file, &text, origin, depth);
+        self.text(number, &octets, depth);
         self.open.pop();
-        self.texts[usize::from(file)].1 = text;
         Ok(())
     }
 
-    fn entries(&mut self, file: u16, text: &[u8], mut origin: Vec<u8>, depth: usize) {
-        let mut scanner = Scanner::new(text);
-        let mut tokens = Vec::new();
-        while let Some(result) = scanner.next(&mut tokens) {
-            let outcome = match result {
-                Ok(is_blank) => self.entry(file, is_blank, &tokens, &mut origin, depth),
-                Err(error) => Err(RecordError::new(error.at, error.message).help(error.help)),
-            };
-            if let Err(error) = outcome {
-                self.report(file, text, error, true);
-            }
-        }
-    }
-
-    fn entry(
-        &mut self,
-        file: u16,
-        is_blank: bool,
-        tokens: &[Token<'_>],
-        origin: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<(), RecordError> {
-        let first = tokens[0];
-        if first.text.starts_with(b"$") && !first.quoted && !is_blank {
-            return self.directive(tokens, origin, depth);
-        }
-        let mut rest = tokens;
-        if !is_blank {
-            self.owner.clear();
-            parse_into(first.text, Some(origin), &mut self.owner)
-                .map_err(|error| name_error(first, error))?;
-            rest = &tokens[1..];
-        } else if self.owner.is_empty() {
-            return Err(RecordError::new(
-                first.at,
-                "the line begins with a blank, and there is no owner before it",
-            )
-            .help("write the owner's name, or @ for the zone itself, at the very beginning of the line"));
-        }
-        if !is_at_or_below(&self.owner, self.apex.as_wire()) {
-            let owner = wire_text(&self.owner);
-            return Err(RecordError::new(first.at, format!("{owner} is outside of the zone {}", self.apex))
-                .help("a zone file holds names at and below its apex alone; is a final dot too much?"));
-        }
-        self.record(file, first, rest, origin)
-    }
-
-    fn record(
-        &mut self,
-        file: u16,
-        first: Token<'_>,
-        tokens: &[Token<'_>],
-        origin: &[u8],
-    ) -> Result<(), RecordError> {
-        let mut rest = tokens;
-        let mut ttl: Option<u32> = None;
-        let mut has_class = false;
-        let last = tokens.last().unwrap_or(&first);
-        let end = last.at + last.text.len() + if last.quoted { 2 } else { 0 };
-        let rtype_token = loop {
-            let Some((token, after)) = rest.split_first() else {
-                return Err(RecordError::new(end, "the record's type is missing here")
-                    .help("write owner, TTL, class and type, then the data: www 300 IN A 192.0.2.1"));
-            };
-            rest = after;
-            if let Some(seconds) = parse_ttl(token.text).filter(|_| ttl.is_none() && !token.quoted) {
-                ttl = Some(ttl_in_range(*token, seconds)?);
-            } else if let Some(class) = class(token.text).filter(|_| !has_class) {
-                has_class = true;
-                if class != CLASS_IN {
-                    return Err(RecordError::new(
-                        token.at,
-                        format!("class {} isn't served", shown(token.text)),
-                    )
-                    .help("take it out, or write IN"));
+    fn text(&mut self, number: usize, text: &[u8], depth: usize) {
+        let directives = cut::directives(text);
+        let stretches = cut::stretches(text, &directives, self.lengths);
+        let mut ahead = self.read_ahead(text, &stretches, &directives);
+        let mut at = 0;
+        for (stretch, ahead) in stretches.iter().zip(&mut ahead) {
+            // Entries may reach far beyond their stretch; includes end one before its end.
+            while at < stretch.range.end {
+                let ahead =
+                    ahead.take().filter(|ahead| at == stretch.range.start && ahead.holds(&self.state));
+                let (outcome, built) = match ahead {
+                    Some(Ahead::Kept(old, part)) => {
+                        self.place(number, at..stretch.range.end, Stretch::Kept(old), part);
+                        at = stretch.range.end;
+                        continue;
+                    }
+                    Some(Ahead::Read(read)) => *read,
+                    None => {
+                        let range = at..stretch.range.end;
+                        let digest = cut::digest(&text[range.clone()]);
+                        read_stretch(self.apex, text, (range, digest), &self.state, &mut self.builder)
+                    }
+                };
+                let (end, include) = self.take(number, at, outcome, built);
+                at = end;
+                if let Some(include) = include
+                    && let Err(error) = self.include(&include, depth)
+                {
+                    self.findings.add(&self.texts[number], error, true);
                 }
-            } else {
-                break *token;
             }
-        };
-        let rtype = rtype_of(rtype_token)?;
-        if rtype.is_meta() {
-            return Err(RecordError::new(rtype_token.at, format!("{rtype} is no type of data in a zone")));
-        }
-        let ttl = self.ttl(ttl, rtype, first, rest)?;
-        let at = u32::try_from(first.at)
-            .map_err(|_| RecordError::new(first.at, "the file is longer than 4 GiB"))?;
-        let mut fields = Fields::new(rest, end, origin);
-        let added = self
-            .builder
-            .add(&self.owner, rtype, ttl, (file, at), |out| rdata::write(rtype, &mut fields, out))?;
-        added.map_err(|Full| {
-            RecordError::new(first.at, "the zone is larger than 4 GiB, or this record than 65535 octets")
-        })
-    }
-
-    /// The TTL of a record: its own, `$TTL`, the one written last (RFC 1035 5.1), or MINIMUM.
-    fn ttl(
-        &mut self,
-        own: Option<u32>,
-        rtype: Rtype,
-        first: Token<'_>,
-        data: &[Token<'_>],
-    ) -> Result<u32, RecordError> {
-        if let Some(ttl) = own {
-            self.last_ttl = Some(ttl);
-            return Ok(ttl);
-        }
-        if rtype == Rtype::SOA {
-            self.soa_minimum =
-                data.get(6).and_then(|token| parse_ttl(token.text)).filter(|ttl| *ttl <= TTL_MAX);
-        }
-        self.default_ttl.or(self.last_ttl).or(self.soa_minimum).ok_or_else(|| {
-            RecordError::new(first.at, "the record has no TTL, and nothing before it gives one")
-                .help("write $TTL 300 at the beginning of the file")
-        })
-    }
-
-    fn directive(
-        &mut self,
-        tokens: &[Token<'_>],
-        origin: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<(), RecordError> {
-        let name = tokens[0];
-        let argument = |place: usize, what: &str| {
-            let last = tokens[tokens.len() - 1];
-            let missing = || RecordError::new(last.at + last.text.len(), format!("{what} is missing here"));
-            tokens.get(place).copied().ok_or_else(missing)
-        };
-        let most = match name.text.to_ascii_uppercase().as_slice() {
-            b"$ORIGIN" => {
-                let token = argument(1, "the origin")?;
-                let mut wire = Vec::new();
-                parse_into(token.text, Some(origin), &mut wire).map_err(|error| name_error(token, error))?;
-                *origin = wire;
-                2
-            }
-            b"$TTL" => {
-                let token = argument(1, "the TTL")?;
-                let seconds = parse_ttl(token.text).ok_or_else(|| {
-                    RecordError::new(token.at, format!("{} isn't a TTL", shown(token.text)))
-                        .help("write seconds, or units as 1h30m")
-                })?;
-                self.default_ttl = Some(ttl_in_range(token, seconds)?);
-                2
-            }
-            b"$INCLUDE" => {
-                self.include(argument(1, "the file")?, tokens.get(2).copied(), origin, depth)?;
-                3
-            }
-            b"$GENERATE" => {
-                return Err(RecordError::new(name.at, "$GENERATE isn't standard and isn't read")
-                    .help("write the records out, for example from the program that deploys the zone"));
-            }
-            _ => {
-                let text = String::from_utf8_lossy(name.text).to_uppercase();
-                let error = RecordError::new(name.at, format!("unknown directive {}", shown(name.text)));
-                return Err(match did_you_mean(&text, ["$ORIGIN", "$TTL", "$INCLUDE"]) {
-                    Some(help) => error.help(help),
-                    None => error.help("there are $ORIGIN, $TTL and $INCLUDE"),
-                });
-            }
-        };
-        match tokens.get(most) {
-            None => Ok(()),
-            Some(token) => Err(RecordError::new(
-                token.at,
-                format!("{} is more than {} takes", shown(token.text), shown(name.text)),
-            )),
         }
     }
 
-    fn include(
+    /// Finds stretches that are as they were, and reads the others under a guess of what will be
+    /// set before them.
+    fn read_ahead(
         &mut self,
-        path: Token<'_>,
-        new_origin: Option<Token<'_>>,
-        origin: &[u8],
-        depth: usize,
-    ) -> Result<(), RecordError> {
-        let wrong = |message: &str| RecordError::new(path.at, format!("{}: {message}", shown(path.text)));
-        let text = std::str::from_utf8(path.text).map_err(|_| wrong("the file's name isn't UTF-8"))?;
+        text: &[u8],
+        stretches: &[cut::Stretch],
+        directives: &[usize],
+    ) -> Vec<Option<Ahead>> {
+        let mut ahead: Vec<Option<Ahead>> =
+            stretches.iter().map(|stretch| self.kept.take(stretch.digest, stretch.range.len())).collect();
+        let missing: Vec<usize> = (0..ahead.len()).filter(|number| ahead[*number].is_none()).collect();
+        if missing.len() < PARALLEL_STRETCHES_MIN {
+            return ahead;
+        }
+        let guesses = read::guess(self.apex, text, directives, &self.state);
+        let state_at = |at: usize| {
+            let before = guesses.partition_point(|(place, _)| *place < at);
+            before.checked_sub(1).map_or(&self.state, |number| &guesses[number].1)
+        };
+        let done = cores::share(missing.len(), Builder::default, |at, builder| {
+            let cut::Stretch { range, digest } = &stretches[missing[at]];
+            let state = State { owner: Arc::default(), ..state_at(range.start).clone() };
+            let read = read_stretch(self.apex, text, (range.clone(), *digest), &state, builder);
+            (missing[at], Ahead::Read(Box::new(read)))
+        });
+        for (number, read) in done {
+            ahead[number] = Some(read);
+        }
+        ahead
+    }
+
+    /// Takes what was read of a stretch.
+    fn take(
+        &mut self,
+        number: usize,
+        start: usize,
+        outcome: Outcome,
+        built: Result<Built, Full>,
+    ) -> (usize, Option<Include>) {
+        let Outcome { end, include, errors, uncounted, reading } = outcome;
+        for error in errors {
+            self.findings.add(&self.texts[number], error, true);
+        }
+        self.findings.count(uncounted);
+        match built {
+            Ok(built) => {
+                let (part, owners) = Part::new(built, start, reading);
+                self.place(number, start..end, Stretch::Fresh(Arc::clone(&part), owners), part);
+            }
+            Err(Full) => self.findings.keep(too_large(&self.texts[number].path)),
+        }
+        (end, include)
+    }
+
+    fn place(&mut self, text: usize, range: Range<usize>, stretch: Stretch, part: Arc<Part>) {
+        let state = self.state.clone();
+        if let Some(reading) = &part.reading {
+            reading.apply(&mut self.state);
+        }
+        self.placed.push(Placed { text, start: range.start, end: range.end, state, part });
+        self.stretches.push(stretch);
+    }
+
+    fn include(&mut self, include: &Include, depth: usize) -> Result<(), RecordError> {
+        let wrong =
+            |message: &str| RecordError::new(include.at, format!("{}: {message}", shown(&include.file)));
+        let file = std::str::from_utf8(&include.file).map_err(|_| wrong("the file's name isn't UTF-8"))?;
         let is_inside =
-            Path::new(text).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !is_inside {
             return Err(wrong("only files in the zone directory are included")
                 .help("put the file there, and write its name without a leading / and without .."));
         }
-        let included = self.directory.join(text);
+        let included = self.directory.join(file);
         // Found here and not by the depth: a file that includes itself twice would be read 2^16 times.
         if self.open.contains(&included) {
             return Err(wrong("the file includes itself, here or by way of another"));
@@ -304,167 +263,171 @@ impl Reader<'_> {
         if depth >= limits::INCLUDE_DEPTH {
             return Err(wrong("files include each other too deeply"));
         }
-        let mut wire = origin.to_vec();
-        if let Some(token) = new_origin {
-            wire.clear();
-            parse_into(token.text, Some(origin), &mut wire).map_err(|error| name_error(token, error))?;
-        }
         // RFC 1035 5.1: neither the origin nor the owner of the included file lives on.
-        let owner = self.owner.clone();
-        let result = self.file(&included, wire, depth + 1);
-        self.owner = owner;
-        result.map_err(|message| RecordError::new(path.at, message))
+        let State { origin, owner, .. } = self.state.clone();
+        self.state.origin = Arc::clone(&include.origin);
+        let result = self.file(&included, depth + 1);
+        self.state.origin = origin;
+        self.state.owner = owner;
+        result.map_err(|message| RecordError::new(include.at, message))
     }
 
-    fn finish(mut self, has_routed_addresses: &dyn Fn(&Name) -> bool) -> Result<Loaded, Vec<Diagnostic>> {
-        let (zone, oddities) = match self.builder.build(self.apex) {
-            Ok(built) => built,
-            Err(Full) => {
-                let path = self.texts.first().map(|(path, _)| path.clone()).unwrap_or_default();
-                self.keep(Diagnostic::error(
-                    path,
-                    "the zone is larger than 4 GiB, or one RRset than 65535 records",
-                ));
-                return Err(self.findings);
+    fn finish(
+        mut self,
+        old: Option<&Zone>,
+        has_routed_addresses: &dyn Fn(&Name) -> bool,
+    ) -> Result<Loaded, Vec<Diagnostic>> {
+        let path = self.texts[0].path.clone();
+        for placed in &self.placed {
+            for oddity in &placed.part.oddities {
+                self.findings.add(
+                    &self.texts[placed.text],
+                    odd(placed.start + oddity.at, oddity.kind),
+                    false,
+                );
             }
-        };
-        for oddity in oddities {
-            let (number, message, help) = match oddity {
-                Oddity::Duplicate(number) => {
-                    (number, "the same record was there already", "take one of them out")
-                }
-                Oddity::Ttl(number) => (
-                    number,
-                    "the TTL differs from other records of this owner and type (RFC 2181 5.2)",
-                    "give them one TTL; the lowest is served for all",
-                ),
-            };
-            let record = self.builder.records()[number];
-            self.report_record(record, false, message, Some(help));
         }
         // With records missing, what the others lack says little.
-        if !self.findings.iter().any(Diagnostic::is_error) {
-            let findings = check::zone(&zone, has_routed_addresses);
-            for found in findings {
-                let record = match found.rtype {
-                    Some(rtype) => self.builder.first(&found.owner, rtype),
-                    None => self.builder.first_of(&found.owner),
-                };
-                match record {
-                    Some(record) => self.report_record(record, found.is_error, &found.message, found.help),
-                    None => {
-                        let path = self.texts[0].0.clone();
-                        let found =
-                            Diagnostic::error(path, found.message).help(found.help.unwrap_or_default());
-                        self.keep(found);
-                    }
-                }
-            }
+        if self.findings.has_errors() {
+            return Err(self.findings.finish(&path));
         }
-        if self.uncounted > 0 {
-            let path = self.texts[0].0.clone();
-            self.findings.push(Diagnostic::warning(path, format!("and {} more", self.uncounted)));
-        }
-        if self.findings.iter().any(Diagnostic::is_error) {
-            return Err(self.findings);
-        }
-        Ok(Loaded { zone, warnings: self.findings })
-    }
-
-    fn report_record(&mut self, record: Record, is_error: bool, message: &str, help: Option<&str>) {
-        let text = std::mem::take(&mut self.texts[usize::from(record.file)].1);
-        let mut error = RecordError::new(record.at as usize, message);
-        error.help = help.map(str::to_owned);
-        self.report(record.file, &text, error, is_error);
-        self.texts[usize::from(record.file)].1 = text;
-    }
-
-    fn report(&mut self, file: u16, text: &[u8], error: RecordError, is_error: bool) {
-        if !self.has_room(is_error) {
-            self.uncounted += 1;
-            return;
-        }
-        let path = &self.texts[usize::from(file)].0;
-        let found = if is_error {
-            Diagnostic::error(path, error.message)
-        } else {
-            Diagnostic::warning(path, error.message)
+        let stretches = std::mem::take(&mut self.stretches);
+        let Ok((zone, repeats)) = Zone::assemble(self.apex, stretches, old) else {
+            self.findings.keep(too_large(&path));
+            return Err(self.findings.finish(&path));
         };
-        // Positions are octets; lines are shown as far as they are UTF-8.
-        let at = error.at.min(text.len());
-        let line_start =
-            text[..at].iter().rposition(|&octet| octet == b'\n').map_or(0, |newline| newline + 1);
-        let line_end =
-            text[at..].iter().position(|&octet| octet == b'\n').map_or(text.len(), |length| at + length);
-        let before = String::from_utf8_lossy(&text[line_start..at]);
-        let line = format!("{before}{}", String::from_utf8_lossy(&text[at..line_end]));
-        let mut found = found.at(&line, before.len());
-        let lines_before = text[..line_start].iter().filter(|&&octet| octet == b'\n').count();
-        found.line = u32::try_from(lines_before + 1).unwrap_or(u32::MAX);
-        found.help = error.help;
-        self.keep(found);
-    }
-
-    /// Whether a finding would be kept.
-    fn has_room(&self, is_error: bool) -> bool {
-        self.findings.len() < limits::DIAGNOSTICS
-            || is_error && !self.findings.iter().all(Diagnostic::is_error)
-    }
-
-    /// Keeps a finding. An error takes the place of a warning when there are too many: a zone
-    /// must not pass because its errors stand behind a hundred warnings.
-    fn keep(&mut self, found: Diagnostic) {
-        if self.findings.len() >= limits::DIAGNOSTICS {
-            self.uncounted += 1;
-            match self.findings.iter().rposition(|kept| !kept.is_error()) {
-                Some(warning) if found.is_error() => drop(self.findings.remove(warning)),
-                _ => return,
+        let mut again = Again { apex: self.apex, texts: &self.texts, placed: &self.placed, last: None };
+        for repeat in repeats {
+            if self.findings.has_room(false) {
+                let (text, at) = again.repeated(&repeat);
+                self.findings.add(text, odd(at, repeat.kind), false);
+            } else {
+                self.findings.count(1);
             }
         }
-        self.findings.push(found);
-    }
-}
-
-fn class(text: &[u8]) -> Option<u16> {
-    match text.to_ascii_uppercase().as_slice() {
-        b"IN" => Some(CLASS_IN),
-        b"CH" => Some(3),
-        b"HS" => Some(4),
-        b"ANY" => Some(255),
-        upper => std::str::from_utf8(upper.strip_prefix(b"CLASS")?).ok()?.parse().ok(),
-    }
-}
-
-fn rtype_of(token: Token<'_>) -> Result<Rtype, RecordError> {
-    // Most records are of few types.
-    match token.text {
-        b"A" => return Ok(Rtype::A),
-        b"AAAA" => return Ok(Rtype::AAAA),
-        _ => {}
-    }
-    let text = std::str::from_utf8(token.text).unwrap_or_default();
-    text.parse().map_err(|_| {
-        // No type's mnemonic begins with a digit.
-        if text.starts_with(|first: char| first.is_ascii_digit()) {
-            return RecordError::new(token.at, format!("{} isn't a TTL, or a second one", shown(token.text)))
-                .help("write one TTL before the type: seconds up to 2147483647, or units as 1h30m");
+        for found in check::zone(&zone, has_routed_addresses) {
+            if !self.findings.has_room(found.is_error) {
+                self.findings.count(1);
+                continue;
+            }
+            match again.first(&zone, &found.owner, found.rtype) {
+                Some((text, at)) => {
+                    let error =
+                        RecordError { at, message: found.message, help: found.help.map(str::to_owned) };
+                    self.findings.add(text, error, found.is_error);
+                }
+                None => self
+                    .findings
+                    .keep(Diagnostic::error(&path, found.message).help(found.help.unwrap_or_default())),
+            }
         }
-        let error = RecordError::new(token.at, format!("unknown type {}", shown(token.text)));
-        match did_you_mean(text, Rtype::MNEMONICS.iter().copied()) {
-            Some(help) => error.help(help),
-            None => error.help("any type can be written by its number: TYPE65280 \\# 4 0A000001 (RFC 3597)"),
+        if self.findings.has_errors() {
+            return Err(self.findings.finish(&path));
         }
-    })
-}
-
-fn ttl_in_range(token: Token<'_>, seconds: u32) -> Result<u32, RecordError> {
-    if seconds <= TTL_MAX {
-        return Ok(seconds);
+        Ok(Loaded { zone, warnings: self.findings.finish(&path) })
     }
-    Err(RecordError::new(token.at, format!("TTL {} is over 2147483647 (RFC 2181 8)", shown(token.text)))
-        .help("a week, 604800 or 1w, is long already"))
 }
 
-fn wire_text(wire: &[u8]) -> String {
-    Name::from_wire(wire).map_or_else(|_| String::new(), |name| name.to_string())
+impl Ahead {
+    fn holds(&self, state: &State) -> bool {
+        match self {
+            Ahead::Kept(_, part) => part.reading.as_ref().is_some_and(|reading| reading.holds(state)),
+            Ahead::Read(read) => read.0.reading.holds(state),
+        }
+    }
+}
+
+/// Stretches of the version before, with their numbers, by digest and octets of their text.
+struct Kept(HashMap<(u64, usize), Vec<Numbered>>);
+
+type Numbered = (usize, Arc<Part>);
+
+impl Kept {
+    fn new(old: Option<&Zone>) -> Kept {
+        let mut kept: HashMap<_, Vec<Numbered>> = HashMap::new();
+        for (number, part) in old.into_iter().flat_map(Zone::parts).enumerate() {
+            if let Some(text) = part.reading.as_ref().and_then(|reading| reading.text) {
+                kept.entry(text).or_default().push((number, Arc::clone(part)));
+            }
+        }
+        Kept(kept)
+    }
+
+    /// Each is taken once: a text that stands there twice has owners of its own each time.
+    fn take(&mut self, digest: u64, octets: usize) -> Option<Ahead> {
+        let (number, part) = self.0.get_mut(&(digest, octets))?.pop()?;
+        Some(Ahead::Kept(number, part))
+    }
+}
+
+/// Finds places of records, which zones don't keep, by reading their stretches again.
+struct Again<'a> {
+    apex: &'a Name,
+    texts: &'a [Text],
+    placed: &'a [Placed],
+    /// The last one read: findings come in swarms.
+    last: Option<(usize, Builder)>,
+}
+
+impl<'a> Again<'a> {
+    /// The record of an owner that stands first, of a type or any.
+    fn first(&mut self, zone: &Zone, owner: &[u8], rtype: Option<Rtype>) -> Option<(&'a Text, usize)> {
+        let (texts, placed) = (self.texts, self.placed);
+        for stretch in zone.stretches_of(&owner.to_ascii_lowercase()) {
+            let mut records = self.builder(stretch).records_of(owner);
+            if let Some(record) = records.find(|record| rtype.is_none_or(|rtype| record.rtype == rtype)) {
+                return Some((&texts[placed[stretch].text], record.at));
+            }
+        }
+        None
+    }
+
+    fn repeated(&mut self, repeat: &Repeat) -> (&'a Text, usize) {
+        let (texts, placed) = (self.texts, &self.placed[repeat.stretch]);
+        let builder = self.builder(repeat.stretch);
+        let is_it = |rdata: &[u8]| repeat.kind == OddityKind::Ttl || *rdata == *repeat.rdata;
+        let mut records = builder.records_of(&repeat.owner).filter(|record| record.rtype == repeat.rtype);
+        let at =
+            records.find(|record| is_it(builder.rdata(*record))).map_or(placed.start, |record| record.at);
+        (&texts[placed.text], at)
+    }
+
+    fn builder(&mut self, stretch: usize) -> &Builder {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != stretch) {
+            let placed = &self.placed[stretch];
+            let text = &self.texts[placed.text].octets;
+            let mut builder = Builder::default();
+            read::stretch(self.apex, text, (placed.start..placed.end, 0), &placed.state, &mut builder);
+            self.last = Some((stretch, builder));
+        }
+        &self.last.as_ref().expect("just read").1
+    }
+}
+
+fn read_stretch(
+    apex: &Name,
+    text: &[u8],
+    stretch: (Range<usize>, u64),
+    state: &State,
+    builder: &mut Builder,
+) -> (Outcome, Result<Built, Full>) {
+    builder.clear();
+    let outcome = read::stretch(apex, text, stretch, state, builder);
+    (outcome, builder.build(apex))
+}
+
+fn too_large(path: &Path) -> Diagnostic {
+    Diagnostic::error(path, "the zone is larger than 4 GiB, or one RRset than 65535 records")
+}
+
+fn odd(at: usize, kind: OddityKind) -> RecordError {
+    match kind {
+        OddityKind::Duplicate => {
+            RecordError::new(at, "the same record was there already").help("take one of them out")
+        }
+        OddityKind::Ttl => {
+            RecordError::new(at, "the TTL differs from other records of this owner and type (RFC 2181 5.2)")
+                .help("give them one TTL; the lowest is served for all")
+        }
+    }
 }

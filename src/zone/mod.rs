@@ -2,21 +2,32 @@
 //!
 //! ```text
 //! scan   tokens with positions       fields  RDATA's fields     rdata, loc, svcb, ttl, base64  fields -> wire form
-//! load   directives, owners, TTLs    store   the zone itself    check   what records must not be
+//! cut    a text in stretches         read    one stretch: directives, owners, TTLs    state  what lines inherit
+//! load   all stretches, in order     builder records -> owners in canonical form      findings  with their places
+//! store  the zone itself             index   owners by name     owner   one of them   check  what records must not be
 //! diff   which owners differ         text    RDATA for people     write   a zone as a zone file
 //! ```
 
 mod base64;
+mod builder;
 mod check;
+mod cut;
 mod diff;
 mod fields;
+mod findings;
+mod index;
 mod load;
 mod loc;
+mod owner;
 mod rdata;
+mod read;
 #[cfg(test)]
 mod round_trip_tests;
 mod scan;
+mod state;
 mod store;
+#[cfg(test)]
+mod stretch_tests;
 mod svcb;
 #[cfg(test)]
 mod tests;
@@ -26,6 +37,7 @@ mod write;
 
 pub use diff::diff;
 pub use load::{Files, Loaded, load};
-pub use store::{Owner, Rrset, Soa, Zone};
+pub use owner::{Owner, Rrset};
+pub use store::{Soa, Zone};
 pub use text::rdata_text;
 pub use write::write;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Files, Zone, diff, load, write};
@@ -12,14 +13,14 @@ use crate::wire::rtype::Rtype;
 struct Text(String);
 
 impl Files for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
+    fn read(&self, _: &Path) -> io::Result<Bytes> {
+        Ok(self.0.clone().into())
     }
 }
 
 fn read(text: String) -> Result<Zone, String> {
     let apex = Name::parse("Example.", None).unwrap();
-    let loaded = load(Path::new("z"), &apex, &Text(text), &|_| true);
+    let loaded = load(Path::new("z"), &apex, &Text(text), None, &|_| true);
     loaded.map(|loaded| loaded.zone).map_err(|errors| format!("{errors:#?}"))
 }
 

@@ -3,6 +3,8 @@
 //! Works on octets, so that text over 127 passes whatever its encoding, and allocates nothing for
 //! a token.
 
+use std::ops::Range;
+
 /// One word of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
@@ -28,20 +30,29 @@ pub(super) struct ScanError {
 pub(super) struct Scanner<'t> {
     text: &'t [u8],
     at: usize,
+    /// No entry begins from here on.
+    end: usize,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<'t> Scanner<'t> {
-    pub(super) fn new(text: &'t [u8]) -> Scanner<'t> {
-        Scanner { text, at: if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 } }
+    /// Reads the entries that begin in a range of a text.
+    pub(super) fn new(text: &'t [u8], range: Range<usize>) -> Scanner<'t> {
+        let has_mark = range.start == 0 && text.starts_with(BYTE_ORDER_MARK);
+        Scanner { text, at: if has_mark { BYTE_ORDER_MARK.len() } else { range.start }, end: range.end }
+    }
+
+    /// How far it has read.
+    pub(super) fn position(&self) -> usize {
+        self.at
     }
 
     /// Reads the next entry's tokens into `tokens`. Says whether the entry begins with a blank,
-    /// which means that the owner is the one before. Nothing at the end of the file.
+    /// which means that the owner is the one before. Nothing at the end of the range.
     pub(super) fn next(&mut self, tokens: &mut Vec<Token<'t>>) -> Option<Result<bool, ScanError>> {
         tokens.clear();
-        while self.at < self.text.len() {
+        while self.at < self.end {
             let is_blank = matches!(self.text[self.at], b' ' | b'\t');
             if let Err(error) = self.entry(tokens) {
                 self.skip_line(error.at);
@@ -161,7 +172,7 @@ mod tests {
     use super::*;
 
     fn entries(text: &[u8]) -> Vec<Result<(bool, Vec<String>), ScanError>> {
-        let mut scanner = Scanner::new(text);
+        let mut scanner = Scanner::new(text, 0..text.len());
         let mut tokens = Vec::new();
         let mut entries = Vec::new();
         while let Some(result) = scanner.next(&mut tokens) {

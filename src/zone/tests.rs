@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,8 +15,8 @@ use crate::wire::rtype::Rtype;
 struct Texts(HashMap<PathBuf, Vec<u8>>);
 
 impl Files for Texts {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn read(&self, path: &Path) -> io::Result<Bytes> {
+        self.0.get(path).map(|text| text.clone().into()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -25,7 +26,7 @@ fn apex() -> Name {
 
 fn load_files(files: &[(&str, &[u8])]) -> Result<Loaded, Vec<crate::diagnostic::Diagnostic>> {
     let texts = files.iter().map(|(path, text)| (Path::new("zones").join(path), text.to_vec())).collect();
-    load(Path::new("zones/z"), &apex(), &Texts(texts), &|_| false)
+    load(Path::new("zones/z"), &apex(), &Texts(texts), None, &|_| false)
 }
 
 fn load_text(text: &str) -> Result<Loaded, Vec<crate::diagnostic::Diagnostic>> {

@@ -162,6 +162,10 @@ fn dig_and_kdig_are_content() {
     }
     let nsid = stdout(Command::new("dig").args([&at, "-p", &port, "+nsid", "www.plain.example"]));
     assert!(nsid.contains("ns1.example.com"), "{nsid}");
+    // dig checks that its own cookie comes back with ours.
+    let known = ["+tcp", "+keepalive", "+cookie", "www.plain.example"];
+    let known = stdout(Command::new("dig").args([&at, "-p", &port]).args(known));
+    assert!(known.contains("(good)") && known.contains("TCP KEEPALIVE: 10.0 secs"), "{known}");
     server.stop();
 }
 

@@ -1,85 +1,72 @@
 //! One round of a UDP worker: receive what is there, answer it, send the answers.
 
 use std::io::{self, ErrorKind};
-use std::net::UdpSocket;
 
-use super::sys::{Datagrams, coarse_now};
+use super::source::Source;
+use super::sys::coarse_now;
 use crate::answer::{Client, Transport};
+use crate::limits::UDP_BATCH;
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
+use crate::wire::query::LowerName;
 
-/// The datagrams of one round, and what is needed to answer them. Its memory is used again and
-/// again; a round allocates nothing.
-pub(super) struct Batch {
-    datagrams: Datagrams,
+/// What is needed to answer batch after batch. A round allocates nothing.
+pub(super) struct Batch<P> {
+    source: P,
+    names: [LowerName; UDP_BATCH],
     entropy: Entropy,
     payload: usize,
 }
 
-impl Batch {
-    /// Answers will have at most `payload` octets.
-    pub(super) fn new(payload: usize) -> Batch {
-        Batch { datagrams: Datagrams::new(), entropy: Entropy::new(), payload }
+impl<P: Source> Batch<P> {
+    /// Answers what `source` brings. Answers will have at most `payload` octets.
+    pub(super) fn new(source: P, payload: usize) -> Batch<P> {
+        let names = [const { LowerName::root() }; UDP_BATCH];
+        Batch { source, names, entropy: Entropy::new(), payload }
     }
 
     /// Waits for queries, a while at most, and answers those that are there. An error is one of
     /// receiving, other than that nothing came.
     #[inline]
-    pub(super) fn round<S: Service>(
-        &mut self,
-        socket: &UdpSocket,
-        service: &S,
-        counters: &Counters,
-    ) -> io::Result<()> {
-        let received = match self.datagrams.receive(socket) {
+    pub(super) fn round<S: Service>(&mut self, service: &S, counters: &Counters) -> io::Result<()> {
+        let received = match self.source.receive() {
             Ok(received) => received,
             Err(error) if is_pause(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
         alone(&counters.received, received);
-        self.answer(received, service, counters);
-        self.send(socket, counters);
+        self.answer(service, counters);
+        let sent = self.source.send();
+        alone(&counters.answered, sent.answered);
+        alone(&counters.send_errors, sent.failed);
         Ok(())
     }
 
+    /// Reads all queries first, so that what they need is fetched from memory at the same time.
     #[inline]
-    fn answer<S: Service>(&mut self, received: usize, service: &S, counters: &Counters) {
-        let mut batch = service.begin();
-        let now = coarse_now();
-        for i in 0..received {
-            let exchange = self.datagrams.exchange(i);
-            let Some((query, address)) = exchange.query else {
-                alone(&counters.dropped, 1);
-                continue;
-            };
-            let client = Client { address, transport: Transport::Udp, entropy: self.entropy.next(), now };
-            let out = &mut exchange.answer[..self.payload];
-            let reply = S::answer(&mut batch, query, &client, out);
-            counters.record(reply, out, alone);
-            if reply.octets > 0 {
-                self.datagrams.queue(i, reply.octets);
+    fn answer<S: Service>(&mut self, service: &S, counters: &Counters) {
+        let batch = service.begin();
+        let mut waiting = [const { None }; UDP_BATCH];
+        let places = waiting.iter_mut().zip(&mut self.names);
+        for ((place, name), exchange) in places.zip(self.source.exchanges()) {
+            match exchange.query {
+                Some((query, address)) => {
+                    let prepared = S::prepare(&batch, query, name);
+                    *place = Some((prepared, address, exchange.answer, exchange.octets));
+                }
+                None => alone(&counters.dropped, 1),
             }
         }
-    }
-
-    /// A failure concerns the first of those offered: it is counted and passed over. Nothing
-    /// that a peer or a route can cause ends a worker.
-    #[inline]
-    fn send(&mut self, socket: &UdpSocket, counters: &Counters) {
-        let mut done = 0;
-        while done < self.datagrams.queued() {
-            match self.datagrams.send(socket, done) {
-                Ok(sent) => {
-                    alone(&counters.answered, sent);
-                    done += sent;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    alone(&counters.send_errors, 1);
-                    done += 1;
-                }
-            }
+        let now = coarse_now();
+        S::fetch(waiting.iter().flatten().map(|(prepared, ..)| prepared));
+        for (prepared, address, out, octets) in waiting.iter_mut().flatten() {
+            let client =
+                Client { address: *address, transport: Transport::Udp, entropy: self.entropy.next(), now };
+            let out = &mut out[..self.payload];
+            let reply = S::answer(prepared, &client, out);
+            counters.record(reply, out);
+            **octets = reply.octets;
         }
     }
 }

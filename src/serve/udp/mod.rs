@@ -1,6 +1,8 @@
 //! Queries in datagrams: threads that own their sockets, apart from the asynchronous runtime.
 
 mod batch;
+mod socket;
+mod source;
 mod sys;
 mod worker;
 

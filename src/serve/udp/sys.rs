@@ -22,6 +22,7 @@ use std::ptr::{NonNull, addr_of_mut, null_mut};
 
 use libc::{c_int, c_uint};
 
+use super::source::Exchange;
 use crate::limits::{UDP_BATCH, UDP_PAYLOAD_OCTETS_MAX, UDP_QUERY_OCTETS};
 
 /// Room for one control message with an `in6_pktinfo`, the larger of the two.
@@ -62,15 +63,6 @@ pub(super) struct Datagrams {
 
 // SAFETY: the memory has one owner, and nothing in it belongs to a thread.
 unsafe impl Send for Datagrams {}
-
-/// A received datagram and the room for its response.
-pub(super) struct Exchange<'a> {
-    /// What was received; `None` if it was longer than its buffer, or its sender is of an
-    /// unknown family.
-    pub(super) query: Option<(&'a [u8], IpAddr)>,
-    /// Where the response is written.
-    pub(super) answer: &'a mut [u8; UDP_PAYLOAD_OCTETS_MAX],
-}
 
 impl Datagrams {
     pub(super) fn new() -> Datagrams {
@@ -124,50 +116,58 @@ impl Datagrams {
         Ok(self.used)
     }
 
-    /// The `i`-th datagram of the last receive.
-    #[inline]
-    pub(super) fn exchange(&mut self, i: usize) -> Exchange<'_> {
-        assert!(i < self.used);
-        let slot = self.slot(i);
-        // SAFETY: slot and header are inside the allocation. The borrow of `self` keeps anyone
-        // else away, and query, peer and answer are different fields. The length that the
-        // kernel reports is at most that of the buffer: MSG_TRUNC isn't asked for.
-        unsafe {
-            let header = &*self.incoming(i);
-            let answer = &mut *addr_of_mut!((*slot).answer);
-            let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            let query = &(&*addr_of_mut!((*slot).query))[..(header.msg_len as usize).min(UDP_QUERY_OCTETS)];
-            let peer = address(&*addr_of_mut!((*slot).peer));
-            Exchange { query: peer.filter(|_| whole).map(|peer| (query, peer)), answer }
-        }
-    }
-
-    /// Queues the first `octets` of the `i`-th answer for [`send`](Self::send).
-    #[inline]
-    pub(super) fn queue(&mut self, i: usize, octets: usize) {
-        assert!(i < self.used && octets <= UDP_PAYLOAD_OCTETS_MAX && self.queued < UDP_BATCH);
-        let slot = self.slot(i);
-        // SAFETY: slot and headers are inside the allocation; no reference to them exists. The
-        // kernel wrote the peer address and the control message of this slot.
-        unsafe {
-            let incoming = addr_of_mut!((*self.incoming(i)).msg_hdr);
-            let outgoing = addr_of_mut!((*self.outgoing(self.queued)).msg_hdr);
-            (*slot).answer_part.iov_len = octets;
-            (*outgoing).msg_name = (*incoming).msg_name;
-            (*outgoing).msg_namelen = (*incoming).msg_namelen;
-            (*outgoing).msg_iov = addr_of_mut!((*slot).answer_part);
-            (*outgoing).msg_iovlen = 1;
-            (*outgoing).msg_control = (*incoming).msg_control;
-            (*outgoing).msg_controllen = (*incoming).msg_controllen;
-            if (*incoming).msg_controllen == 0 || !let_routing_choose(incoming) {
-                (*outgoing).msg_controllen = 0;
+    /// The datagrams of the last receive, none of which has a response yet.
+    pub(super) fn exchanges(&mut self) -> impl Iterator<Item = Exchange<'_>> {
+        let datagrams = &*self;
+        (0..self.used).map(|i| {
+            let slot = datagrams.slot(i);
+            // SAFETY: slot and header are inside the allocation. The exclusive borrow of `self`,
+            // which the exchanges carry on, keeps anyone else away; each has a slot of its own, of
+            // which query, peer, answer and the answer's length are different fields. The length
+            // that the kernel reports is at most that of the buffer: MSG_TRUNC isn't asked for.
+            unsafe {
+                let header = &*datagrams.incoming(i);
+                let octets = &mut *addr_of_mut!((*slot).answer_part.iov_len);
+                *octets = 0;
+                let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+                let query =
+                    &(&*addr_of_mut!((*slot).query))[..(header.msg_len as usize).min(UDP_QUERY_OCTETS)];
+                let peer = address(&*addr_of_mut!((*slot).peer));
+                let query = peer.filter(|_| whole).map(|peer| (query, peer));
+                Exchange { query, answer: &mut *addr_of_mut!((*slot).answer), octets }
             }
-        }
-        self.queued += 1;
+        })
     }
 
-    /// Responses queued.
-    pub(super) fn queued(&self) -> usize {
+    /// Queues the responses that were written since the last receive, for [`send`](Self::send);
+    /// tells how many there are.
+    pub(super) fn queue(&mut self) -> usize {
+        self.queued = 0;
+        for i in 0..self.used {
+            let slot = self.slot(i);
+            // SAFETY: slot and headers are inside the allocation; no reference to them exists, and
+            // `queued` is at most `i`. The kernel wrote the peer address and the control message
+            // of this slot.
+            unsafe {
+                let octets = &mut (*slot).answer_part.iov_len;
+                if *octets == 0 {
+                    continue;
+                }
+                *octets = (*octets).min(UDP_PAYLOAD_OCTETS_MAX);
+                let incoming = addr_of_mut!((*self.incoming(i)).msg_hdr);
+                let outgoing = addr_of_mut!((*self.outgoing(self.queued)).msg_hdr);
+                (*outgoing).msg_name = (*incoming).msg_name;
+                (*outgoing).msg_namelen = (*incoming).msg_namelen;
+                (*outgoing).msg_iov = addr_of_mut!((*slot).answer_part);
+                (*outgoing).msg_iovlen = 1;
+                (*outgoing).msg_control = (*incoming).msg_control;
+                (*outgoing).msg_controllen = (*incoming).msg_controllen;
+                if (*incoming).msg_controllen == 0 || !let_routing_choose(incoming) {
+                    (*outgoing).msg_controllen = 0;
+                }
+            }
+            self.queued += 1;
+        }
         self.queued
     }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use super::batch::Batch;
+use super::socket::Socket;
 use super::sys;
 use crate::limits::UDP_WAIT;
 use crate::serve::counters::{Counters, alone};
@@ -49,9 +50,9 @@ impl<S: Service> Worker<S> {
     }
 
     fn rounds(&self) {
-        let mut batch = Batch::new(self.payload);
+        let mut batch = Batch::new(Socket::new(&self.socket), self.payload);
         while !self.stop.load(Ordering::Relaxed) {
-            if batch.round(&self.socket, &self.service, &self.counters).is_err() {
+            if batch.round(&self.service, &self.counters).is_err() {
                 alone(&self.counters.receive_errors, 1);
                 // Out of memory, or an interface gone: asking again at once would only spin.
                 thread::sleep(UDP_WAIT);

@@ -1,5 +1,6 @@
 //! DNS cookies: RFC 7873, and server cookies that servers of one address make alike: RFC 9018.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +11,9 @@ use super::packet::*;
 use super::reply::Reply;
 use crate::lab::{Lab, output, wait_for, waypost};
 
-const COOKIE: u16 = 10;
-const CLIENT: [u8; 8] = [0x24, 0x64, 0xc4, 0xab, 0xcf, 0x10, 0xc9, 0x57];
-const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+pub const COOKIE: u16 = 10;
+pub const CLIENT: [u8; 8] = [0x24, 0x64, 0xc4, 0xab, 0xcf, 0x10, 0xc9, 0x57];
+pub const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
 fn now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
@@ -31,7 +32,7 @@ fn with(server_cookie: &[u8]) -> Packet {
 }
 
 /// The server cookie that came with an answer to [`CLIENT`].
-fn given(reply: &Reply) -> &[u8] {
+pub fn given(reply: &Reply) -> &[u8] {
     let option = reply.option(COOKIE).expect("a cookie");
     assert_eq!((option.len(), &option[..8]), (24, &CLIENT[..]));
     &option[8..]
@@ -152,7 +153,7 @@ fn rfc9018_4_3_an_older_one_is_renewed() {
 }
 
 /// Whether a cookie is valid, as a query without a question tells.
-fn is_valid(server: SocketAddr, source: Ipv4Addr, cookie: &[u8]) -> bool {
+pub fn is_valid(server: SocketAddr, source: Ipv4Addr, cookie: &[u8]) -> bool {
     let octets = Packet::empty().option(COOKIE, &[&CLIENT[..], cookie].concat()).octets();
     let socket = UdpSocket::bind((source, 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -186,16 +187,16 @@ fn rfc9018_4_4_a_cookie_is_its_servers_alone() {
 }
 
 const OLD: [u8; 16] = [0x11; 16];
-const NEW: [u8; 16] = [0x22; 16];
+pub const NEW: [u8; 16] = [0x22; 16];
 
-fn lines(secrets: &[[u8; 16]]) -> String {
+pub fn lines(secrets: &[[u8; 16]]) -> String {
     secrets.iter().map(|secret| secret.map(|octet| format!("{octet:02x}")).concat() + "\n").collect()
 }
 
-fn lab(secrets: Option<&str>) -> Lab {
+pub fn lab(secrets: Option<&str>) -> Lab {
     let lab = Lab::new();
     lab.write("zones/plain.example.zone", "$TTL 60\n@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.1\n");
-    let config = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
     if let Some(secrets) = secrets {
         lab.write("waypost.toml", &config.replace("[server]", "[server]\ncookie_secrets = \"cookies\""));
         lab.write("cookies", secrets);
@@ -251,7 +252,7 @@ fn rfc9018_5_a_server_does_not_start_without_the_secrets_it_shares() {
     let lab = lab(Some("not a secret: 31337\n"));
     for missing in [false, true] {
         if missing {
-            std::fs::remove_file(lab.path("cookies")).unwrap();
+            fs::remove_file(lab.path("cookies")).unwrap();
         }
         let check =
             output(waypost().current_dir(lab.directory.path()).args(["check", "--config", "waypost.toml"]));

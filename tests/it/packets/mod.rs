@@ -2,6 +2,7 @@
 //! it. All ask one server, which runs in this process behind real sockets; what needs other
 //! settings starts its own.
 
+mod anycast;
 mod cookies;
 mod documented;
 mod edns;

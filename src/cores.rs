@@ -1,0 +1,45 @@
+//! Work shared by all cores of the machine.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Runs `work` for each number below `count`, on all cores; results come in no order. Each core
+/// has a `scratch` of its own.
+pub fn share<S, T: Send>(
+    count: usize,
+    scratch: impl Fn() -> S + Sync,
+    work: impl Fn(usize, &mut S) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut scratch = scratch();
+        let mut done = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return done;
+            }
+            done.push(work(number, &mut scratch));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
+        done.extend(others.into_iter().flat_map(|core| core.join().expect("shared work doesn't panic")));
+        done
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn each_number_is_worked_on_once() {
+        let mut done = super::share(1000, Vec::new, |number, seen: &mut Vec<usize>| {
+            seen.push(number);
+            (number, seen.len())
+        });
+        done.sort_unstable();
+        assert!(done.iter().map(|(number, _)| *number).eq(0..1000));
+        assert!(super::share(0, || (), |_, ()| ()).is_empty());
+    }
+}
