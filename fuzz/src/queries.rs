@@ -3,7 +3,7 @@
 use hickory_proto::op::Message;
 use waypost::answer::{Client, Transport, answer};
 use waypost::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
-use waypost::wire::query;
+use waypost::wire::query::{self, LowerName};
 
 use crate::world::world;
 
@@ -14,7 +14,8 @@ fn queries() {
         for transport in [Transport::Udp, Transport::Tcp { idle: 100 }] {
             let client = Client { address: [1, 160, 0, 1].into(), transport, entropy: 7, now: 0 };
             let payload = usize::from(snapshot.settings.udp_payload);
-            let parsed = query::parse(octets);
+            let mut name = LowerName::from_wire(&[0]).unwrap();
+            let parsed = query::parse(octets, &mut name);
             let limit = match (transport, &parsed) {
                 (Transport::Tcp { .. }, _) => MESSAGE_OCTETS,
                 (Transport::Udp, Ok(query)) => {
