@@ -6,7 +6,7 @@
 //! load   all stretches, in order     builder records -> owners in canonical form      findings  with their places
 //! store  the zone itself             index   owners by name     owner   one of them   check  what records must not be
 //! check_values   what single records shouldn't say
-//! diff   which owners differ         text    RDATA for people
+//! diff   which owners differ         text    RDATA for people     write   a zone as a zone file
 //! ```
 
 mod base64;
@@ -23,6 +23,8 @@ mod loc;
 mod owner;
 mod rdata;
 mod read;
+#[cfg(test)]
+mod round_trip_tests;
 mod scan;
 mod state;
 mod store;
@@ -33,9 +35,11 @@ mod svcb;
 mod tests;
 mod text;
 mod ttl;
+mod write;
 
 pub use diff::diff;
 pub use load::{Files, Loaded, load};
 pub use owner::{Owner, Rrset};
 pub use store::{Soa, Zone};
 pub use text::rdata_text;
+pub use write::write;

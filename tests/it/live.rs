@@ -14,7 +14,7 @@ use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 use crate::failover::{ZONE, routes};
 use crate::lab::{Lab, output, waypost};
-use crate::peers::nsd;
+use crate::peers::{ZoneFile, nsd};
 
 /// Routes that nothing moves: without sites behind them, and up by the operator's word.
 fn fixed_routes() -> String {
@@ -174,7 +174,8 @@ fn manners_of_edns_and_client_subnets_are_judged() {
     let lab = files(ZONE);
     let server = lab.start();
     let upstream = server.address;
-    let nsd = nsd(&lab, "mail.example", &lab.path("zones/mail.example.zone"));
+    let nsd =
+        nsd(&lab, &[ZoneFile { zone: "mail.example".to_owned(), file: lab.path("zones/mail.example.zone") }]);
     let global = Liar::start(upstream, |_, answer| scope(answer, 0));
     let narrow = Liar::start(upstream, |_, answer| scope(answer, 24));
     let altered = Liar::start(upstream, |_, answer| {

@@ -6,6 +6,7 @@
 mod across;
 mod commands;
 mod delegated;
+mod differential;
 mod failover;
 mod lab;
 mod live;
