@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table to read, and the raw figures in JSON with their machine."""
+"""Where a run's figures are kept: bench/results/<date>-<cpu>/, JSON with the machine."""
 
 import datetime
 import json
@@ -6,6 +6,8 @@ import os
 import pathlib
 import platform
 import re
+
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
 def machine():
@@ -18,20 +20,30 @@ def machine():
     }
 
 
-def save(name, figures, directory=None):
-    """Writes bench/results/<date>-<cpu>/<name>.json, or into `directory`."""
-    here = machine()
-    if directory is None:
-        cpu = re.sub(r"[^a-z0-9]+", "-", here["cpu"].lower()).strip("-")
-        day = datetime.date.today().isoformat()
-        directory = pathlib.Path(__file__).resolve().parent / "results" / f"{day}-{cpu}"
-    path = pathlib.Path(directory) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": here, **figures}, indent=1) + "\n")
+def directory():
+    cpu = re.sub(r"[^a-z0-9]+", "-", machine()["cpu"].lower()).strip("-")
+    return RESULTS / f"{datetime.date.today().isoformat()}-{cpu}"
+
+
+def save(place, name, figures):
+    """Figures need no more digits than they have meaning."""
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **rounded(figures)}, indent=1) + "\n")
     return path
 
 
-def table(head, rows):
-    """A Markdown table."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+def load(place, name):
+    """None if that wasn't measured."""
+    path = place / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return value

@@ -1,45 +1,73 @@
-"""The zone that every server gets: COUNT address records, owners of 27 octets on the wire.
+"""Zones of the benchmarks. The same arguments give the same octets on every machine."""
 
-The same COUNT, serial and change give the same octets, on every machine.
-"""
+import dns
 
-import os
-
-ORIGIN = "big.example"
 TTL = 20
 CHANGED_ADDRESS = "203.0.113.255"
+# A prime: steps of it visit every index in an order that no cache likes.
+STEP = 7919
 
 
-def owner(index):
-    """14 octets of label and 13 of the origin."""
-    return f"host-{index:08d}.{ORIGIN}"
+class Zone:
+    """COUNT owners with one record each. `mixed`: A, AAAA, MX and TXT; else all are A.
 
-
-def address(index):
-    network = ("192.0.2", "198.51.100", "203.0.113")[index % 3]
-    return f"{network}.{1 + index // 3 % 250}"
-
-
-def prepare(path, count, serial=1, changed=None):
-    """Prepares the zone, in which record `changed` has CHANGED_ADDRESS.
-
-    Returns what puts it at `path`, by a rename: so its moment can be chosen. It waits outside
-    the directory, which servers may watch or read as a whole.
+    Owners have 27 octets on the wire. Record `changed` has CHANGED_ADDRESS.
     """
-    scratch = path.parent.with_name(f"{path.name}.new")
-    with open(scratch, "w", encoding="ascii") as out:
-        out.write(f"$ORIGIN {ORIGIN}.\n$TTL {TTL}\n")
-        out.write(f"@ IN SOA ns1 hostmaster {serial} 7200 3600 1209600 60\n")
-        out.write("@ IN NS ns1\nns1 IN A 192.0.2.53\n")
-        out.writelines(
-            f"host-{index:08d} IN A {CHANGED_ADDRESS if index == changed else address(index)}\n"
-            for index in range(count)
-        )
-    return lambda: os.rename(scratch, path)
 
+    # The file, where it has been written already: large ones are written once for all servers.
+    written = None
 
-def write_queries(path, count):
-    """All owners, for dnsperf, in an order that no cache likes."""
-    step = 7919  # a prime: visits every index once unless count is a multiple of it
-    with open(path, "w", encoding="ascii") as out:
-        out.writelines(f"{owner(index * step % count)} A\n" for index in range(count))
+    def __init__(self, count, origin="big.example", mixed=False, serial=1, changed=None):
+        self.count, self.origin, self.mixed, self.serial, self.changed = count, origin, mixed, serial, changed
+
+    def records(self):
+        """(owner relative to the origin, type, data) of each; the SOA record comes first."""
+        yield "@", "SOA", f"ns1 hostmaster {self.serial} 7200 3600 1209600 60"
+        yield "@", "NS", "ns1"
+        yield "ns1", "A", "192.0.2.53"
+        for index in range(self.count):
+            yield (f"host-{index:08d}", *self.record(index))
+
+    def record(self, index):
+        """(type, data) of one."""
+        if index == self.changed:
+            return "A", CHANGED_ADDRESS
+        # Of ten: five A, two AAAA, two MX, one TXT.
+        place = index % 10 if self.mixed else 0
+        if place < 5:
+            network = ("192.0.2", "198.51.100", "203.0.113")[index % 3]
+            return "A", f"{network}.{1 + index // 3 % 250}"
+        if place < 7:
+            return "AAAA", f"2001:db8::{index % 65535 + 1:x}"
+        if place < 9:
+            return "MX", f"10 mx{index % 4}.mail.example."
+        return "TXT", f'"v=spf1 ip4:192.0.2.{index % 250} -all"'
+
+    def lines(self):
+        """The file (RFC 1035)."""
+        yield f"$ORIGIN {self.origin}.\n$TTL {TTL}\n"
+        for owner, rtype, data in self.records():
+            yield f"{owner} IN {rtype} {data}\n"
+
+    def write(self, path):
+        """For servers that read RFC 1035 files."""
+        with open(path, "w", encoding="ascii") as out:
+            out.writelines(self.lines())
+        self.written = path
+        return self
+
+    def expected(self, index):
+        rtype, data = self.record(index)
+        name = f"host-{index:08d}.{self.origin}"
+        return dns.Expected(name, rtype, [dns.rdata(rtype, data, self.origin)])
+
+    def questions(self, absent_each=None):
+        """All owners in an order of their own; one of `absent_each` names isn't there."""
+        for number in range(self.count):
+            index = number * STEP % self.count
+            if absent_each and number % absent_each == 0:
+                name = f"none-{index:08d}.{self.origin}"
+                yield dns.Expected(name, "A", [], rcode=dns.NXDOMAIN)
+            else:
+                yield self.expected(index)
+

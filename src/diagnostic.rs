@@ -39,6 +39,22 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+/// A text, and where its lines begin.
+#[derive(Clone, Debug)]
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// The lines of a text.
+    #[must_use]
+    pub fn of(text: &'t str) -> Lines<'t> {
+        let newlines = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
+        Lines { text, starts: [0].into_iter().chain(newlines.map(|(at, _)| at + 1)).collect() }
+    }
+}
+
 impl Diagnostic {
     /// An error about a whole file.
     #[must_use]
@@ -62,15 +78,22 @@ impl Diagnostic {
 
     /// Puts the finding at octet `offset` of `text`, the content of its file.
     #[must_use]
-    pub fn at(mut self, text: &str, offset: usize) -> Diagnostic {
+    pub fn at(self, text: &str, offset: usize) -> Diagnostic {
+        self.at_line(&Lines::of(text), offset)
+    }
+
+    /// Likewise, of a text whose lines are known: many places of one file are found at once.
+    #[must_use]
+    pub fn at_line(mut self, lines: &Lines<'_>, offset: usize) -> Diagnostic {
+        let text = lines.text;
         let mut offset = offset.min(text.len());
         while !text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = lines.starts.partition_point(|start| *start <= offset);
+        let line_start = lines.starts[line - 1];
         let line_end = text[offset..].find('\n').map_or(text.len(), |length| offset + length);
-        self.line = u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX);
+        self.line = u32::try_from(line).unwrap_or(u32::MAX);
         self.column = u32::try_from(text[line_start..offset].chars().count() + 1).unwrap_or(u32::MAX);
         self.source_line = Some(text[line_start..line_end].trim_end_matches('\r').to_owned());
         self

@@ -49,6 +49,11 @@ pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
 /// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
 pub const UDP_BATCH: usize = 32;
 
+/// Queries that are read, and whose owners are fetched from memory together, before the first of
+/// them is answered. The rest of a batch follows in the same way: more at once would push each
+/// other out of the first cache, and a lone query pays for the room of all.
+pub const QUERIES_FETCHED: usize = 16;
+
 /// Octets of a query over UDP. A longer one is dropped: no client sends such a thing, and a
 /// stream takes it.
 pub const UDP_QUERY_OCTETS: usize = 2048;
@@ -107,3 +112,27 @@ pub const TCP_KEPT_OCTETS: usize = 4 << 10;
 
 /// How long accepting pauses when the process has no file descriptor left.
 pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long `check --live` waits for an answer before it asks again.
+pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often `check --live` asks a question. Then the server counts as silent, and isn't asked
+/// about further zones.
+pub const LIVE_ATTEMPTS: usize = 2;
+
+/// How long `check --live` waits before it asks a second time what servers answered differently: a
+/// target that died just then is known to all by then, at usual intervals.
+pub const LIVE_SETTLING: Duration = Duration::from_secs(5);
+
+/// How long `check --live` takes at most. What isn't answered by then isn't judged, and said so.
+pub const LIVE_TIME: Duration = Duration::from_secs(60);
+
+/// Questions of `check --live` on their way at one time. Further ones wait for their turn.
+pub const LIVE_AT_ONCE: usize = 32;
+
+/// Questions of `check --live` about one zone to one server. Names beyond aren't asked, and said so.
+pub const LIVE_QUESTIONS: usize = 512;
+
+/// How long `check --live` waits for the system's resolver to give a nameserver's addresses. Then
+/// that nameserver counts as unresolvable.
+pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);

@@ -12,9 +12,12 @@ use std::time::Instant;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use waypost::answer::{Client, Prepared, Transport, answer};
 use waypost::daemon::{Daemon, Options};
+use waypost::geo::build::build;
+use waypost::geo::mmdb::Database;
+use waypost::geo::rules::{Keys, RegionRule, Rules};
 use waypost::geo::table::{Claim, Table};
 use waypost::geo::{How, RegionId};
-use waypost::limits::UDP_BATCH;
+use waypost::limits::QUERIES_FETCHED;
 use waypost::snapshot::Snapshot;
 use waypost::wire::name::Name;
 use waypost::wire::query::{self, LowerName};
@@ -43,6 +46,9 @@ fn main() {
     report("answer-batch", || parts::answer_batches(&snapshot, &client, &queries.plain));
     report("answer-nxdomain", || parts::answer_nxdomain(&snapshot, &client, &queries.missing));
     report("answer-routed", || parts::answer_routed(&snapshot, &client, &queries.subnet));
+    if !is_counted() {
+        geography(&ipv4, &ipv6);
+    }
     report("region-ipv4", || parts::region_ipv4(&table, &ipv4));
     report("region-ipv6", || parts::region_ipv6(&table, &ipv6));
 }
@@ -75,9 +81,9 @@ mod parts {
     #[inline(never)]
     pub(super) fn answer_batches(snapshot: &Snapshot, client: &Client, queries: &[Vec<u8>]) {
         let mut out = [0; 1232];
-        let mut names = [const { LowerName::root() }; UDP_BATCH];
-        for batch in queries.chunks(UDP_BATCH) {
-            let mut prepared = [const { None }; UDP_BATCH];
+        let mut names = [const { LowerName::root() }; QUERIES_FETCHED];
+        for batch in queries.chunks(QUERIES_FETCHED) {
+            let mut prepared = [const { None }; QUERIES_FETCHED];
             for ((place, name), octets) in prepared.iter_mut().zip(&mut names).zip(batch) {
                 *place = Some(Prepared::new(snapshot, octets, name));
             }
@@ -125,9 +131,45 @@ mod parts {
     }
 }
 
+/// Whether this runs in callgrind: once is enough, and time means nothing.
+fn is_counted() -> bool {
+    std::env::args().any(|argument| argument == "--once")
+}
+
+/// The shipped database, three countries, and an operator's networks: how long the table takes to
+/// build, and how long to ask.
+fn geography(ipv4: &[IpAddr], ipv6: &[IpAddr]) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/country.mmdb");
+    let begin = Instant::now();
+    let content = fs::read(path).expect("the shipped database");
+    let database = Database::open(content, &Keys::default()).expect("a database");
+    println!("{:18} {:12.0}", "database-read", begin.elapsed().as_nanos());
+    let region = |name: &str, countries: &[&str], networks: Vec<IpNet>| RegionRule {
+        name: name.to_owned(),
+        countries: countries.iter().map(|&code| code.to_owned()).collect(),
+        networks,
+        ..RegionRule::default()
+    };
+    let of_operator: Vec<IpNet> = networks().map(|(network, _)| network).collect();
+    let rules = Rules {
+        keys: Keys::default(),
+        regions: vec![
+            region("americas", &["US", "CA", "BR", "MX"], Vec::new()),
+            region("europe", &["DE", "FR", "GB", "IT", "NL", "PL", "ES", "SE"], Vec::new()),
+            region("asia", &["CN", "JP", "KR", "TW", "IN", "VN", "MY"], of_operator),
+        ],
+    };
+    let begin = Instant::now();
+    let table = build(&rules, &[], Some(&database));
+    println!("{:18} {:12.0}", "table-build", begin.elapsed().as_nanos());
+    println!("{:18} {:12} ranges", "table", table.ranges());
+    report("database-ipv4", || parts::region_ipv4(&table, ipv4));
+    report("database-ipv6", || parts::region_ipv6(&table, ipv6));
+}
+
 /// Prints the best of some runs, each of all queries, by query.
 fn report(part: &str, run: impl Fn()) {
-    let runs = if std::env::args().any(|argument| argument == "--once") { 1 } else { 200 };
+    let runs = if is_counted() { 1 } else { 200 };
     let mut best = f64::MAX;
     for _ in 0..runs {
         let begin = Instant::now();
@@ -217,20 +259,20 @@ fn snapshot(directory: &std::path::Path) -> Snapshot {
 
 /// The regions of many networks of both families.
 fn table() -> Table {
-    let claim = |network: IpNet, number: u32| Claim {
-        network,
-        region: RegionId((number % 4) as u16),
-        how: How::Network,
-    };
-    let mut claims = Vec::new();
-    for number in 0..NETWORKS {
+    let claim = |(network, number)| Claim { network, region: RegionId(number), how: How::Network };
+    Table::new(&[networks().map(claim).collect()])
+}
+
+/// Networks of both families, each with the number of a region.
+fn networks() -> impl Iterator<Item = (IpNet, u16)> {
+    (0..NETWORKS).flat_map(|number| {
+        let region = (number % 4) as u16;
         let length = 16 + (spread(!number) % 13) as u8;
-        let network = Ipv4Net::new_assert(Ipv4Addr::from_bits(spread(number)), length).trunc();
-        claims.push(claim(network.into(), number));
+        let ipv4 = Ipv4Net::new_assert(Ipv4Addr::from_bits(spread(number)), length).trunc();
         let length = 28 + (spread(!number) % 29) as u8;
-        claims.push(claim(Ipv6Net::new_assert(ipv6_address(number), length).trunc().into(), number));
-    }
-    Table::new(&[claims])
+        let ipv6 = Ipv6Net::new_assert(ipv6_address(number), length).trunc();
+        [(ipv4.into(), region), (ipv6.into(), region)]
+    })
 }
 
 /// Addresses as they are given out: below 2000::/3, most of them in few registries' blocks.

@@ -1,9 +1,12 @@
-//! `waypost check [DIR]`: everything, as the server would read it.
+//! `waypost check [DIR]`: everything, as the server would read it, and with `--live` as the world
+//! sees it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::live::{self, Served, View};
 use super::{CONFIG, Failure, Format};
 use crate::config::zone::worst_case;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -20,6 +23,12 @@ pub(super) struct Args {
     /// Warnings count as errors
     #[arg(long)]
     strict: bool,
+    /// Ask every nameserver of every zone too: which are lame, stale or different
+    #[arg(long)]
+    live: bool,
+    /// With --live, ask these servers instead of those in the zones' NS records
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "live")]
+    server: Vec<SocketAddr>,
 }
 
 /// How long a route's clients may be sent to a dead target.
@@ -34,16 +43,25 @@ struct RouteCase {
 struct Report<'a> {
     diagnostics: &'a [Diagnostic],
     routes: &'a [RouteCase],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<&'a [Served]>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = if args.place.is_dir() { args.place.join(CONFIG) } else { args.place.clone() };
-    let offline = read_once(&config);
+    let mut offline = read_once(&config);
     let routes = routes(&offline);
+    let mut view = View::default();
+    // What servers should answer is known from files without errors alone.
+    if args.live && !offline.has_errors() {
+        view = live::look(&offline, &args.server)?;
+        offline.diagnostics.append(&mut view.findings);
+    }
     match args.format {
-        Format::Text => text(&offline, &routes),
+        Format::Text => text(&offline, &routes, &view.servers),
         Format::Json => {
-            let report = Report { diagnostics: &offline.diagnostics, routes: &routes };
+            let servers = args.live.then_some(&*view.servers);
+            let report = Report { diagnostics: &offline.diagnostics, routes: &routes, servers };
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
         Format::Github => offline.diagnostics.iter().for_each(|found| println!("{}", annotation(found))),
@@ -65,7 +83,7 @@ fn routes(offline: &Offline) -> Vec<RouteCase> {
         .collect()
 }
 
-fn text(offline: &Offline, routes: &[RouteCase]) {
+fn text(offline: &Offline, routes: &[RouteCase], servers: &[Served]) {
     for found in &offline.diagnostics {
         println!("{found}");
     }
@@ -77,11 +95,15 @@ fn text(offline: &Offline, routes: &[RouteCase]) {
         for case in routes.iter().filter(|case| case.zone == apex) {
             println!("  route {}: worst case {}", case.route, case.worst_case);
         }
+        for served in servers.iter().filter(|served| served.zone == apex) {
+            println!("  {served}");
+        }
     }
     let count = |severity| offline.diagnostics.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors + warnings > 0 {
-        println!("{errors} errors, {warnings} warnings");
+        let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        println!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     }
 }
 

@@ -8,9 +8,11 @@
 mod ask;
 mod assume;
 mod check;
+mod delegation;
 mod demo;
 mod explain;
 mod health;
+mod live;
 mod plan;
 mod run;
 
@@ -36,6 +38,8 @@ enum Command {
     Run(run::Args),
     /// Check configuration, zones and routes as the server would; exit code 1 on any error
     Check(check::Args),
+    /// Print what the parent zone must hold for a zone that is delegated to this server
+    Delegation(delegation::Args),
     /// Say which answer a client gets, and why
     Explain(explain::Args),
     /// Show the health of all targets of a running server
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Delegation(args) => delegation::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Plan(args) => plan::run(&args),

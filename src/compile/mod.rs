@@ -1,5 +1,9 @@
 //! The model's changes as edits of the snapshot: zones become entries, routes become slots.
 
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod model_tests;
 pub mod routed;
 pub mod shape;
 #[cfg(test)]

@@ -36,7 +36,14 @@ fn parse(apex: &str, lines: &str) -> Arc<Zone> {
         .into()
 }
 
-fn empty() -> Snapshot {
+/// A zone of these lines alone; nothing if they have errors.
+pub(super) fn try_parse(apex: &str, text: &str) -> Option<Arc<Zone>> {
+    let apex = Name::parse(apex, None).unwrap();
+    let loaded = zone::load(Path::new("z"), &apex, &Text(text.to_owned()), None, &|_| true);
+    loaded.ok().map(|loaded| loaded.zone.into())
+}
+
+pub(super) fn empty() -> Snapshot {
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
     let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new(), cookies };
     Snapshot::empty(settings, Arc::new(Table::default()))
@@ -48,7 +55,7 @@ fn with(snapshot: &Snapshot, zone: &Arc<Zone>, edits: Edits) -> Snapshot {
     snapshot.with_owners(&edits, Arc::new([Some(Arc::new(source.common().unwrap()))]))
 }
 
-fn whole(zone: &Arc<Zone>) -> Snapshot {
+pub(super) fn whole(zone: &Arc<Zone>) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
     let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
     let edits = source.all(&Arc::new(Shape::of(source.zone, source.routed))).unwrap();
@@ -56,9 +63,13 @@ fn whole(zone: &Arc<Zone>) -> Snapshot {
 }
 
 /// The response's octets.
-fn ask(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+pub(super) fn ask(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+    ask_wire(snapshot, Name::parse(name, None).unwrap().as_wire(), rtype)
+}
+
+pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8> {
     let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    query.extend(Name::parse(name, None).unwrap().as_wire());
+    query.extend(name);
     query.extend(rtype.0.to_be_bytes());
     query.extend([0, 1]);
     let client = Client {
@@ -99,10 +110,8 @@ fn line() -> impl Strategy<Value = String> {
 /// Zones as random lines give them, those with errors passed over.
 fn random_zone() -> impl Strategy<Value = Arc<Zone>> {
     prop::collection::vec(line(), 0..12).prop_filter_map("has errors", |lines| {
-        let apex = Name::parse("example.", None).ok()?;
         let head = "$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n";
-        let text = Text(format!("{head}{}", lines.concat()));
-        zone::load(Path::new("z"), &apex, &text, None, &|_| true).ok().map(|loaded| loaded.zone.into())
+        try_parse("example.", &format!("{head}{}", lines.concat()))
     })
 }
 
@@ -210,4 +219,22 @@ fn rfc_4592_ns_and_dname_at_a_wildcard_are_data() {
         assert_eq!(message.answers[0].name.to_string(), name, "{message:?}");
     }
     assert_eq!(ask(&snapshot, "abc.n.example.", Rtype::A)[3] & 15, 0);
+}
+
+#[test]
+fn rfc_1035_pointers_reach_behind_the_longest_chain() {
+    let pad = format!("{0}.{0}.{0}", "p".repeat(63));
+    let name = |number: usize| format!("d{number:02}{}.{pad}.example.", "q".repeat(35));
+    let last = crate::limits::CNAME_CHAIN;
+    let mut lines: String =
+        (0..last).map(|link| format!("{} DNAME {}\n", name(link), name(link + 1))).collect();
+    for n in 0..130 {
+        lines += &format!("x.{} MX {n} {}{n:03}.test.\n", name(last), "m".repeat(60));
+        lines += &format!("x.{} MX {} a.{}{n:03}.test.\n", name(last), 1000 + n, "m".repeat(60));
+    }
+    let snapshot = whole(&parse("example.", &lines));
+    let octets = ask(&snapshot, &format!("x.{}", name(0)), Rtype::MX);
+    let message = hickory_proto::op::Message::from_vec(&octets).unwrap();
+    assert!(!message.metadata.truncation, "a stream takes it");
+    assert_eq!(message.answers.len(), 2 * last + 260);
 }

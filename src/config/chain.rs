@@ -1,13 +1,18 @@
 //! A region's chain: tiers, each a target or several of equal rank.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::reader::Value;
 use crate::diagnostic::did_you_mean;
 use crate::route::{Family, Kind, Member, Routing, TargetId, Tier};
 
 /// Reads a chain; what is wrong with it is noted and left out.
-pub(super) fn chain(value: &Value<'_>, routing: &Routing, kind: Option<&Kind>) -> Vec<Tier> {
+pub(super) fn chain(
+    value: &Value<'_>,
+    routing: &Routing,
+    ids: &HashMap<&str, TargetId>,
+    kind: Option<&Kind>,
+) -> Vec<Tier> {
     let mut seen = BTreeSet::new();
     let mut tiers = Vec::new();
     for element in value.list() {
@@ -16,7 +21,7 @@ pub(super) fn chain(value: &Value<'_>, routing: &Routing, kind: Option<&Kind>) -
             element.error("an empty tier", "take it out, or put targets into it");
         }
         let found: Vec<Member> =
-            members.iter().filter_map(|one| member(one, routing, kind, &mut seen)).collect();
+            members.iter().filter_map(|one| member(one, routing, ids, kind, &mut seen)).collect();
         let weighted = found.iter().filter(|member| member.weight > 0).count();
         if weighted > 0 && weighted < found.len() {
             element.error(
@@ -37,6 +42,7 @@ pub(super) fn chain(value: &Value<'_>, routing: &Routing, kind: Option<&Kind>) -
 fn member(
     value: &Value<'_>,
     routing: &Routing,
+    ids: &HashMap<&str, TargetId>,
     kind: Option<&Kind>,
     seen: &mut BTreeSet<String>,
 ) -> Option<Member> {
@@ -50,7 +56,7 @@ fn member(
         (value.clone(), 0)
     };
     let name = name_value.str()?;
-    let Some(place) = routing.targets.iter().position(|target| target.name == name) else {
+    let Some(&id) = ids.get(name) else {
         let known = routing.targets.iter().map(|target| target.name.as_str());
         let help = did_you_mean(name, known).unwrap_or_else(|| format!("add [targets.{name}]"));
         name_value.error(format!("unknown target \"{name}\""), help);
@@ -60,7 +66,7 @@ fn member(
         name_value.error(format!("target \"{name}\" stands twice in one chain"), "take one of them out");
         return None;
     }
-    let target = &routing.targets[place];
+    let target = &routing.targets[id.0 as usize];
     match kind {
         Some(Kind::Address) if Family::BOTH.into_iter().all(|family| target.address(family).is_none()) => {
             name_value.error(
@@ -76,5 +82,5 @@ fn member(
         }
         _ => {}
     }
-    Some(Member { target: TargetId(u32::try_from(place).ok()?), weight })
+    Some(Member { target: id, weight })
 }

@@ -10,13 +10,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, Lines, did_you_mean};
 use crate::limits;
 
 /// A file being read, and what was found wrong so far.
 #[derive(Debug)]
 pub(super) struct File<'a> {
     path: &'a Path,
+    lines: Lines<'a>,
     text: &'a str,
     found: RefCell<Vec<Diagnostic>>,
 }
@@ -44,7 +45,7 @@ pub(super) struct Value<'r> {
 
 impl<'a> File<'a> {
     pub(super) fn new(path: &'a Path, text: &'a str) -> File<'a> {
-        File { path, text, found: RefCell::default() }
+        File { path, lines: Lines::of(text), text, found: RefCell::default() }
     }
 
     /// The file's syntax, as far as it can be understood; mistakes are noted.
@@ -52,17 +53,19 @@ impl<'a> File<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
-            self.push(Diagnostic::error(self.path, error.message().replace('\n', ", ")).at(self.text, at));
+            self.push(
+                Diagnostic::error(self.path, error.message().replace('\n', ", ")).at_line(&self.lines, at),
+            );
         }
         table
     }
 
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.push(Diagnostic::error(self.path, message).at(self.text, span.start).help(help));
+        self.push(Diagnostic::error(self.path, message).at_line(&self.lines, span.start).help(help));
     }
 
     pub(super) fn warning(&self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.push(Diagnostic::warning(self.path, message).at(self.text, span.start).help(help));
+        self.push(Diagnostic::warning(self.path, message).at_line(&self.lines, span.start).help(help));
     }
 
     fn push(&self, found: Diagnostic) {
@@ -74,7 +77,7 @@ impl<'a> File<'a> {
 
     /// A finding at a place, to be kept for later: what is wrong then isn't known yet.
     pub(super) fn place(&self, span: &Range<usize>) -> Diagnostic {
-        Diagnostic::warning(self.path, "").at(self.text, span.start)
+        Diagnostic::warning(self.path, "").at_line(&self.lines, span.start)
     }
 
     /// Whether nothing is wrong so far.

@@ -1,6 +1,6 @@
 //! `NAME.toml` beside a zone: sites, probes, targets and routes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::Spec;
-use crate::route::{Failback, Kind, Route, Routing, Target, Ttl};
+use crate::route::{Failback, Kind, Route, Routing, Target, TargetId, Ttl};
 use crate::wire::name::Name;
 
 /// Keys of a route that aren't regions.
@@ -71,6 +71,8 @@ pub fn parse(
         file: &file,
         apex,
         regions,
+        region_ids: (1..=u16::MAX).map(RegionId).zip(regions).map(|(id, name)| (name.as_str(), id)).collect(),
+        target_ids: HashMap::new(),
         config: ZoneConfig {
             routing: Routing::none(apex),
             probes: Vec::new(),
@@ -96,6 +98,9 @@ struct Reader<'r> {
     file: &'r File<'r>,
     apex: &'r Name,
     regions: &'r [String],
+    /// By name: there may be hundreds, each named by thousands of routes.
+    region_ids: HashMap<&'r str, RegionId>,
+    target_ids: HashMap<&'r str, TargetId>,
     config: ZoneConfig,
     probe_spans: Vec<Range<usize>>,
     target_spans: Vec<Range<usize>>,
@@ -178,6 +183,8 @@ impl<'r> Reader<'r> {
             table.finish();
             self.config.target_places.push(self.file.place(&key.key_span));
             self.target_spans.push(key.key_span.clone());
+            let id = TargetId(u32::try_from(self.config.routing.targets.len()).unwrap_or(u32::MAX));
+            self.target_ids.insert(name, id);
             self.config.routing.targets.push(target);
         }
     }
@@ -232,11 +239,11 @@ impl<'r> Reader<'r> {
         let ecs = table.get("ecs").and_then(|value| value.bool()).unwrap_or(true);
         let default = table
             .need("default", "[\"web-tw\"]")
-            .map(|value| chain(&value, &self.config.routing, kind.as_ref()))
+            .map(|value| chain(&value, &self.config.routing, &self.target_ids, kind.as_ref()))
             .unwrap_or_default();
         let mut regions = Vec::new();
         for (region, value) in table.others() {
-            let Some(place) = self.regions.iter().position(|known| known == region) else {
+            let Some(&id) = self.region_ids.get(region) else {
                 let known = self.regions.iter().map(String::as_str).chain(ROUTE_KEYS.iter().copied());
                 let help = did_you_mean(region, known)
                     .unwrap_or_else(|| format!("add [regions.{region}] to waypost.toml"));
@@ -247,8 +254,7 @@ impl<'r> Reader<'r> {
                 );
                 continue;
             };
-            let id = RegionId(u16::try_from(place + 1).unwrap_or(u16::MAX));
-            regions.push((id, chain(&value, &self.config.routing, kind.as_ref())));
+            regions.push((id, chain(&value, &self.config.routing, &self.target_ids, kind.as_ref())));
         }
         let (Some(kind), Some(owners)) = (kind, owners) else { return };
         self.config.route_places.push(self.file.place(&key.key_span));

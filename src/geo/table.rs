@@ -1,15 +1,17 @@
 //! Address -> region: what queries read.
 //!
 //! ```text
-//! first 16 bits -> index[65537] -> starts, sorted -> leaf { region, how, run }
+//! first 16 bits -> heads[65536] -> next 0 to 16 bits -> slots -> leaves, sorted { start, region, how, outside }
 //! ```
 //!
 //! One half for each address family. A leaf covers the addresses from its start to the next
-//! start; all of them have one region for one reason. Neighbouring leaves of one region form a
-//! *run*, whose ends each leaf carries: the scope of RFC 7871 follows from them by two
-//! comparisons, because the shortest prefix that lies inside a run is one bit longer than what
-//! the address has in common with the nearer of the two addresses just outside. So scopes need
-//! no table of prefixes and are as short as they can be.
+//! start; all of them have one region for one reason. A head is divided into about as many slots
+//! as leaves begin in it, so that a slot has one or two: in the few heads that IPv6 uses, too, with
+//! tens of thousands of leaves each. Neighbouring leaves of one region form a
+//! *run*, and each leaf carries the two addresses just outside: the scope of RFC 7871 follows from
+//! them, because the shortest prefix that lies inside a run is one bit longer than what the
+//! address has in common with the nearer of the two. So scopes need no table of prefixes and are
+//! as short as they can be.
 //!
 //! Only addresses with a region make leaves: a database of 400,000 networks of which three
 //! countries have regions becomes a few thousand.
@@ -79,7 +81,7 @@ impl Table {
     /// How many ranges the table distinguishes, of both families.
     #[must_use]
     pub fn ranges(&self) -> usize {
-        self.ipv4.starts.len() + self.ipv6.starts.len()
+        self.ipv4.leaves.len() + self.ipv6.leaves.len()
     }
 }
 
@@ -105,39 +107,77 @@ fn first_address(address: IpAddr, prefix_length: u8) -> IpAddr {
     }
 }
 
+/// Bits that choose a head, and then at most a slot.
+const HEAD_BITS: u32 = 16;
+
 /// Values of an address's first 16 bits.
-const HEADS: usize = 1 << 16;
+const HEADS: usize = 1 << HEAD_BITS;
+
+/// Leaves that are faster looked at one by one than by halves.
+const FEW: usize = 8;
 
 /// One address family.
 ///
-/// Invariant `covered`: `starts` ascends strictly and begins with zero, so that each address has
-/// a leaf.
-/// Invariant `indexed`: `index[head]` is the leaf of the first address that begins with `head`,
-/// and the index ends with the last leaf; so the leaf of any address lies between
-/// `index[head]` and `index[head + 1]`, both included.
+/// Invariant `covered`: the leaves' starts ascend strictly and begin with zero, so that each
+/// address has a leaf.
+/// Invariant `indexed`: the slots of all heads follow each other in the order of addresses; each
+/// is the leaf of its first address, and one more ends them with the last leaf. So the leaf of any
+/// address lies between its slot and the next, both included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Half<A> {
-    index: Box<[u32]>,
-    starts: Box<[A]>,
+    heads: Box<[Head]>,
+    slots: Box<[u32]>,
     leaves: Box<[Leaf<A>]>,
+}
+
+/// Where the slots of one head begin, and by how many further bits of an address they go: the
+/// lowest five bits say that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head(u32);
+
+impl Head {
+    fn new(first: usize, bits: u32) -> Head {
+        Head(u32::try_from(first << 5).expect("leaves are far below 2^25") | bits)
+    }
+
+    fn first(self) -> usize {
+        (self.0 >> 5) as usize
+    }
+
+    fn bits(self) -> u32 {
+        self.0 & 31
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Leaf<A> {
-    run_first: A,
-    run_last: A,
+    start: A,
+    /// The addresses just before and just after its run; twice the same if there is but one.
+    outside: [A; 2],
     region: RegionId,
     how: How,
+    /// Whether there is none: one run covers the family.
+    is_whole: bool,
 }
 
 impl<A: Address> Half<A> {
     fn locate(&self, address: A) -> Located {
-        let head = address.head();
-        let low = self.index[head] as usize;
-        let high = self.index[head + 1] as usize;
+        let head = self.heads[address.head()];
+        let slot = head.first() + address.behind_head(head.bits());
+        let low = self.slots[slot] as usize;
+        let high = self.slots[slot + 1] as usize;
         // By `indexed` the start of `low` isn't above the address.
-        let place = low + self.starts[low + 1..=high].partition_point(|start| *start <= address);
-        let leaf = self.leaves[place];
+        let mut later = &self.leaves[low..=high];
+        if later.len() > FEW {
+            later = &later[later.partition_point(|leaf| leaf.start <= address) - 1..];
+        }
+        let mut leaf = &later[0];
+        for next in &later[1..] {
+            if next.start > address {
+                break;
+            }
+            leaf = next;
+        }
         Located { region: leaf.region, how: leaf.how, scope: leaf.scope(address) }
     }
 
@@ -149,17 +189,16 @@ impl<A: Address> Half<A> {
         // Neighbours alike become one.
         spans.dedup_by(|next, previous| next.to == previous.to);
 
-        let starts: Box<[A]> = spans.iter().map(|span| span.start).collect();
-        Half { index: index(&starts), leaves: leaves(&spans), starts }
+        let leaves = leaves(&spans);
+        let (heads, slots) = index(&leaves);
+        Half { heads, slots, leaves }
     }
 }
 
 impl<A: Address> Leaf<A> {
     /// Length of the shortest prefix around the address that stays inside the run.
     fn scope(&self, address: A) -> u8 {
-        let before = self.run_first.predecessor().map_or(0, |outside| address.common(outside) + 1);
-        let after = self.run_last.successor().map_or(0, |outside| address.common(outside) + 1);
-        before.max(after)
+        if self.is_whole { 0 } else { address.common_with_nearer(self.outside) + 1 }
     }
 }
 
@@ -248,50 +287,62 @@ fn leaves<A: Address>(spans: &[Span<A>]) -> Box<[Leaf<A>]> {
     let mut leaves = Vec::with_capacity(placed.len());
     let mut behind = placed.iter().map(|&(start, ..)| start).skip_while(|&start| start == A::ZERO);
     for run in placed.chunk_by(|one, next| one.1 == next.1) {
-        let run_first = run[0].0;
-        // The iterator yields the start after each span; the run ends before that of its last.
-        let run_last = behind.nth(run.len() - 1).and_then(A::predecessor).unwrap_or(A::MAX);
-        leaves.extend(run.iter().map(|&(_, region, how)| Leaf { run_first, run_last, region, how }));
+        let before = run[0].0.predecessor();
+        // The iterator yields the start after each span, and so the one after the run's last.
+        let after = behind.nth(run.len() - 1);
+        let outside = [before.or(after).unwrap_or(A::ZERO), after.or(before).unwrap_or(A::ZERO)];
+        let is_whole = before.is_none() && after.is_none();
+        leaves.extend(run.iter().map(|&(start, region, how)| Leaf { start, outside, region, how, is_whole }));
     }
     leaves.into()
 }
 
-fn index<A: Address>(starts: &[A]) -> Box<[u32]> {
+fn index<A: Address>(leaves: &[Leaf<A>]) -> (Box<[Head]>, Box<[u32]>) {
+    let mut heads = Vec::with_capacity(HEADS);
+    let mut slots = Vec::with_capacity(HEADS + 2 * leaves.len());
     let mut leaf = 0;
-    let mut index = Vec::with_capacity(HEADS + 1);
     for head in 0..HEADS {
-        let first = A::first_of(head);
-        while starts.get(leaf as usize + 1).is_some_and(|start| *start <= first) {
-            leaf += 1;
+        // By `covered` leaf 0 is none of those that begin in a head and end another there.
+        let within = leaves[leaf + 1..].iter().take_while(|next| next.start.head() == head).count();
+        let bits = if within == 0 { 0 } else { (within.ilog2() + 1).min(HEAD_BITS) };
+        heads.push(Head::new(slots.len(), bits));
+        for slot in 0..1 << bits {
+            let first = A::first_of(head, slot, bits);
+            while leaves.get(leaf + 1).is_some_and(|next| next.start <= first) {
+                leaf += 1;
+            }
+            slots.push(leaf as u32);
         }
-        index.push(leaf);
+        // Leaves that begin behind the last slot's first address.
+        leaf += leaves[leaf + 1..].iter().take_while(|next| next.start.head() == head).count();
     }
-    index.push(u32::try_from(starts.len() - 1).unwrap_or(u32::MAX));
-    index.into()
+    slots.push(leaf as u32);
+    (heads.into(), slots.into())
 }
 
 /// The bits of an address of one family.
 trait Address: Copy + Ord {
     const ZERO: Self;
-    const MAX: Self;
 
     /// First and last address of a network, if it is of this family.
     fn range(network: &IpNet) -> Option<(Self, Self)>;
     fn successor(self) -> Option<Self>;
     fn predecessor(self) -> Option<Self>;
-    /// How many leading bits both have in common; never asked of equal addresses.
-    fn common(self, other: Self) -> u8;
+    /// How many leading bits this has in common with one of the others, whichever has more; never
+    /// asked of equal addresses.
+    fn common_with_nearer(self, others: [Self; 2]) -> u8;
     /// The first 16 bits.
     fn head(self) -> usize;
-    /// The first address with these first 16 bits.
-    fn first_of(head: usize) -> Self;
+    /// As many of the bits behind those, up to 16.
+    fn behind_head(self, bits: u32) -> usize;
+    /// The first address with these first 16 bits, and these behind them.
+    fn first_of(head: usize, behind: usize, bits: u32) -> Self;
 }
 
 macro_rules! address {
     ($bits:ty, $family:ident) => {
         impl Address for $bits {
             const ZERO: $bits = 0;
-            const MAX: $bits = <$bits>::MAX;
 
             fn range(network: &IpNet) -> Option<($bits, $bits)> {
                 match network {
@@ -310,16 +361,21 @@ macro_rules! address {
                 self.checked_sub(1)
             }
 
-            fn common(self, other: $bits) -> u8 {
-                (self ^ other).leading_zeros() as u8
+            fn common_with_nearer(self, [one, other]: [$bits; 2]) -> u8 {
+                (self ^ one).min(self ^ other).leading_zeros() as u8
             }
 
             fn head(self) -> usize {
-                (self >> (<$bits>::BITS - 16)) as usize
+                (self >> (<$bits>::BITS - HEAD_BITS)) as usize
             }
 
-            fn first_of(head: usize) -> $bits {
-                (head as $bits) << (<$bits>::BITS - 16)
+            fn behind_head(self, bits: u32) -> usize {
+                let behind = (self >> (<$bits>::BITS - 2 * HEAD_BITS)) as usize & (HEADS - 1);
+                behind >> (HEAD_BITS - bits)
+            }
+
+            fn first_of(head: usize, behind: usize, bits: u32) -> $bits {
+                ((head << bits | behind) as $bits) << (<$bits>::BITS - HEAD_BITS - bits)
             }
         }
     };

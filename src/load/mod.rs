@@ -4,6 +4,7 @@
 //! the content did. Each zone comes out whole, or with all that is wrong with it; what to do with
 //! a bad one is up to who asked (the writer keeps the last good version, `waypost check` fails).
 
+mod across;
 mod geography;
 mod offline;
 mod stamp;
@@ -11,7 +12,7 @@ mod stamp;
 mod tests;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,6 +134,31 @@ impl Loader {
         pass
     }
 
+    /// Reads zones of which files are among `changed`, and nothing else: with ten thousand zones, a
+    /// look at every file takes longer than all that a change of one needs. Nothing if something
+    /// else changed; then [`pass`](Self::pass) has to find out what.
+    pub fn pass_over(&mut self, changed: &BTreeSet<PathBuf>) -> Option<Pass> {
+        let server = self.server().cloned()?;
+        let mut read = BTreeSet::new();
+        let mut files = Vec::new();
+        for known in self.zones.values() {
+            let own: Vec<_> = known.stamps.paths().filter(|path| changed.contains(*path)).collect();
+            if !own.is_empty() {
+                read.extend(own);
+                files.push(known.files.clone());
+            }
+        }
+        // What came and went is a file on its way to another name; what went and was read is a
+        // zone that may be gone.
+        let is_clear = |path: &PathBuf| read.contains(path.as_path()) == path.symlink_metadata().is_ok();
+        if !changed.iter().all(is_clear) {
+            return None;
+        }
+        let mut pass = Pass::default();
+        self.read_zones(&files.iter().collect::<Vec<_>>(), &server, false, &mut pass);
+        Some(pass)
+    }
+
     /// Forgets what files looked like, so that the next pass reads everything again. Which zones
     /// there were stays known, to tell which are gone.
     pub fn forget(&mut self) {
@@ -224,13 +250,22 @@ impl Loader {
         };
         // Region names are places in the configuration: when these move, routes are read anew.
         let all = pass.server.as_ref().is_some_and(Result::is_ok);
-        let regions = region_names(server);
         let candidates: Vec<&ZoneFiles> = found
             .iter()
             .filter(|files| {
                 all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
             })
             .collect();
+        self.read_zones(&candidates, server, all, pass);
+        if found.len() != self.zones.len() {
+            let found: BTreeSet<&Name> = found.iter().map(|files| &files.apex).collect();
+            pass.gone = self.zones.keys().filter(|apex| !found.contains(apex)).cloned().collect();
+            self.zones.retain(|apex, _| found.contains(apex));
+        }
+    }
+
+    fn read_zones(&mut self, candidates: &[&ZoneFiles], server: &Server, all: bool, pass: &mut Pass) {
+        let regions = region_names(server);
         let mut results = cores::share(
             candidates.len(),
             || (),
@@ -248,30 +283,23 @@ impl Loader {
                 pass.zones.push((files, result));
             }
         }
-        let is_found = |apex: &Name| found.iter().any(|files| files.apex == *apex);
-        if found.len() != self.zones.len() {
-            pass.gone = self.zones.keys().filter(|apex| !is_found(apex)).cloned().collect();
-            self.zones.retain(|apex, _| is_found(apex));
-        }
     }
 
     /// Directories of all files, since editors and `git` replace files rather than write them.
     fn watch(&self, server: &Server, pass: &mut Pass) {
         let stamps = self.zones.values().map(|known| &known.stamps);
         let stamps = stamps.chain(&self.geography).chain(&self.cookie_secrets);
-        let mut directories: Vec<PathBuf> = stamps
+        let mut directories: BTreeSet<&Path> = stamps
             .flat_map(Stamps::paths)
             .chain([self.config.as_path()])
             .filter_map(Path::parent)
-            .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }.to_owned())
+            .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
             .collect();
-        directories.push(server.zones.clone());
+        directories.insert(&server.zones);
         // A link to the zone directory may be swapped as a whole.
-        directories.extend(server.zones.parent().map(Path::to_owned));
-        directories.sort();
-        directories.dedup();
-        directories.retain(|directory| fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()));
-        pass.watch = directories;
+        directories.extend(server.zones.parent());
+        let is_directory = |path: &&Path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        pass.watch = directories.into_iter().filter(is_directory).map(Path::to_owned).collect();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::across::across;
 use super::{LoadedZone, Loader, ZoneFiles};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
@@ -28,14 +29,19 @@ pub struct Offline {
 pub fn read_once(config: &Path) -> Offline {
     let mut loader = Loader::new(config);
     let mut pass = loader.pass();
-    let mut diagnostics: Vec<Diagnostic> = pass.diagnostics().cloned().collect();
-    diagnostics.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
-    Offline {
+    let diagnostics = pass.diagnostics().cloned().collect();
+    let mut offline = Offline {
         server: loader.server().cloned(),
         geography: pass.geography.take().and_then(Result::ok),
         zones: pass.zones.into_iter().filter_map(|(files, result)| Some((files, result.ok()?))).collect(),
         diagnostics,
+    };
+    // With zones missing, what others lack says little.
+    if let Ok(model) = offline.model(|_| {}) {
+        offline.diagnostics.extend(across(&model, &offline.zones));
     }
+    offline.diagnostics.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+    offline
 }
 
 impl Offline {

@@ -86,3 +86,32 @@ fn one_zone_in_two_files_is_told() {
     assert_eq!(pass.zones.len(), 2);
     assert!(pass.diagnostics().any(|found| found.is_error() && found.message.contains("is the same zone")));
 }
+
+#[test]
+fn a_changed_zone_is_read_without_a_look_at_the_others() {
+    let directory = directory();
+    let mut loader = loader(&directory);
+    loader.pass();
+    let path = |inside: &str| directory.path().join(inside);
+    let over = |loader: &mut Loader, paths: &[&str]| {
+        let changed = paths.iter().map(|inside| path(inside)).collect();
+        loader.pass_over(&changed).map(|pass| zones(&pass))
+    };
+    let changed = format!("{ZONE}www A 192.0.2.2\n");
+    write(&directory, "zones/a.example.zone", &changed);
+    write(&directory, "zones/b.example.zone", &changed);
+    let none: &[&str] = &[];
+    assert_eq!(over(&mut loader, &["zones/b.example.zone"]).unwrap(), ["b.example."]);
+    assert_eq!(over(&mut loader, &["zones/b.example.zone"]).unwrap(), none);
+    // An editor's file that is gone again, and routes that weren't there.
+    assert_eq!(over(&mut loader, &["zones/a.example.zone", "zones/.a.tmp"]).unwrap(), ["a.example."]);
+    write(&directory, "zones/b.example.toml", "[targets.x]\nipv4 = \"192.0.2.9\"\n");
+    assert_eq!(over(&mut loader, &["zones/b.example.toml"]).unwrap(), ["b.example."]);
+    // What else may have happened takes a look at everything.
+    write(&directory, "zones/c.example.zone", ZONE);
+    assert_eq!(over(&mut loader, &["zones/c.example.zone"]), None);
+    assert_eq!(over(&mut loader, &["waypost.toml"]), None);
+    fs::remove_file(path("zones/a.example.zone")).unwrap();
+    assert_eq!(over(&mut loader, &["zones/a.example.zone"]), None);
+    assert_eq!(loader.pass().gone.len(), 1);
+}

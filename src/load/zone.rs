@@ -38,11 +38,12 @@ pub struct LoadedZone {
 }
 
 impl ZoneFiles {
-    /// The files of a zone in a directory.
+    /// The files of a zone in a directory. A slash in its name (RFC 2317 4) is written `\047`, as
+    /// any octet may be (RFC 1035 5.1): no file's name holds one.
     #[must_use]
     pub fn in_directory(directory: &Path, apex: &Name) -> ZoneFiles {
-        let stem = apex.to_string();
-        let stem = if apex.is_root() { "root" } else { stem.trim_end_matches('.') };
+        let stem = apex.to_string().replace('/', "\\047");
+        let stem = if apex.is_root() { "root" } else { stem.strip_suffix('.').unwrap_or(&stem) };
         ZoneFiles {
             apex: apex.clone(),
             zone: directory.join(format!("{stem}.zone")),
@@ -77,7 +78,15 @@ pub(super) fn list(directory: &Path) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>)
             "zone" => match Name::parse(stem, Some(&Name::root())) {
                 Ok(apex) => {
                     let apex = if stem == "root" { Name::root() } else { apex };
-                    found.push(ZoneFiles { apex, zone: path.clone(), routes: path.with_extension("toml") });
+                    let files = ZoneFiles::in_directory(directory, &apex);
+                    if files.zone == path {
+                        found.push(files);
+                    } else {
+                        // Its kept version would be looked for by that name.
+                        let name = files.zone.file_name().unwrap_or_default().display().to_string();
+                        let error = Diagnostic::error(&path, "the zone's name is written in another way");
+                        warnings.push(error.help(format!("name the file {name}")));
+                    }
                 }
                 Err(error) => {
                     warnings.push(Diagnostic::error(
@@ -122,8 +131,9 @@ fn stem(path: &Path) -> Option<String> {
 }
 
 /// What is known of a zone from the pass before.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
+    pub(super) files: ZoneFiles,
     pub(super) stamps: Stamps,
     /// The last version without errors: of what it has in common with the next one, nothing is
     /// read again.
@@ -153,7 +163,7 @@ pub(super) fn read(
     }
     let result = parse(files, regions, &recorder, old.as_deref());
     let zone = result.as_ref().ok().map(|loaded| Arc::clone(&loaded.zone)).or(old);
-    (Known { stamps: recorder.stamps(), zone }, Some(result))
+    (Known { files: files.clone(), stamps: recorder.stamps(), zone }, Some(result))
 }
 
 fn parse(

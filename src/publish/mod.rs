@@ -10,10 +10,13 @@
 //! the queue; whoever answers queries waits for nothing at all.
 
 mod inspect;
+mod memory;
+mod rehearsal;
 mod slots;
 mod status;
 mod writer;
 mod zones;
 
+pub use rehearsal::rehearsal;
 pub use status::{Event, Status, ZoneStatus};
 pub use writer::{Change, Control, Start, StartError, now, start};

@@ -34,6 +34,10 @@ const CHANGES_QUEUED: usize = 64;
 /// batch, far shorter; so it is this thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
 
+/// Zones that are told one by one when they are loaded. Of more at once only the number is told:
+/// ten thousand lines say no more, and take longer than loading.
+const TOLD_ONE_BY_ONE: usize = 100;
+
 /// Something for the writer to do.
 #[derive(Debug)]
 pub enum Change {
@@ -161,6 +165,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         prober,
         keeper,
         retired: VecDeque::new(),
+        has_loaded: false,
     };
     let now = now();
     let mut batch = Batch::default();
@@ -169,7 +174,8 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         let text = format!("{} serves its last good version from the state directory", files.apex);
         tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
         status.note(now, text);
-        writer.put_zone(&files, loaded, &mut batch, now, true);
+        let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
+        writer.put_zone(&files, loaded, &mut batch, occasion);
     }
     writer.watch_targets(now);
     if let Some(saved) = saved {
@@ -195,6 +201,15 @@ pub fn now() -> Tick {
     Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// How a zone comes to be loaded.
+#[derive(Clone, Copy)]
+struct Occasion {
+    now: Tick,
+    /// From the state directory, since its files have errors.
+    is_stale: bool,
+    is_one_of_many: bool,
+}
+
 struct Writer {
     server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
@@ -208,6 +223,8 @@ struct Writer {
     prober: Prober,
     keeper: Option<Keeper>,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
+    /// Whether zones were loaded since memory was given back.
+    has_loaded: bool,
 }
 
 impl Writer {
@@ -243,6 +260,10 @@ impl Writer {
         let now = now();
         while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
             self.retired.pop_front();
+        }
+        if self.has_loaded && self.retired.is_empty() {
+            self.has_loaded = false;
+            super::memory::give_back();
         }
         let changed = {
             let board = self.status.board();
@@ -385,10 +406,17 @@ impl Writer {
                 keeper.forget(ZoneFiles::in_directory(&self.server.zones, &apex));
             }
         }
+        let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
+        if is_one_of_many {
+            let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
+            tracing::info!(zones, "zones loaded");
+            self.note(now, format!("{zones} zones loaded"));
+        }
+        let occasion = Occasion { now, is_stale: false, is_one_of_many };
         // The deepest first, so that a parent is compiled once and knows its children.
         for (files, result) in std::mem::take(&mut pass.zones).into_iter().rev() {
             match result {
-                Ok(loaded) => self.put_zone(&files, loaded, batch, now, false),
+                Ok(loaded) => self.put_zone(&files, loaded, batch, occasion),
                 Err(errors) => self.refuse_zone(&files, &errors, batch, now),
             }
         }
@@ -399,8 +427,7 @@ impl Writer {
         files: &ZoneFiles,
         loaded: LoadedZone,
         batch: &mut Batch,
-        now: Tick,
-        is_stale: bool,
+        Occasion { now, is_stale, is_one_of_many }: Occasion,
     ) {
         let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
@@ -420,8 +447,10 @@ impl Writer {
             self.note(now, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
-        tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-        self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+        if !is_one_of_many {
+            tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
+            self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+        }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
         let mut zones = self.status.zones_mut();
@@ -511,6 +540,7 @@ impl Writer {
         let current = self.published.load_full();
         let mut next = match batch {
             Some(batch) => {
+                self.has_loaded = true;
                 let mut next = self.zones.published(batch, &current);
                 next.geo = Arc::clone(&self.model.geography.table);
                 next.settings = Arc::new(settings(&self.server, &self.cookie_secrets));
@@ -534,7 +564,7 @@ impl Writer {
     }
 }
 
-fn settings(server: &Server, cookie_secrets: &Arc<Secrets>) -> Settings {
+pub(super) fn settings(server: &Server, cookie_secrets: &Arc<Secrets>) -> Settings {
     Settings {
         identity: server.identity.clone(),
         udp_payload: server.udp_payload,

@@ -253,6 +253,46 @@ fn tcp_answers_of_65535_octets_come_whole() {
 }
 
 #[test]
+fn a_client_that_reads_late_gets_everything_and_holds_up_nobody() {
+    const QUERIES: u16 = 300;
+    let server = Server::start(&["127.0.0.1:0"], Options { workers: 1, ..Options::default() });
+    let mut late = tcp_client(server.address(0));
+    let queries: Vec<u8> = (0..QUERIES).flat_map(|id| frame(&query(id, b"w"))).collect();
+    late.write_all(&queries).unwrap();
+    // Its answers, 20 MB, fill the buffers of both sides, while another is answered at once.
+    let mut other = tcp_client(server.address(0));
+    for id in 0..10 {
+        other.write_all(&frame(&query(id, b"x"))).unwrap();
+        assert_eq!(read_frame(&mut other)[..2], id.to_be_bytes());
+    }
+    assert!(server.running().meters().tcp().answered < u64::from(QUERIES));
+    for id in 0..QUERIES {
+        let answer = read_frame(&mut late);
+        assert_eq!((answer.len(), &answer[..2]), (65_535, &id.to_be_bytes()[..]));
+    }
+    server.eventually(|meters| meters.tcp().answered == u64::from(QUERIES) + 10);
+}
+
+#[test]
+fn a_client_that_closes_its_side_gets_its_answers_and_the_end() {
+    let server = Server::start(&["127.0.0.1:0"], Options::default());
+    for count in [1, 3, 1000] {
+        let mut stream = tcp_client(server.address(0));
+        let queries: Vec<u8> =
+            (0..count).flat_map(|id| frame(&query(id, b"a query of some length, then the end"))).collect();
+        stream.write_all(&queries).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        for id in 0..count {
+            assert_eq!(read_frame(&mut stream)[..2], id.to_be_bytes());
+        }
+        let begin = Instant::now();
+        assert!(is_closed(&mut stream));
+        assert!(begin.elapsed() < Duration::from_secs(1), "not by the time-out");
+    }
+    server.eventually(|meters| meters.connections().open == 0);
+}
+
+#[test]
 fn tcp_closes_on_what_is_no_query() {
     let server = Server::start(&["127.0.0.1:0"], Options::default());
     for garbage in [&[0, 0][..], &[0, 11, 1, 2, 3]] {

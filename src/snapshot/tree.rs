@@ -24,6 +24,8 @@ const LARGE_SHARDS: usize = FAN_OUT * FAN_OUT;
 const SMALL_OWNERS_MAX: usize = 16_384;
 /// Below so many changes a second thread costs more than it saves.
 const PARALLEL_CHANGES_MIN: usize = 20_000;
+/// The same, of parts of a zone with about a thousand owners.
+const PARALLEL_PARTS_MIN: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -102,7 +104,8 @@ impl Tree {
     /// This tree with owners changed. Of several changes of one owner the last one counts.
     pub(super) fn edited(&self, edits: &Edits) -> Tree {
         let (changes, labels_max) = self.changes(edits);
-        if self.shards == SMALL_SHARDS && self.len() + changes.len() > SMALL_OWNERS_MAX {
+        let count: usize = changes.iter().map(Vec::len).sum();
+        if self.shards == SMALL_SHARDS && self.len() + count > SMALL_OWNERS_MAX {
             return self.enlarged().edited(edits);
         }
         let (changes, ends) = self.by_shard(&changes);
@@ -111,7 +114,7 @@ impl Tree {
             let own = &changes[start..ends[place]];
             (!own.is_empty()).then(|| (place, self.edited_shard(place, edits, own, scratch)))
         };
-        let built: Vec<_> = if changes.len() < PARALLEL_CHANGES_MIN {
+        let built = if count < PARALLEL_CHANGES_MIN {
             let mut scratch = Edits::default();
             (0..self.shards).map(|place| build(place, &mut scratch)).collect()
         } else {
@@ -125,31 +128,53 @@ impl Tree {
         Tree { root, labels_max: self.labels_max.max(labels_max), ..*self }
     }
 
-    /// Every change, with the most labels of a name.
-    fn changes(&self, edits: &Edits) -> (Vec<Change>, u8) {
-        let mut changes = Vec::new();
+    /// Every change, in groups one behind the other, with the most labels of a name.
+    fn changes(&self, edits: &Edits) -> (Vec<Vec<Change>>, u8) {
+        let mut groups = Vec::new();
         let mut labels_max = 0;
+        let mut single = Vec::new();
         for (item, edit) in edits.items().iter().enumerate() {
-            let mut add = |changes: &mut Vec<Change>, number, name: &[u8]| {
-                labels_max = labels_max.max(labels(name).count() as u8);
-                changes.push(Change { hash: self.hash(name), item: item as u32, number });
+            let change = |number, name: &[u8]| {
+                let change = Change { hash: self.hash(name), item: item as u32, number };
+                (change, labels(name).count() as u8)
             };
             match edit {
-                Item::Put(at) | Item::Remove(at) => add(&mut changes, 0, edits.name(*at)),
+                Item::Put(at) | Item::Remove(at) => {
+                    let (change, labels) = change(0, edits.name(*at));
+                    labels_max = labels_max.max(labels);
+                    single.push(change);
+                }
                 Item::Lay(entries) => {
-                    for part in 0..entries.part_count() {
-                        entries.names(part, &mut |number, name| add(&mut changes, number, name));
+                    groups.push(std::mem::take(&mut single));
+                    let laid = |part: usize| {
+                        let (mut changes, mut labels_max) = (Vec::new(), 0);
+                        entries.names(part, &mut |number, name| {
+                            let (change, labels) = change(number, name);
+                            labels_max = labels_max.max(labels);
+                            changes.push(change);
+                        });
+                        (part, changes, labels_max)
+                    };
+                    let mut parts = match entries.part_count() {
+                        count @ ..PARALLEL_PARTS_MIN => (0..count).map(laid).collect(),
+                        count => cores::share(count, || (), |part, ()| laid(part)),
+                    };
+                    parts.sort_unstable_by_key(|(part, ..)| *part);
+                    for (_, changes, labels) in parts {
+                        labels_max = labels_max.max(labels);
+                        groups.push(changes);
                     }
                 }
             }
         }
-        (changes, labels_max)
+        groups.push(single);
+        (groups, labels_max)
     }
 
     /// Changes by shard, in their order, and where those of each shard end.
-    fn by_shard(&self, changes: &[Change]) -> (Vec<Change>, Vec<usize>) {
+    fn by_shard(&self, changes: &[Vec<Change>]) -> (Vec<Change>, Vec<usize>) {
         let mut ends = vec![0; self.shards];
-        for change in changes {
+        for change in changes.iter().flatten() {
             ends[self.place(change.hash)] += 1;
         }
         let mut next = Vec::with_capacity(self.shards);
@@ -159,8 +184,8 @@ impl Tree {
             end += *count;
             *count = end;
         }
-        let mut sorted = vec![Change::default(); changes.len()];
-        for change in changes {
+        let mut sorted = vec![Change::default(); end];
+        for change in changes.iter().flatten() {
             let place = self.place(change.hash);
             sorted[next[place]] = *change;
             next[place] += 1;

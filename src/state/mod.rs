@@ -5,48 +5,50 @@
 //! state/zones/example.com/...     the files that the zone was last loaded from
 //! ```
 //!
-//! A thread of its own writes, so that a slow or full disk holds up nobody: the newest state
-//! waits in one place, older ones are passed over. Files are written beside their place and
-//! renamed, so a crash leaves the old or the new one.
+//! A thread of its own writes, so that a slow or full disk holds up nobody: the newest of each
+//! waits, older ones are passed over. Files are written beside their place and renamed, so a crash
+//! leaves the old or the new one.
 
 mod store;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+
 pub use store::{Store, StoreError};
 
 use crate::health::Saved;
 use crate::load::ZoneFiles;
 
-/// Zones that wait to be written. When the disk is slower than so many reloads, the version of a
-/// zone on disk is an older good one.
-const ZONES_QUEUED: usize = 1024;
+/// How long changes are gathered before they are written: a start or a reload of many zones has
+/// the disk to itself first.
+const GATHERED: Duration = Duration::from_millis(500);
 
-/// What can be kept.
-enum Keep {
-    Health(Saved),
-    Zone(ZoneFiles, Vec<(PathBuf, Bytes)>),
+/// What waits to be written: the newest of each, so that it is never more than there is.
+#[derive(Debug, Default)]
+struct Waiting {
+    health: Option<Saved>,
+    zones: BTreeMap<PathBuf, Zone>,
+    /// When the first of the zones came.
+    since: Option<Instant>,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+enum Zone {
+    Keep(ZoneFiles, Vec<(PathBuf, Bytes)>),
     Forget(ZoneFiles),
 }
 
 /// Hands state to the thread that writes it.
 #[derive(Debug)]
 pub struct Keeper {
-    sender: Option<SyncSender<Keep>>,
+    shared: Arc<(Mutex<Waiting>, Condvar)>,
     thread: Option<JoinHandle<()>>,
-}
-
-impl std::fmt::Debug for Keep {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Keep::Health(_) => "Health",
-            Keep::Zone(..) => "Zone",
-            Keep::Forget(_) => "Forget",
-        })
-    }
 }
 
 impl Keeper {
@@ -55,62 +57,62 @@ impl Keeper {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(store: Store) -> std::io::Result<Keeper> {
-        let (sender, receiver) = sync_channel(ZONES_QUEUED);
-        let thread =
-            std::thread::Builder::new().name("state".into()).spawn(move || run(&store, &receiver))?;
-        Ok(Keeper { sender: Some(sender), thread: Some(thread) })
+        let shared: Arc<(Mutex<Waiting>, Condvar)> = Arc::default();
+        let waiting = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("state".into()).spawn(move || run(&store, &waiting))?;
+        Ok(Keeper { shared, thread: Some(thread) })
     }
 
     /// Keeps verdicts.
     pub fn health(&self, saved: Saved) {
-        self.send(Keep::Health(saved));
+        self.add(|waiting| waiting.health = Some(saved));
     }
 
     /// Keeps a zone that loaded well.
     pub fn zone(&self, files: ZoneFiles, contents: Vec<(PathBuf, Bytes)>) {
-        self.send(Keep::Zone(files, contents));
+        self.add_zone(files.zone.clone(), Zone::Keep(files, contents));
     }
 
     /// Forgets a zone that an operator took away.
     pub fn forget(&self, files: ZoneFiles) {
-        self.send(Keep::Forget(files));
+        self.add_zone(files.zone.clone(), Zone::Forget(files));
     }
 
-    fn send(&self, keep: Keep) {
-        let Some(sender) = &self.sender else { return };
-        match sender.try_send(keep) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(keep)) => {
-                tracing::warn!(what = ?keep, "the state directory is slower than changes come; one wasn't kept");
-            }
-        }
+    fn add_zone(&self, path: PathBuf, zone: Zone) {
+        self.add(|waiting| {
+            waiting.zones.insert(path, zone);
+            waiting.since.get_or_insert_with(Instant::now);
+        });
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Waiting)) {
+        let (waiting, change) = &*self.shared;
+        add(&mut waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        change.notify_one();
     }
 }
 
 impl Drop for Keeper {
     /// Waits until what was handed over is written.
     fn drop(&mut self) {
-        drop(self.sender.take());
+        self.add(|waiting| waiting.is_closed = true);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(store: &Store, receiver: &Receiver<Keep>) {
+fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
     // The same trouble is told once, until it is over.
     let mut in_trouble = false;
-    while let Ok(first) = receiver.recv() {
-        let mut waiting = vec![first];
-        waiting.extend(receiver.try_iter());
-        let newest_health = waiting.iter().rposition(|keep| matches!(keep, Keep::Health(_)));
-        for (at, keep) in waiting.into_iter().enumerate() {
-            let result = match &keep {
-                Keep::Health(_) if newest_health != Some(at) => Ok(()),
-                Keep::Health(saved) => store.write_health(saved),
-                Keep::Zone(files, contents) => store.write_zone(files, contents),
-                Keep::Forget(files) => store.remove_zone(files),
-            };
+    loop {
+        let (waiting, is_last) = next(shared);
+        let health = waiting.health.map(|saved| store.write_health(&saved));
+        let zones = waiting.zones.into_values().map(|zone| match zone {
+            Zone::Keep(files, contents) => store.write_zone(&files, &contents),
+            Zone::Forget(files) => store.remove_zone(&files),
+        });
+        for result in health.into_iter().chain(zones) {
             match result {
                 Ok(()) => in_trouble = false,
                 Err(error) if !in_trouble => {
@@ -119,6 +121,75 @@ fn run(store: &Store, receiver: &Receiver<Keep>) {
                 }
                 Err(_) => {}
             }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// What to write next, and whether it is the last of all. Verdicts don't wait to be gathered: a
+/// server that dies must know them when it comes back.
+fn next(shared: &(Mutex<Waiting>, Condvar)) -> (Waiting, bool) {
+    let (waiting, change) = shared;
+    let is_idle =
+        |waiting: &mut Waiting| !waiting.is_closed && waiting.health.is_none() && waiting.zones.is_empty();
+    let is_patient = |waiting: &mut Waiting| !waiting.is_closed && waiting.health.is_none();
+    let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let waiting = change.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner);
+    let gathered = waiting.since.map_or(Duration::ZERO, |since| since.elapsed());
+    let waiting = change.wait_timeout_while(waiting, GATHERED.saturating_sub(gathered), is_patient);
+    let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+    if waiting.is_closed || waiting.since.is_some_and(|since| since.elapsed() >= GATHERED) {
+        let is_last = waiting.is_closed;
+        return (std::mem::take(&mut *waiting), is_last);
+    }
+    (Waiting { health: waiting.health.take(), ..Waiting::default() }, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::wire::name::Name;
+
+    #[test]
+    fn the_newest_is_written_before_the_keeper_is_gone() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::open(scratch.path()).unwrap();
+        let keeper = Keeper::start(store.clone()).unwrap();
+        let apexes: Vec<Name> =
+            (0..300).map(|n| Name::parse(&format!("z{n}.example."), None).unwrap()).collect();
+        for text in ["old", "new"] {
+            for apex in &apexes {
+                let files = ZoneFiles::in_directory(Path::new("/zones"), apex);
+                keeper.zone(files.clone(), vec![(files.zone, Bytes::from(text))]);
+            }
+        }
+        keeper.forget(ZoneFiles::in_directory(Path::new("/zones"), &apexes[0]));
+        keeper.health(Saved::default());
+        drop(keeper);
+        assert_eq!(store.zone(&apexes[0]), None);
+        for apex in &apexes[1..] {
+            assert_eq!(std::fs::read(store.zone(apex).unwrap().zone).unwrap(), b"new");
+        }
+        assert!(store.read_health().unwrap().is_some());
+    }
+
+    #[test]
+    fn verdicts_hold_up_no_zone() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::open(scratch.path()).unwrap();
+        let keeper = Keeper::start(store.clone()).unwrap();
+        let apex = Name::parse("example.", None).unwrap();
+        let files = ZoneFiles::in_directory(Path::new("/zones"), &apex);
+        keeper.zone(files.clone(), vec![(files.zone, Bytes::from("zone"))]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while store.zone(&apex).is_none() {
+            assert!(Instant::now() < deadline, "the zone isn't written while verdicts come");
+            keeper.health(Saved::default());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -6,19 +6,27 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::load::Loader;
 use crate::publish::{Change, Control};
 
-/// Files are read when nothing has changed for so long: a `git checkout` touches many.
+/// Files are read when nothing has changed for so long: a `git checkout` touches many, and a file
+/// that is being written is read too early before its end.
 const QUIET: Duration = Duration::from_millis(50);
+/// The same where few files were put in place by a rename: these are whole.
+const QUIET_RENAMED: Duration = Duration::from_millis(8);
+/// So many files are few: a zone and its routes.
+const RENAMED_FEW: usize = 2;
+/// Files that are remembered by name. When more change, all are looked at.
+const CHANGED_MAX: usize = 1_000;
 /// They are read after this at the latest, however busy the directory is.
 const QUIET_AT_MOST: Duration = Duration::from_secs(1);
 /// Files so fresh that they may change within one tick of the file system's clock are looked at
@@ -34,6 +42,17 @@ pub struct Waker {
     /// An operator wants everything read (SIGHUP). Beside the queue, since a full one must not
     /// lose that.
     everything: Arc<AtomicBool>,
+    changed: Arc<Mutex<Changed>>,
+}
+
+/// What events told.
+#[derive(Debug, Default)]
+struct Changed {
+    paths: BTreeSet<PathBuf>,
+    /// Whether something changed in another way than by a rename.
+    is_written: bool,
+    /// Whether names are missing.
+    is_more: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +95,12 @@ pub fn start(
 ) -> std::io::Result<(Waker, JoinHandle<()>)> {
     let (sender, wakes) = sync_channel(64);
     let everything = Arc::new(AtomicBool::new(false));
-    let waker = Waker { wakes: sender, everything: Arc::clone(&everything) };
+    let changed = Arc::default();
+    let waker = Waker { wakes: sender, everything: Arc::clone(&everything), changed: Arc::clone(&changed) };
     let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
     let thread = std::thread::Builder::new()
         .name("watch".into())
-        .spawn(move || run(loader, watch, &control, watching, &wakes, &everything))?;
+        .spawn(move || run(loader, watch, &control, watching, &wakes, (&everything, &changed)))?;
     Ok((waker, thread))
 }
 
@@ -90,25 +110,41 @@ fn run(
     control: &Control,
     mut watching: Watching,
     wakes: &Receiver<Wake>,
-    everything: &AtomicBool,
+    (everything, changed): (&AtomicBool, &Mutex<Changed>),
 ) {
     watching.set(directories);
     // Files may have changed between the first pass and the first watch.
     let mut wait = UNSETTLED;
+    // Files that were still fresh when they were read alone.
+    let mut fresh = BTreeSet::new();
+    // When all files were looked at.
+    let mut looked = Instant::now();
     loop {
         let wake = match wakes.recv_timeout(wait) {
-            Ok(first) => settle(first, wakes),
+            Ok(first) => settle(first, wakes, changed),
             Err(RecvTimeoutError::Timeout) => Wake::Event,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if wake == Wake::Stop {
             return;
         }
+        let told = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
+        fresh.extend(told.paths);
+        let mut pass = None;
         if everything.swap(false, Ordering::Relaxed) {
             loader.forget();
+        } else if !told.is_more && !fresh.is_empty() && looked.elapsed() < POLL {
+            pass = loader.pass_over(&fresh);
         }
-        let mut pass = loader.pass();
+        let mut pass = pass.unwrap_or_else(|| {
+            fresh.clear();
+            looked = Instant::now();
+            loader.pass()
+        });
         wait = if pass.unsettled { UNSETTLED } else { POLL };
+        if !pass.unsettled {
+            fresh.clear();
+        }
         if !pass.watch.is_empty() {
             watching.set(std::mem::take(&mut pass.watch));
         }
@@ -120,17 +156,40 @@ fn run(
 }
 
 /// Waits until the directory is quiet. The end goes before what was seen.
-fn settle(first: Wake, wakes: &Receiver<Wake>) -> Wake {
-    let deadline = Instant::now() + QUIET_AT_MOST;
-    let mut wake = first;
-    while wake != Wake::Stop && Instant::now() < deadline {
-        match wakes.recv_timeout(QUIET) {
-            Ok(Wake::Event) => {}
+fn settle(first: Wake, wakes: &Receiver<Wake>, changed: &Mutex<Changed>) -> Wake {
+    let started = Instant::now();
+    let (mut wake, mut last) = (first, started);
+    while wake != Wake::Stop && started.elapsed() < QUIET_AT_MOST {
+        let quiet = changed.lock().unwrap_or_else(PoisonError::into_inner).quiet();
+        match wakes.recv_timeout(quiet.saturating_sub(last.elapsed())) {
+            Ok(Wake::Event) => last = Instant::now(),
             Ok(other) => wake = other,
             Err(_) => break,
         }
     }
     wake
+}
+
+impl Changed {
+    fn note(&mut self, event: notify::Result<notify::Event>) {
+        let Ok(event) = event else {
+            self.is_more = true;
+            return;
+        };
+        self.is_written |= !matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+        self.is_more |= event.need_rescan() || event.paths.is_empty();
+        self.paths.extend(event.paths);
+        if self.paths.len() > CHANGED_MAX {
+            self.is_more = true;
+            self.paths.clear();
+        }
+    }
+
+    /// How long it has to be quiet before files are read.
+    fn quiet(&self) -> Duration {
+        let is_whole = !self.is_written && !self.is_more && self.paths.len() <= RENAMED_FEW;
+        if is_whole { QUIET_RENAMED } else { QUIET }
+    }
 }
 
 struct Watching {
@@ -142,9 +201,10 @@ struct Watching {
 fn watcher(waker: Waker) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<notify::Event>| {
         // Reading files is no change; without this a pass would wake the next one.
-        if event.is_ok_and(|event| event.kind.is_access()) {
+        if event.as_ref().is_ok_and(|event| event.kind.is_access()) {
             return;
         }
+        waker.changed.lock().unwrap_or_else(PoisonError::into_inner).note(event);
         waker.wake();
     };
     match notify::recommended_watcher(handler) {
@@ -188,7 +248,7 @@ mod tests {
     #[test]
     fn a_full_queue_loses_no_reload() {
         let (sender, wakes) = sync_channel(1);
-        let waker = Waker { wakes: sender, everything: Arc::default() };
+        let waker = Waker { wakes: sender, everything: Arc::default(), changed: Arc::default() };
         waker.wake();
         waker.reload();
         assert_eq!(wakes.try_iter().count(), 1);

@@ -9,13 +9,14 @@ use super::name::{labels, parent};
 use super::query::HEADER_OCTETS;
 use super::rendered::{Counts, Meaning, POINTER_MAX, encode_full, encode_plain};
 use super::rtype::{CLASS_IN, Rtype};
+use crate::limits::CNAME_CHAIN;
 
 /// Octets of the longest body: with header, question and OPT it fits a message.
 const BODY_OCTETS_MAX: usize = 65_535 - HEADER_OCTETS - 255 - 4 - 300;
 
 /// Pointers reach this far into a body at most, so that they still reach when the body begins
-/// later: behind a CNAME chain or a longer name.
-const POINTED_OCTETS_MAX: usize = POINTER_MAX - 8192;
+/// later: behind a longer name and a chain, of which each link is a DNAME and a CNAME at most.
+const POINTED_OCTETS_MAX: usize = POINTER_MAX - HEADER_OCTETS - 255 - 4 - (CNAME_CHAIN + 1) * 2 * (12 + 255);
 
 /// Names remembered for compression. Further ones are written whole: larger, never wrong.
 const SUFFIXES_MAX: usize = 256;

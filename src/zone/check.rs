@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::check_values::{is_host_name, values};
 use super::{Owner, Zone};
 use crate::wire::name::{Name, is_at_or_below, parent};
 use crate::wire::rtype::Rtype;
@@ -44,6 +45,7 @@ pub(super) fn zone(zone: &Zone, has_routed_addresses: &dyn Fn(&Name) -> bool) ->
             checker.hidden(owner);
         }
     }
+    checker.findings.extend(values(zone));
     checker.findings
 }
 
@@ -65,7 +67,7 @@ pub(super) fn is_notable_type(rtype: Rtype) -> bool {
 
 /// Likewise for its name.
 pub(super) fn is_notable_name(name: &[u8], apex: &Name) -> bool {
-    has_apex_twice(name, apex.as_wire())
+    has_apex_twice(name, apex.as_wire()) || !is_host_name(name)
 }
 
 struct Checker<'a> {
@@ -160,7 +162,14 @@ impl Checker<'_> {
         }
         self.aliases(owner);
         let is_cut = self.cuts.contains(&*owner.lower());
-        if owner.rrset(Rtype::DS).is_some() && !is_cut {
+        if owner.rrset(Rtype::DS).is_some() && self.is_apex(owner) {
+            self.error(
+                name,
+                Rtype::DS,
+                "DS stands at the apex (RFC 4035 2.4)".to_owned(),
+                "it belongs into the parent zone",
+            );
+        } else if owner.rrset(Rtype::DS).is_some() && !is_cut {
             self.warning(
                 name,
                 Rtype::DS,
@@ -195,6 +204,14 @@ impl Checker<'_> {
             if owner.rrset(rtype).is_some_and(|rrset| rrset.count() > 1) {
                 self.error(name, rtype, format!("several {rtype} records at one name"), "keep one of them");
             }
+        }
+        if owner.rrset(Rtype::DNAME).is_some() && owner.rrset(Rtype::NS).is_some() && !self.is_apex(owner) {
+            self.warning(
+                name,
+                Rtype::DNAME,
+                "DNAME stands beside NS (RFC 6672 2.3)".to_owned(),
+                "a delegation's names are others' to redirect: keep one of the two",
+            );
         }
         if owner.rrset(Rtype::CNAME).is_none() {
             return;

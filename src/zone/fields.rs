@@ -93,7 +93,9 @@ impl<'a, 't> Fields<'a, 't> {
     /// The name of a host that is to have addresses, and isn't one itself.
     pub(super) fn host(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), RecordError> {
         if let Some(token) = self.peek()
-            && (parsed::<Ipv4Addr>(token.text).is_some() || parsed::<Ipv6Addr>(token.text).is_some())
+            // With a final dot it would be a name, and nobody has it.
+            && let text = token.text.strip_suffix(b".").unwrap_or(token.text)
+            && (parsed::<Ipv4Addr>(text).is_some() || parsed::<Ipv6Addr>(text).is_some())
         {
             return Err(RecordError::new(
                 token.at,

@@ -5,12 +5,14 @@
 //! cut    a text in stretches         read    one stretch: directives, owners, TTLs    state  what lines inherit
 //! load   all stretches, in order     builder records -> owners in canonical form      findings  with their places
 //! store  the zone itself             index   owners by name     owner   one of them   check  what records must not be
-//! diff   which owners differ         text    RDATA for people
+//! check_values   what single records shouldn't say
+//! diff   which owners differ         text    RDATA for people     write   a zone as a zone file
 //! ```
 
 mod base64;
 mod builder;
 mod check;
+mod check_values;
 mod cut;
 mod diff;
 mod fields;
@@ -21,6 +23,8 @@ mod loc;
 mod owner;
 mod rdata;
 mod read;
+#[cfg(test)]
+mod round_trip_tests;
 mod scan;
 mod state;
 mod store;
@@ -31,9 +35,11 @@ mod svcb;
 mod tests;
 mod text;
 mod ttl;
+mod write;
 
 pub use diff::diff;
 pub use load::{Files, Loaded, load};
 pub use owner::{Owner, Rrset};
 pub use store::{Soa, Zone};
 pub use text::rdata_text;
+pub use write::write;

@@ -453,6 +453,24 @@ impl<'z> Soa<'z> {
         self.number(0)
     }
 
+    /// REFRESH: how often secondaries look for another version.
+    #[must_use]
+    pub fn refresh(&self) -> u32 {
+        self.number(1)
+    }
+
+    /// RETRY: when they look again after a failure.
+    #[must_use]
+    pub fn retry(&self) -> u32 {
+        self.number(2)
+    }
+
+    /// EXPIRE: when they give the zone up.
+    #[must_use]
+    pub fn expire(&self) -> u32 {
+        self.number(3)
+    }
+
     /// MINIMUM: how long negative answers are kept (RFC 2308 4).
     #[must_use]
     pub fn minimum(self) -> u32 {

@@ -164,6 +164,9 @@ fn each_mistake_has_its_place() {
         ("x 1x A 192.0.2.1", "1:3 \"1x\" isn't a TTL, or a second one"),
         ("x 300 300 A 192.0.2.1", "1:7 \"300\" isn't a TTL, or a second one"),
         ("x MX 10 192.0.2.1", "1:9 \"192.0.2.1\" is an address, and the exchanger must be a name"),
+        ("x MX 10 192.0.2.1.", "1:9 \"192.0.2.1.\" is an address, and the exchanger must be a name"),
+        ("@ DS 1 13 2 00", "1:1 DS stands at the apex (RFC 4035 2.4)"),
+        ("x DNAME y.example.\nx NS ns1", "1:1 DNAME stands beside NS (RFC 6672 2.3)"),
         ("x NS 2001:db8::1", "1:6 \"2001:db8::1\" is an address, and the name server must be a name"),
         ("*.w NS ns1", "1:1 NS at a wildcard has no defined meaning (RFC 4592 4)"),
         ("* DNAME other.example.", "1:1 DNAME at a wildcard has no defined meaning (RFC 4592 4)"),
@@ -190,6 +193,15 @@ fn each_mistake_has_its_place() {
         ),
         ("x A 192.0.2.1\nx A 192.0.2.1", "2:1 the same record was there already"),
         ("@ MX 1 ns1.example.com", "1:1 ns1.example.com.example.com. has the zone's name twice"),
+        // What a record says by itself.
+        ("a.*.b A 192.0.2.1", "1:1 a * that isn't the first label is no wildcard (RFC 4592 2.1.1)"),
+        ("a_b A 192.0.2.1", "1:1 A stands at a name that no host can have (RFC 1123 2.1)"),
+        ("-a MX 1 ns1", "1:1 MX stands at a name that no host can have (RFC 1123 2.1)"),
+        (
+            "x SRV 1 1 1 a_b\na_b A 192.0.2.1",
+            "1:1 SRV names a_b.example.com., which no host can have (RFC 1123 2.1)",
+        ),
+        ("x MX 0 .\nx MX 1 ns1", "1:1 MX . stands beside other exchangers (RFC 7505 3)"),
     ] {
         let found = findings(lines);
         assert!(found.iter().any(|one| one == expected), "{lines:?}: {found:#?}");
@@ -200,6 +212,47 @@ fn each_mistake_has_its_place() {
     assert!(found[0].contains("256 octets, and one holds 255"), "{found:?}");
     let errors = load_text("@ 1 NS ns1\nns1 1 A 192.0.2.1\n").unwrap_err();
     assert!(errors[0].message.contains("no SOA"), "{errors:?}");
+}
+
+#[test]
+fn a_soa_that_breaks_transfers_is_told() {
+    for (soa, expected) in [
+        ("ns1 h 7 600 3600 86400 60", "RETRY 3600 isn't shorter than REFRESH 600"),
+        ("ns1 h 7 3600 600 4200 60", "EXPIRE 4200 isn't longer than REFRESH and RETRY together"),
+        ("ns1 h 7 3600 600 86400 86401", "MINIMUM 86401 is more than a day (RFC 2308 5)"),
+        ("ns1 h\\@example.com. 7 3600 600 86400 60", "RNAME has an @ (RFC 1035 3.3.13)"),
+        ("ns1 h 7 3600 600 86400 60", ""),
+    ] {
+        let text = format!("$TTL 300\n@ SOA {soa}\n@ NS ns1\nns1 A 192.0.2.53\n");
+        let found: Vec<String> =
+            load_text(&text).unwrap().warnings.iter().map(|one| one.message.clone()).collect();
+        assert_eq!(found.join("\n"), expected, "{soa}");
+    }
+}
+
+#[test]
+fn reverse_names_are_those_of_addresses() {
+    let reverse = |apex: &str, owner: &str| {
+        let text = format!(
+            "$TTL 1\n@ SOA n.example. h.example. 7 3600 600 86400 60\n@ NS n.example.\n{owner} PTR h.example.\n"
+        );
+        let files = Texts([(PathBuf::from("z"), text.into_bytes())].into());
+        let apex = Name::parse(apex, None).unwrap();
+        load(Path::new("z"), &apex, &files, None, &|_| false).unwrap().warnings.len()
+    };
+    for (apex, owner, warnings) in [
+        ("100.51.198.in-addr.arpa.", "11", 0),
+        ("100.51.198.in-addr.arpa.", "*", 0),
+        ("100.51.198.in-addr.arpa.", "256", 1),
+        ("100.51.198.in-addr.arpa.", "11.100.51.198", 1),
+        ("51.198.in-addr.arpa.", "11", 1),
+        ("0/26.100.51.198.in-addr.arpa.", "11", 0),
+        ("8.b.d.0.1.0.0.2.ip6.arpa.", "1", 1),
+        ("8.b.d.0.1.0.0.2.ip6.arpa.", "1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0", 0),
+        ("example.com.", "b._dns-sd._udp", 0),
+    ] {
+        assert_eq!(reverse(apex, owner), warnings, "{owner} in {apex}");
+    }
 }
 
 #[test]

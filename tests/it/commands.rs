@@ -133,7 +133,7 @@ fn plan_between_directories_and_git_revisions() {
 #[test]
 fn help_is_for_people() {
     let help = stdout(waypost().arg("--help"));
-    for command in ["run", "check", "explain", "health", "plan", "demo"] {
+    for command in ["run", "check", "delegation", "explain", "health", "plan", "demo"] {
         assert!(help.contains(command), "{help}");
         let help = stdout(waypost().args([command, "--help"]));
         assert!(help.contains("Usage:"), "{help}");

@@ -139,10 +139,17 @@ impl Server {
     /// Starts it in a directory and waits until it answers.
     pub fn start(directory: &Path, listen: Option<SocketAddr>) -> Server {
         let mut command = waypost();
-        command.current_dir(directory).args(["run", "--config", "waypost.toml"]);
         if let Some(listen) = listen {
-            command.args(["--listen", &listen.to_string()]);
+            command.args(["run", "--listen", &listen.to_string()]);
+        } else {
+            command.arg("run");
         }
+        Server::start_with(directory, command)
+    }
+
+    /// Starts it by a command of the test's own.
+    pub fn start_with(directory: &Path, mut command: Command) -> Server {
+        command.current_dir(directory);
         let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let log = Arc::new(Mutex::new(String::new()));

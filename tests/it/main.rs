@@ -3,14 +3,22 @@
 #![allow(unreachable_pub, reason = "a binary's modules are reached from within it alone")]
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
+mod across;
 mod commands;
+mod delegated;
+mod differential;
 mod failover;
 mod lab;
+mod live;
 mod mistakes;
+mod namespace;
 mod packets;
 mod peers;
 mod reload;
 mod resolver;
 mod restart;
+mod reverse;
 mod serving;
 mod site;
+mod tools;
+mod view;

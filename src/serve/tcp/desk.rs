@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::answer::{Client, Transport};
-use crate::limits::{MESSAGE_OCTETS, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
+use crate::limits::{MESSAGE_OCTETS, QUERIES_FETCHED, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
@@ -23,7 +23,7 @@ pub(super) struct Desk {
     pub(super) input: Box<[u8]>,
     /// Answers with their lengths, as they are made.
     output: Box<[u8]>,
-    name: LowerName,
+    names: Box<[LowerName; QUERIES_FETCHED]>,
     entropy: Entropy,
     transport: Transport,
 }
@@ -58,7 +58,7 @@ impl Desk {
             input: vec![0; TCP_READ_OCTETS].into(),
             // The last answer that is gathered may be of any length.
             output: vec![0; TCP_GATHERED_OCTETS + LENGTH_OCTETS + MESSAGE_OCTETS].into(),
-            name: LowerName::root(),
+            names: Box::new([const { LowerName::root() }; QUERIES_FETCHED]),
             entropy: Entropy::new(),
             transport: Transport::Tcp { idle: u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX) },
         }
@@ -68,7 +68,7 @@ impl Desk {
     pub(super) fn split(&mut self) -> (&mut [u8], Output<'_>) {
         let output = Output {
             octets: &mut self.output,
-            name: &mut self.name,
+            names: &mut self.names,
             entropy: &mut self.entropy,
             transport: self.transport,
         };
@@ -79,13 +79,14 @@ impl Desk {
 /// The half of a desk in which answers are made.
 pub(super) struct Output<'d> {
     octets: &'d mut [u8],
-    name: &'d mut LowerName,
+    names: &'d mut [LowerName; QUERIES_FETCHED],
     entropy: &'d mut Entropy,
     transport: Transport,
 }
 
 impl Output<'_> {
-    /// Answers the whole queries that `input` begins with, until enough is gathered.
+    /// Answers the whole queries that `input` begins with, until enough is gathered. As with
+    /// datagrams, some are read before the first of them is answered.
     pub(super) fn answer<S: Service>(
         &mut self,
         input: &[u8],
@@ -94,40 +95,74 @@ impl Output<'_> {
         counters: &Counters,
     ) -> Gathered<'_> {
         let batch = service.begin();
+        let mut gathered = Gathered { output: &[], answers: 0, used: 0, rest: Rest::Part };
         let now = coarse_now();
-        let (mut used, mut end, mut answers) = (0, 0, 0);
-        let rest = loop {
-            let Some(octets) = message_octets(&input[used..]) else { break Rest::Part };
-            if octets < HEADER_OCTETS {
-                break Rest::Garbage;
+        let mut end = 0;
+        'bursts: loop {
+            let mut waiting = [const { None }; QUERIES_FETCHED];
+            let mut messages = Messages { input, at: gathered.used };
+            for ((place, name), query) in waiting.iter_mut().zip(&mut *self.names).zip(&mut messages) {
+                *place = Some((S::prepare(&batch, query, name), query));
             }
-            let begin = used + LENGTH_OCTETS;
-            let Some(query) = input.get(begin..begin + octets) else { break Rest::Part };
-            if end >= TCP_GATHERED_OCTETS {
-                break Rest::Queries;
+            S::fetch(waiting.iter().flatten().map(|(prepared, _)| prepared));
+            for (prepared, query) in waiting.iter().flatten() {
+                if end >= TCP_GATHERED_OCTETS {
+                    gathered.rest = Rest::Queries;
+                    break 'bursts;
+                }
+                gathered.used += LENGTH_OCTETS + query.len();
+                alone(&counters.received, 1);
+                let (transport, entropy) = (self.transport, self.entropy.next());
+                let client = Client { address: peer, transport, entropy, now };
+                let (length, out) = self.octets[end..].split_at_mut(LENGTH_OCTETS);
+                let out = &mut out[..MESSAGE_OCTETS];
+                let reply = S::answer(prepared, &client, out);
+                counters.record(reply, out);
+                let Ok(octets @ 1..) = u16::try_from(reply.octets) else {
+                    // Whoever gets nothing here would wait for it: rather the end.
+                    gathered.rest = Rest::Garbage;
+                    break 'bursts;
+                };
+                length.copy_from_slice(&octets.to_be_bytes());
+                end += LENGTH_OCTETS + usize::from(octets);
+                gathered.answers += 1;
             }
-            used = begin + octets;
-            alone(&counters.received, 1);
-            let (transport, entropy) = (self.transport, self.entropy.next());
-            let client = Client { address: peer, transport, entropy, now };
-            let (length, out) = self.octets[end..].split_at_mut(LENGTH_OCTETS);
-            let out = &mut out[..MESSAGE_OCTETS];
-            let reply = S::answer(&S::prepare(&batch, query, self.name), &client, out);
-            counters.record(reply, out);
-            let Ok(octets @ 1..) = u16::try_from(reply.octets) else {
-                // Whoever gets nothing here would wait for it: rather the end.
-                break Rest::Garbage;
-            };
-            length.copy_from_slice(&octets.to_be_bytes());
-            end += LENGTH_OCTETS + usize::from(octets);
-            answers += 1;
-        };
-        Gathered { output: &self.octets[..end], answers, used, rest }
+            if waiting.last().is_none_or(Option::is_none) {
+                gathered.rest = if messages.is_garbage() { Rest::Garbage } else { Rest::Part };
+                break;
+            }
+        }
+        Gathered { output: &self.octets[..end], ..gathered }
     }
 }
 
-/// The length that `input` begins with.
-fn message_octets(input: &[u8]) -> Option<usize> {
-    let length = input.first_chunk::<LENGTH_OCTETS>()?;
-    Some(usize::from(u16::from_be_bytes(*length)))
+/// The whole queries that octets begin with.
+struct Messages<'i> {
+    input: &'i [u8],
+    at: usize,
+}
+
+impl<'i> Messages<'i> {
+    /// The length that comes next.
+    fn octets(&self) -> Option<usize> {
+        let length = self.input[self.at..].first_chunk::<LENGTH_OCTETS>()?;
+        Some(usize::from(u16::from_be_bytes(*length)))
+    }
+
+    /// Whether what comes next can't become a query.
+    fn is_garbage(&self) -> bool {
+        self.octets().is_some_and(|octets| octets < HEADER_OCTETS)
+    }
+}
+
+impl<'i> Iterator for Messages<'i> {
+    type Item = &'i [u8];
+
+    fn next(&mut self) -> Option<&'i [u8]> {
+        let octets = self.octets().filter(|&octets| octets >= HEADER_OCTETS)?;
+        let begin = self.at + LENGTH_OCTETS;
+        let query = self.input.get(begin..begin + octets)?;
+        self.at = begin + octets;
+        Some(query)
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use super::source::Source;
 use super::sys::coarse_now;
 use crate::answer::{Client, Transport};
-use crate::limits::UDP_BATCH;
+use crate::limits::QUERIES_FETCHED;
 use crate::serve::counters::{Counters, alone};
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
@@ -14,7 +14,7 @@ use crate::wire::query::LowerName;
 /// What is needed to answer batch after batch. A round allocates nothing.
 pub(super) struct Batch<P> {
     source: P,
-    names: [LowerName; UDP_BATCH],
+    names: [LowerName; QUERIES_FETCHED],
     entropy: Entropy,
     payload: usize,
 }
@@ -22,7 +22,7 @@ pub(super) struct Batch<P> {
 impl<P: Source> Batch<P> {
     /// Answers what `source` brings. Answers will have at most `payload` octets.
     pub(super) fn new(source: P, payload: usize) -> Batch<P> {
-        let names = [const { LowerName::root() }; UDP_BATCH];
+        let names = [const { LowerName::root() }; QUERIES_FETCHED];
         Batch { source, names, entropy: Entropy::new(), payload }
     }
 
@@ -43,30 +43,46 @@ impl<P: Source> Batch<P> {
         Ok(())
     }
 
-    /// Reads all queries first, so that what they need is fetched from memory at the same time.
+    /// Reads some queries before it answers the first, so that what they need is fetched from memory
+    /// at the same time.
     #[inline]
     fn answer<S: Service>(&mut self, service: &S, counters: &Counters) {
         let batch = service.begin();
-        let mut waiting = [const { None }; UDP_BATCH];
-        let places = waiting.iter_mut().zip(&mut self.names);
-        for ((place, name), exchange) in places.zip(self.source.exchanges()) {
-            match exchange.query {
-                Some((query, address)) => {
-                    let prepared = S::prepare(&batch, query, name);
-                    *place = Some((prepared, address, exchange.answer, exchange.octets));
+        let mut exchanges = self.source.exchanges();
+        loop {
+            let mut waiting = [const { None }; QUERIES_FETCHED];
+            let places = waiting.iter_mut().zip(&mut self.names);
+            let mut taken = 0;
+            for ((place, name), exchange) in places.zip(&mut exchanges) {
+                taken += 1;
+                match exchange.query {
+                    Some((query, address)) => {
+                        let prepared = S::prepare(&batch, query, name);
+                        *place = Some((prepared, address, exchange.answer, exchange.octets));
+                    }
+                    None => alone(&counters.dropped, 1),
                 }
-                None => alone(&counters.dropped, 1),
             }
-        }
-        let now = coarse_now();
-        S::fetch(waiting.iter().flatten().map(|(prepared, ..)| prepared));
-        for (prepared, address, out, octets) in waiting.iter_mut().flatten() {
-            let client =
-                Client { address: *address, transport: Transport::Udp, entropy: self.entropy.next(), now };
-            let out = &mut out[..self.payload];
-            let reply = S::answer(prepared, &client, out);
-            counters.record(reply, out);
-            **octets = reply.octets;
+            if taken == 0 {
+                return;
+            }
+            let now = coarse_now();
+            S::fetch(waiting.iter().flatten().map(|(prepared, ..)| prepared));
+            for (prepared, address, out, octets) in waiting.iter_mut().flatten() {
+                let client = Client {
+                    address: *address,
+                    transport: Transport::Udp,
+                    entropy: self.entropy.next(),
+                    now,
+                };
+                let out = &mut out[..self.payload];
+                let reply = S::answer(prepared, &client, out);
+                counters.record(reply, out);
+                **octets = reply.octets;
+            }
+            if taken < QUERIES_FETCHED {
+                return;
+            }
         }
     }
 }

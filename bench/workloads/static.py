@@ -1,0 +1,26 @@
+"""A zone of 10,000 names over UDP."""
+
+import measure
+import peers
+import zone
+from report import STEADY
+
+NAME = "static"
+TITLE = "Static answers: 10,000 names, A, AAAA, MX and TXT, one of ten doesn't exist; UDP with EDNS"
+KINDS = (peers.Echo, peers.Waypost, peers.Gdnsd, peers.Nsd, peers.Knot, peers.Bind, peers.PowerDns)
+COLUMNS = STEADY
+NAMES = 10_000
+ABSENT_EACH = 10
+
+
+def run(kinds, options):
+    served = zone.Zone(NAMES, mixed=True)
+    questions = options.scratch / "static"
+    verified = measure.write_questions(questions, served.questions(ABSENT_EACH))
+    with measure.fleet(kinds, [served], verified) as servers:
+        for server in servers:
+            measure.closed(server, questions, measure.WARM_UP_SECONDS)
+        rounds = measure.interleaved(
+            servers, options.rounds, lambda server: measure.full_and_half_load(server, questions, options.seconds)
+        )
+        return {"rounds": rounds, "versions": measure.versions(servers)}

@@ -1,0 +1,85 @@
+//! Any octets as a TCP stream, in any pieces: the answers are those of `answer`, in order.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use waypost::answer::{Client, Transport, answer};
+use waypost::limits::MESSAGE_OCTETS;
+
+use crate::world::{World, world};
+
+/// Octets of a message's header; what is shorter ends the connection.
+const HEADER_OCTETS: usize = 12;
+
+#[test]
+fn streams() {
+    bolero::check!().for_each(|input: &[u8]| {
+        // The first octet says how many octets go at a time.
+        let Some((&piece, stream)) = input.split_first() else { return };
+        let piece = usize::from(piece).max(1);
+        let before = expected(world(), stream);
+        let answers = conversation(world(), stream, piece);
+        // Cookies tell the second, which may have passed meanwhile (RFC 9018 4.3).
+        assert!(answers == before || answers == expected(world(), stream), "{answers:?}\n{before:?}");
+    });
+}
+
+/// What the server ought to send until the client's end of the stream.
+fn expected(world: &World, mut stream: &[u8]) -> Vec<u8> {
+    let snapshot = world.published.load();
+    let client = Client {
+        address: [127, 0, 0, 1].into(),
+        transport: Transport::Tcp { idle: 100 },
+        entropy: 0,
+        now: now(),
+    };
+    let mut out = vec![0; MESSAGE_OCTETS];
+    let mut answers = Vec::new();
+    while let Some((length, rest)) = stream.split_first_chunk() {
+        let octets = usize::from(u16::from_be_bytes(*length));
+        let Some((query, rest)) = rest.split_at_checked(octets) else { break };
+        stream = rest;
+        if octets < HEADER_OCTETS {
+            break;
+        }
+        let answered = answer(&snapshot, query, &client, &mut out).octets;
+        if answered == 0 {
+            break;
+        }
+        answers.extend((answered as u16).to_be_bytes());
+        answers.extend(&out[..answered]);
+    }
+    answers
+}
+
+fn conversation(world: &World, stream: &[u8], piece: usize) -> Vec<u8> {
+    let mut client = TcpStream::connect(world.address).unwrap();
+    client.set_nodelay(true).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut reader = client.try_clone().unwrap();
+    let mut answers = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for piece in stream.chunks(piece) {
+                // The server may have ended it already.
+                if client.write_all(piece).is_err() {
+                    break;
+                }
+            }
+            let _ = client.shutdown(Shutdown::Write);
+        });
+        let mut octets = [0; 4096];
+        // A reset comes when the server closes before it has read all.
+        while let Ok(length @ 1..) = reader.read(&mut octets) {
+            answers.extend(&octets[..length]);
+        }
+    });
+    // Thousands of connections a minute: none may wait for its port.
+    let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
+    answers
+}
+
+fn now() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
+}
