@@ -64,7 +64,7 @@ fn bind(lab: &Lab) -> Other {
 /// What a server says of a query with that server cookie.
 fn ask(server: SocketAddr, cookie: &[u8]) -> Reply {
     let data = [&CLIENT[..], cookie].concat();
-    udp(server, &Packet::query("plain.example.", SOA).option(COOKIE, &data).octets()).unwrap()
+    udp_from("127.0.0.1", server, &Packet::query("plain.example.", SOA).option(COOKIE, &data).octets())
 }
 
 fn forged(cookie: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! DNS cookies: RFC 7873, and server cookies that servers of one address make alike: RFC 9018.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip::SipHasher24;
@@ -152,15 +152,15 @@ fn rfc9018_4_3_an_older_one_is_renewed() {
     assert_ne!(given(&reply), cookie);
 }
 
+/// What a server gives to a client that asks for a cookie and nothing else.
+fn learn(server: SocketAddr) -> Reply {
+    udp_from("127.0.0.1", server, &Packet::empty().option(COOKIE, &CLIENT).octets())
+}
+
 /// Whether a cookie is valid, as a query without a question tells.
 pub fn is_valid(server: SocketAddr, source: Ipv4Addr, cookie: &[u8]) -> bool {
     let octets = Packet::empty().option(COOKIE, &[&CLIENT[..], cookie].concat()).octets();
-    let socket = UdpSocket::bind((source, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    socket.send_to(&octets, server).unwrap();
-    let mut answer = [0; 512];
-    let length = socket.recv(&mut answer).unwrap();
-    Reply::read(&answer[..length]).rcode() == NOERROR
+    udp_from(&source.to_string(), server, &octets).rcode() == NOERROR
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn rfc9018_5_secrets_roll_over_while_the_server_runs() {
             .map(|secret| is_valid(server.address, LOOPBACK.into(), &server_cookie(&secret, LOOPBACK, now())))
     };
     let signs = || {
-        let reply = udp(server.address, &Packet::empty().option(COOKIE, &CLIENT).octets()).unwrap();
+        let reply = learn(server.address);
         let cookie = given(&reply);
         let time = u32::from_be_bytes(cookie[4..8].try_into().unwrap());
         [OLD, NEW].map(|secret| cookie == server_cookie(&secret, LOOPBACK, time))
@@ -240,7 +240,7 @@ fn rfc9018_5_secrets_roll_over_while_the_server_runs() {
 fn rfc9018_5_without_a_file_each_server_has_a_secret_of_its_own() {
     let labs = [lab(None), lab(None)];
     let [one, other] = labs.each_ref().map(Lab::start);
-    let reply = udp(one.address, &Packet::empty().option(COOKIE, &CLIENT).octets()).unwrap();
+    let reply = learn(one.address);
     assert!(is_valid(one.address, LOOPBACK.into(), given(&reply)));
     assert!(!is_valid(other.address, LOOPBACK.into(), given(&reply)));
     one.stop();

@@ -25,7 +25,7 @@ fn rfc1035_4_1_1_rd_is_copied_and_ra_is_clear() {
 #[test]
 fn rfc1035_4_1_1_responses_get_nothing() {
     for flags in [QR, QR | AA | RD, QR | 4 << 11] {
-        assert!(udp(server(), &www().flags(flags).octets()).is_none());
+        assert!(udp_if_any(server(), &www().flags(flags).octets()).is_none());
     }
 }
 
@@ -33,7 +33,7 @@ fn rfc1035_4_1_1_responses_get_nothing() {
 fn rfc1035_4_1_1_less_than_a_header_gets_nothing() {
     let octets = www().octets();
     for length in 0..12 {
-        assert!(udp(server(), &octets[..length]).is_none(), "{length}");
+        assert!(udp_if_any(server(), &octets[..length]).is_none(), "{length}");
     }
 }
 

@@ -49,6 +49,8 @@ pub const ID: u16 = 0x5ca1;
 
 /// How long an answer may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// By how much an answer may be overtaken by the one to the query behind it.
+const REORDERED: Duration = Duration::from_millis(100);
 
 /// A name in wire form, uncompressed and as it is spelled.
 pub fn name(text: &str) -> Vec<u8> {
@@ -180,7 +182,7 @@ impl Packet {
 
     /// Asks by UDP.
     pub fn udp(&self) -> Reply {
-        udp(server(), &self.octets()).expect("an answer")
+        udp_from("127.0.0.1", server(), &self.octets())
     }
 
     /// Asks by TCP.
@@ -191,19 +193,41 @@ impl Packet {
     }
 }
 
-/// Sends octets by UDP. None if a good query sent behind them was answered first, as happens
-/// only when they got no answer: one socket's datagrams have one worker.
-pub fn udp(server: SocketAddr, octets: &[u8]) -> Option<Reply> {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.connect(server).unwrap();
+/// Asks by UDP from a source address.
+pub fn udp_from(source: &str, server: SocketAddr, octets: &[u8]) -> Reply {
+    let socket = socket(source, server);
+    socket.send(octets).unwrap();
+    Reply::read(&receive(&socket).expect("an answer"))
+}
+
+/// Asks by UDP where there may be no answer. A good query behind it tells when to stop waiting:
+/// its answer comes later, or a little earlier where the kernel hands packets from core to core.
+pub fn udp_if_any(server: SocketAddr, octets: &[u8]) -> Option<Reply> {
+    let socket = socket("127.0.0.1", server);
     socket.send(octets).unwrap();
     let mut behind = Packet::query("behind.invalid.", A).octets();
     behind[..2].copy_from_slice(&(!ID).to_be_bytes());
     socket.send(&behind).unwrap();
+    let is_behind = |answer: &Vec<u8>| answer[..2] == behind[..2];
+    let first = receive(&socket).expect("an answer to the good query");
+    if !is_behind(&first) {
+        return Some(Reply::read(&first));
+    }
+    socket.set_read_timeout(Some(REORDERED)).unwrap();
+    receive(&socket).map(|answer| Reply::read(&answer))
+}
+
+fn socket(source: &str, server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((source, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(server).unwrap();
+    socket
+}
+
+fn receive(socket: &UdpSocket) -> Option<Vec<u8>> {
     let mut answer = [0; 65_535];
-    let length = socket.recv(&mut answer).unwrap();
-    (answer[..2] != behind[..2]).then(|| Reply::read(&answer[..length]))
+    let length = socket.recv(&mut answer).ok()?;
+    Some(answer[..length].to_vec())
 }
 
 pub fn connect(server: SocketAddr) -> TcpStream {

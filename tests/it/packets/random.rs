@@ -73,7 +73,7 @@ fn apply(octets: &mut Vec<u8>, damage: &Damage) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rfc8906_2_a_damaged_query_gets_a_message_or_nothing(
@@ -84,7 +84,7 @@ proptest! {
         let mut octets = queries[base.index(queries.len())].clone();
         damages.iter().for_each(|damage| apply(&mut octets, damage));
         let is_query = octets.len() >= 12 && octets[2] & 0x80 == 0;
-        let reply = udp(server(), &octets);
+        let reply = udp_if_any(server(), &octets);
         prop_assert_eq!(reply.is_some(), is_query);
         if let Some(reply) = reply {
             prop_assert!(reply.octets.len() <= 1232);
