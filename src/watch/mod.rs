@@ -5,7 +5,7 @@
 //! events (a full queue, a file system without any) delay a reload and never prevent it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,7 +129,7 @@ fn run(
             return;
         }
         let told = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
-        fresh.extend(told.paths);
+        fresh.extend(told.paths.into_iter().map(|path| watching.as_named(path)));
         let mut pass = None;
         if everything.swap(false, Ordering::Relaxed) {
             loader.forget();
@@ -217,6 +217,23 @@ fn watcher(waker: Waker) -> Option<RecommendedWatcher> {
 }
 
 impl Watching {
+    /// A path as the configuration names it. Events make it absolute, also where a directory was
+    /// watched by a name relative to the working directory.
+    fn as_named(&self, path: PathBuf) -> PathBuf {
+        let is_watched = |path: &Path| {
+            path.parent().is_some_and(|directory| {
+                let here = directory.as_os_str().is_empty();
+                self.watched.contains(if here { Path::new(".") } else { directory })
+            })
+        };
+        if is_watched(&path) {
+            return path;
+        }
+        let here = std::env::current_dir().ok();
+        let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+        relative.filter(|relative| is_watched(relative)).unwrap_or(path)
+    }
+
     fn set(&mut self, directories: Vec<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted: BTreeSet<PathBuf> = directories.into_iter().collect();
