@@ -48,7 +48,7 @@ struct OwnerChain {
 /// What a builder made of its records.
 #[derive(Debug, Default)]
 pub(super) struct Built {
-    /// Owners, in the order of their first records; see [`Owner`](super::owner::Owner).
+    /// Owners, in the order of their first records; see [`Owner`].
     pub(super) arena: Box<[u8]>,
     /// Hash and place in the arena of each owner.
     pub(super) owners: Vec<(u64, u32)>,

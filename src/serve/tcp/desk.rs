@@ -28,7 +28,7 @@ pub(super) struct Desk {
     transport: Transport,
 }
 
-/// What [`Desk::answer`] came to.
+/// What [`Output::answer`] came to.
 pub(super) struct Gathered<'d> {
     /// Answers with their lengths, to be written.
     pub(super) output: &'d [u8],
