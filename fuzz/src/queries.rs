@@ -36,11 +36,18 @@ fn queries() {
             }
             assert_eq!(out[..2], octets[..2], "the query's id");
             assert_eq!(out[2] & 0x80, 0x80, "a response");
+            if let Ok(parsed) = &parsed {
+                assert_eq!(out[12..12 + parsed.question.len()], *parsed.question, "the question as asked");
+                let subnet = parsed.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
+                if subnet.is_some_and(|subnet| subnet.address.is_none()) {
+                    // FAMILY 0 is echoed, which hickory-proto doesn't know.
+                    continue;
+                }
+            }
             let message = Message::from_vec(out);
             let message = message.unwrap_or_else(|error| panic!("{error}: {out:?}"));
             assert!(transport == Transport::Udp || !message.metadata.truncation);
             if let Ok(parsed) = parsed {
-                assert_eq!(out[12..12 + parsed.question.len()], *parsed.question, "the question as asked");
                 assert_eq!(message.edns.is_some(), parsed.edns.is_some(), "OPT for OPT");
             }
         }
