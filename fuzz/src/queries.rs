@@ -7,6 +7,10 @@ use waypost::wire::query::{self, LowerName};
 
 use crate::world::world;
 
+/// A client subnet of FAMILY 0. It is echoed as it came (RFC 7871 7.2.1); hickory-proto reads 1 and
+/// 2 alone.
+const FAMILY_0: [u8; 8] = [0, 8, 0, 4, 0, 0, 0, 0];
+
 #[test]
 fn queries() {
     bolero::check!().for_each(|octets: &[u8]| {
@@ -38,11 +42,9 @@ fn queries() {
             assert_eq!(out[2] & 0x80, 0x80, "a response");
             if let Ok(parsed) = &parsed {
                 assert_eq!(out[12..12 + parsed.question.len()], *parsed.question, "the question as asked");
-                let subnet = parsed.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
-                if subnet.is_some_and(|subnet| subnet.address.is_none()) {
-                    // FAMILY 0 is echoed, which hickory-proto doesn't know.
-                    continue;
-                }
+            }
+            if out.windows(FAMILY_0.len()).any(|octets| octets == FAMILY_0) {
+                continue;
             }
             let message = Message::from_vec(out);
             let message = message.unwrap_or_else(|error| panic!("{error}: {out:?}"));
