@@ -55,6 +55,7 @@ QUERIES = {
     "root": query("", 2),
     "routed": query("r.fuzz.example", 1, SUBNET),
     "routed-ipv6": query("r.fuzz.example", 28, SUBNET6),
+    "subnet-family-0": query("", 2, option(8, bytes(4)), rclass=64),
     "transfer": query("fuzz.example", 252),
     "update": query("fuzz.example", 6, flags=0x2800),
     "version-1": query("a.fuzz.example", 1, b"", ttl=0x00010000),

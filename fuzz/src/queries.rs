@@ -7,6 +7,10 @@ use waypost::wire::query::{self, LowerName};
 
 use crate::world::world;
 
+/// A client subnet of FAMILY 0. It is echoed as it came (RFC 7871 7.2.1); hickory-proto reads 1 and
+/// 2 alone.
+const FAMILY_0: [u8; 8] = [0, 8, 0, 4, 0, 0, 0, 0];
+
 #[test]
 fn queries() {
     bolero::check!().for_each(|octets: &[u8]| {
@@ -36,11 +40,16 @@ fn queries() {
             }
             assert_eq!(out[..2], octets[..2], "the query's id");
             assert_eq!(out[2] & 0x80, 0x80, "a response");
+            if let Ok(parsed) = &parsed {
+                assert_eq!(out[12..12 + parsed.question.len()], *parsed.question, "the question as asked");
+            }
+            if out.windows(FAMILY_0.len()).any(|octets| octets == FAMILY_0) {
+                continue;
+            }
             let message = Message::from_vec(out);
             let message = message.unwrap_or_else(|error| panic!("{error}: {out:?}"));
             assert!(transport == Transport::Udp || !message.metadata.truncation);
             if let Ok(parsed) = parsed {
-                assert_eq!(out[12..12 + parsed.question.len()], *parsed.question, "the question as asked");
                 assert_eq!(message.edns.is_some(), parsed.edns.is_some(), "OPT for OPT");
             }
         }
