@@ -82,6 +82,7 @@ impl Display for Delegation<'_> {
         writeln!(f, "; What {} holds for {apex}", self.parent)?;
         let servers = self.servers(f)?;
         self.glue(f, &servers)?;
+        self.signers(f)?;
         if self.has_aliases {
             self.aliases(f)?;
             self.exchangers(f)?;
@@ -126,6 +127,31 @@ impl Delegation<'_> {
         }
         if !text.is_empty() {
             write!(f, "\n; Where these nameservers are\n{text}")?;
+        }
+        Ok(())
+    }
+
+    /// The DS lines, as the zone's CDS records want them (RFC 7344 3.1).
+    fn signers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apex = self.zone.apex().to_lower();
+        let owner = self.zone.owner(apex.as_wire());
+        let Some(wanted) = owner.and_then(|owner| owner.rrset(Rtype::CDS)) else {
+            let has_keys = owner.is_some_and(|owner| owner.rrset(Rtype::DNSKEY).is_some());
+            let why = if has_keys {
+                "it has keys and no CDS that says which of them the parent should know"
+            } else {
+                "it isn't signed"
+            };
+            return writeln!(f, "\n; No DS for {}: {why}", self.zone.apex());
+        };
+        writeln!(f, "\n; What its signatures are checked by")?;
+        // RFC 8078 4: this one asks that DS go away.
+        for rdata in wanted.rdata().filter(|rdata| rdata[..] != [0, 0, 0, 0, 0]) {
+            writeln!(
+                f,
+                "{}",
+                line(self.zone.apex(), wanted.ttl(), Rtype::DS, &rdata_text(Rtype::DS, rdata))
+            )?;
         }
         Ok(())
     }

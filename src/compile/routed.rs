@@ -1,5 +1,7 @@
 //! A route's answers as a slot: for each region what its clients get now.
 
+use std::collections::HashMap;
+
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
 use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
@@ -31,7 +33,7 @@ pub fn slot(
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
     let mut recheck: Option<Tick> = None;
-    let mut variants: Vec<Variant> = Vec::new();
+    let mut places: HashMap<Variant, u16> = HashMap::new();
     let mut by_region: Vec<u16> = Vec::new();
     for region in regions {
         let is_default = region == RegionId::DEFAULT;
@@ -42,12 +44,12 @@ pub fn slot(
         let decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
         let variant = variant(routing, rtype, &decision)?;
-        let place = variants.iter().position(|known| *known == variant).unwrap_or_else(|| {
-            variants.push(variant);
-            variants.len() - 1
-        });
-        by_region.push(u16::try_from(place).unwrap_or(0));
+        let fresh = u16::try_from(places.len()).unwrap_or(0);
+        by_region.push(*places.entry(variant).or_insert(fresh));
     }
+    let mut variants: Vec<(Variant, u16)> = places.into_iter().collect();
+    variants.sort_unstable_by_key(|(_, place)| *place);
+    let variants: Vec<Variant> = variants.into_iter().map(|(variant, _)| variant).collect();
     let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs };
     Ok(Compiled { slot, recheck })
 }

@@ -1,11 +1,12 @@
 //! The slots of all routes: which number each has, and what stands in it now.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::compile::routed;
 use crate::compile::zone::RoutedOwners;
-use crate::health::{Board, Tick};
+use crate::health::{Board, Standing, Tick};
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
@@ -89,7 +90,9 @@ impl Slots {
         let of = |routes: &[RouteSlots]| -> BTreeSet<SlotId> {
             routes.iter().flat_map(|route| route.types.values().copied()).collect()
         };
-        let old = of(&self.zones.remove(apex).unwrap_or_default());
+        let before = self.zones.remove(apex);
+        let had_routes = before.is_some();
+        let old = of(&before.unwrap_or_default());
         let new = of(&assignment.routes);
         // Numbers that are no longer named may be given again: entries and slots are published
         // together.
@@ -104,8 +107,10 @@ impl Slots {
         for slot in new.difference(&old) {
             self.slots[slot.0 as usize] = empty();
         }
-        self.by_target.retain(|(zone, _), _| zone != apex);
-        self.rechecks.retain(|(zone, _), _| zone != apex);
+        if had_routes {
+            self.by_target.retain(|(zone, _), _| zone != apex);
+            self.rechecks.retain(|(zone, _), _| zone != apex);
+        }
         for (at, route) in routing.routes.iter().enumerate() {
             for target in route.targets() {
                 let Some(target) = routing.targets.get(target.0 as usize) else { continue };
@@ -119,15 +124,14 @@ impl Slots {
 
     /// Decides all routes of a zone. Says whether any answer changed.
     pub(super) fn decide_zone(&mut self, zone: &ZoneModel, scene: Scene<'_>) -> bool {
-        let count = zone.routing.routes.len();
-        (0..count).fold(false, |changed, at| self.decide_route(zone, at, scene) | changed)
+        self.decide_routes(zone, 0..zone.routing.routes.len(), scene)
     }
 
     /// Decides the routes that name a target. Says whether any answer changed.
     pub(super) fn decide_target(&mut self, zone: &ZoneModel, target: &str, scene: Scene<'_>) -> bool {
         let key = (zone.routing.apex.clone(), target.to_owned());
         let routes = self.by_target.get(&key).cloned().unwrap_or_default();
-        routes.into_iter().fold(false, |changed, at| self.decide_route(zone, at, scene) | changed)
+        self.decide_routes(zone, routes, scene)
     }
 
     /// Decides the routes whose waiting failback is due. Says whether any answer changed.
@@ -140,24 +144,45 @@ impl Slots {
             self.rechecks.iter().filter(|(_, at)| **at <= scene.now).map(|(key, _)| key.clone()).collect();
         due.into_iter().fold(false, |changed, (apex, at)| {
             self.rechecks.remove(&(apex.clone(), at));
-            zone_of(&apex).is_some_and(|zone| self.decide_route(zone, at, scene)) | changed
+            zone_of(&apex).is_some_and(|zone| self.decide_routes(zone, [at], scene)) | changed
         })
     }
 
-    fn decide_route(&mut self, zone: &ZoneModel, at: usize, scene: Scene<'_>) -> bool {
+    fn decide_routes(
+        &mut self,
+        zone: &ZoneModel,
+        routes: impl IntoIterator<Item = usize>,
+        scene: Scene<'_>,
+    ) -> bool {
+        // A target's standing is asked for by each region of each route that names it.
+        let known: RefCell<HashMap<(TargetId, Family), Standing>> = RefCell::default();
+        let standing = |target: TargetId, family: Family| {
+            *known
+                .borrow_mut()
+                .entry((target, family))
+                .or_insert_with(|| zone.standing(scene.board, target, family, scene.now))
+        };
+        routes.into_iter().fold(false, |changed, at| self.decide_route(zone, at, scene, &standing) | changed)
+    }
+
+    fn decide_route(
+        &mut self,
+        zone: &ZoneModel,
+        at: usize,
+        scene: Scene<'_>,
+        standing: &dyn Fn(TargetId, Family) -> Standing,
+    ) -> bool {
         let apex = &zone.routing.apex;
         let (Some(slots), Some(route)) =
             (self.zones.get(apex).and_then(|routes| routes.get(at)), zone.routing.routes.get(at))
         else {
             return false;
         };
-        let standing =
-            |target: TargetId, family: Family| zone.standing(scene.board, target, family, scene.now);
         let mut changed = false;
         let mut recheck: Option<Tick> = None;
         for (&rtype, slot) in &slots.types {
             let compiled =
-                routed::slot(&zone.routing, route, rtype, scene.geography.regions(), &standing, scene.now);
+                routed::slot(&zone.routing, route, rtype, scene.geography.regions(), standing, scene.now);
             // What was decided stays in force when it can't be rendered; `check` refuses such a
             // route, so this is a set of hundreds of hosts.
             let Ok(compiled) = compiled else {
@@ -180,8 +205,16 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::zone as config;
+    use crate::geo::rules::Rules;
+    use crate::health::{Desired, Subject, Watched};
     use crate::snapshot::slot::Variant;
+    use crate::snapshot::{Published, Settings, Snapshot};
+    use crate::wire::cookie::{Secret, Secrets};
+    use crate::zone::Files;
 
     #[test]
     fn a_number_given_again_starts_without_answers() {
@@ -202,5 +235,67 @@ mod tests {
         let second = Name::parse("b.example.", None).unwrap();
         slots.assign(&second, &Routing::none(&second), plan());
         assert!(slots.slots[0].variants.is_empty());
+    }
+
+    /// `cargo test --release --lib behind_one_target -- --ignored --nocapture`: how long a
+    /// transition takes from its verdict until it is published.
+    #[test]
+    #[ignore = "a measurement"]
+    #[allow(clippy::print_stdout, reason = "its result is what it prints")]
+    fn ten_thousand_owners_behind_one_target() {
+        let names: Vec<String> = (0..10_000).map(|n| format!("h{n}")).collect();
+        let targets = "[targets.a]\nipv4 = \"192.0.2.1\"\n[targets.b]\nipv4 = \"192.0.2.2\"\n";
+        let chain = "type = \"address\"\ndefault = [\"a\", \"b\"]\n";
+        let one: String = format!("{targets}[routes.all]\nnames = {names:?}\n{chain}");
+        let many: String =
+            names.iter().fold(targets.to_owned(), |text, name| format!("{text}[routes.{name}]\n{chain}"));
+        for (what, text) in [("one route", one), ("a route each", many)] {
+            let (mut slots, zone, geography) = routed(&text);
+            let now = Tick(1_700_000_000_000);
+            let mut board = Board::default();
+            board.configure(vec![watched("a", Desired::Auto), watched("b", Desired::Auto)], now);
+            slots.decide_zone(&zone, Scene { geography: &geography, board: &board, now });
+            let snapshot = Snapshot::empty(
+                Settings {
+                    identity: String::new(),
+                    udp_payload: 1232,
+                    inspect: Vec::new(),
+                    cookies: Arc::new(Secrets::new(Secret::new([0; 16]), [])),
+                },
+                Arc::default(),
+            );
+            let published = Published::from_pointee(snapshot.with_slots(slots.published()));
+            board.configure(vec![watched("a", Desired::Down), watched("b", Desired::Auto)], now);
+            let started = std::time::Instant::now();
+            assert!(slots.decide_target(&zone, "a", Scene { geography: &geography, board: &board, now }));
+            published.store(Arc::new(snapshot.with_slots(slots.published())));
+            println!("{what}: {:?}", started.elapsed());
+        }
+    }
+
+    fn watched(target: &str, desired: Desired) -> Watched {
+        let zone = Name::parse("example.", None).unwrap();
+        let subject = Subject { zone, target: target.to_owned(), family: Family::V4 };
+        Watched { subject, desired, assume_up: true, probes: Vec::new() }
+    }
+
+    /// A zone with these routes, its slots assigned.
+    fn routed(text: &str) -> (Slots, ZoneModel, Geography) {
+        let apex = Name::parse("example.", None).unwrap();
+        let (config, _) = config::parse(Path::new("z.toml"), text, &apex, &[]).unwrap();
+        struct Text;
+        impl Files for Text {
+            fn read(&self, _: &Path) -> std::io::Result<bytes::Bytes> {
+                Ok("$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n".into())
+            }
+        }
+        let zone = crate::zone::load(Path::new("z"), &apex, &Text, None, &|_| false).unwrap().zone;
+        let zone = ZoneModel { zone: Arc::new(zone), routing: Arc::new(config.routing) };
+        let mut slots = Slots::default();
+        let assignment = slots.plan(&apex, &zone.routing);
+        slots.assign(&apex, &zone.routing, assignment);
+        let geography =
+            Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
+        (slots, zone, geography)
     }
 }

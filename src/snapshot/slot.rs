@@ -19,7 +19,7 @@ pub struct Slot {
 }
 
 /// What one region's clients get.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// Rendered answers, each with the sum of weights up to and with its own. Never empty.
     pub alternatives: Box<[(u32, Box<[u8]>)]>,
