@@ -217,13 +217,16 @@ fn answering_allocates_nothing() {
     IS_ANSWERING.set(Some(true));
     assert!(allocations(|| drop(std::hint::black_box(Box::new(1)))) > 0, "the allocator counts");
     IS_ANSWERING.set(Some(false));
-    // First, so that the workers have started when the others count.
-    over_udp(daemon.addresses()[0]);
+    // First, so that all workers have started, and have what they need, when the others count.
+    let (mut ask_udp, mut ask_tcp) = (over_udp(daemon.addresses()[0]), over_tcp(daemon.addresses()[0]));
+    ask_udp();
+    ask_tcp();
     for case in &cases() {
         one_by_one(&published.load(), case);
     }
     as_a_batch(&published.load(), &cases());
-    over_tcp(daemon.addresses()[0]);
+    assert_eq!(allocations(|| (0..20).for_each(|_| ask_udp())), 0);
+    assert_eq!(allocations(|| (0..20).for_each(|_| ask_tcp())), 0);
     daemon.stop();
 }
 
@@ -262,26 +265,24 @@ fn as_a_batch(snapshot: &Snapshot, cases: &[Case]) {
     assert_eq!(count, 0);
 }
 
-/// The worker's own loop. What it needs it has once it answered for the first time.
-fn over_udp(server: std::net::SocketAddr) {
+/// Asks the worker's own loop.
+fn over_udp(server: std::net::SocketAddr) -> impl FnMut() {
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     client.connect(server).unwrap();
     let cases = cases();
-    let ask_all = || {
+    move || {
         for case in &cases {
             client.send(&case.query).unwrap();
         }
         for _ in &cases {
             client.recv(&mut [0; 4096]).unwrap();
         }
-    };
-    ask_all();
-    assert_eq!(allocations(|| (0..20).for_each(|_| ask_all())), 0);
+    }
 }
 
-/// A connection that goes on: opening one may allocate, a further query may not.
-fn over_tcp(server: std::net::SocketAddr) {
+/// Asks by a connection that goes on: opening one may allocate, a further query may not.
+fn over_tcp(server: std::net::SocketAddr) -> impl FnMut() {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let cases = cases();
@@ -290,7 +291,7 @@ fn over_tcp(server: std::net::SocketAddr) {
         pipelined.extend((case.query.len() as u16).to_be_bytes());
         pipelined.extend(&case.query);
     }
-    let mut ask_all = || {
+    move || {
         stream.write_all(&pipelined).unwrap();
         for _ in &cases {
             let mut length = [0; 2];
@@ -298,7 +299,5 @@ fn over_tcp(server: std::net::SocketAddr) {
             let mut answer = [0; 4096];
             stream.read_exact(&mut answer[..usize::from(u16::from_be_bytes(length))]).unwrap();
         }
-    };
-    ask_all();
-    assert_eq!(allocations(|| (0..20).for_each(|_| ask_all())), 0);
+    }
 }
