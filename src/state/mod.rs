@@ -108,11 +108,23 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
     loop {
         let (waiting, is_last) = next(shared);
         let health = waiting.health.map(|saved| store.write_health(&saved));
-        let zones = waiting.zones.into_values().map(|zone| match zone {
-            Zone::Keep(files, contents) => store.write_zone(&files, &contents),
-            Zone::Forget(files) => store.remove_zone(&files),
-        });
-        for result in health.into_iter().chain(zones) {
+        let (mut results, mut kept) = (Vec::from_iter(health), Vec::new());
+        for zone in waiting.zones.values() {
+            match zone {
+                Zone::Keep(files, contents) => kept.push((files, contents.as_slice())),
+                Zone::Forget(files) => results.push(store.remove_zone(files)),
+            }
+        }
+        match kept[..] {
+            [] => {}
+            [(files, contents)] => results.push(store.write_zone(files, contents)),
+            _ => {
+                let failed = store.write_zones(kept.into_iter());
+                results.extend(failed.is_empty().then_some(Ok(())));
+                results.extend(failed.into_iter().map(Err));
+            }
+        }
+        for result in results {
             match result {
                 Ok(()) => in_trouble = false,
                 Err(error) if !in_trouble => {

@@ -308,11 +308,15 @@ impl Hash for Name {
     }
 }
 
+/// RFC 4034 6.1: label by label from the right, in lower case.
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        let ours: Vec<&[u8]> = self.labels().collect();
-        let theirs: Vec<&[u8]> = other.labels().collect();
+        // Where labels start: maps of zones compare names by the million.
+        let (mut ours, mut theirs) = ([0; LABELS_MAX], [0; LABELS_MAX]);
+        let ours = label_starts(&self.wire, &mut ours);
+        let theirs = label_starts(&other.wire, &mut theirs);
         for (our, their) in ours.iter().rev().zip(theirs.iter().rev()) {
+            let (our, their) = (label_at(&self.wire, *our), label_at(&other.wire, *their));
             let folded = our.iter().map(u8::to_ascii_lowercase);
             match folded.cmp(their.iter().map(u8::to_ascii_lowercase)) {
                 Ordering::Equal => {}
@@ -321,6 +325,24 @@ impl Ord for Name {
         }
         ours.len().cmp(&theirs.len())
     }
+}
+
+/// Labels that 255 octets hold at most, beside the root.
+const LABELS_MAX: usize = NAME_OCTETS_MAX / 2;
+
+fn label_starts<'s>(wire: &[u8], starts: &'s mut [u8; LABELS_MAX]) -> &'s [u8] {
+    let (mut count, mut at) = (0, 0);
+    while wire[at] != 0 {
+        starts[count] = at as u8;
+        count += 1;
+        at += 1 + usize::from(wire[at]);
+    }
+    &starts[..count]
+}
+
+fn label_at(wire: &[u8], start: u8) -> &[u8] {
+    let start = usize::from(start);
+    &wire[start + 1..][..usize::from(wire[start])]
 }
 
 impl PartialOrd for Name {
