@@ -77,14 +77,10 @@ fn conversation(world: &World, stream: &[u8], piece: usize) -> (Vec<u8>, bool) {
     let mut answers = Vec::new();
     let mut is_reset = false;
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for piece in stream.chunks(piece) {
-                // The server may have ended it already.
-                if client.write_all(piece).is_err() {
-                    break;
-                }
-            }
-            let _ = client.shutdown(Shutdown::Write);
+        // A reset is told once: to the writer or to the reader.
+        let writer = scope.spawn(|| {
+            let is_whole = stream.chunks(piece).all(|piece| client.write_all(piece).is_ok());
+            is_whole && client.shutdown(Shutdown::Write).is_ok()
         });
         let mut octets = [0; 4096];
         loop {
@@ -97,6 +93,7 @@ fn conversation(world: &World, stream: &[u8], piece: usize) -> (Vec<u8>, bool) {
                 }
             }
         }
+        is_reset |= !writer.join().expect("writing doesn't panic");
     });
     // Thousands of connections a minute: none may wait for its port.
     let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
