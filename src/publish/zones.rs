@@ -290,11 +290,19 @@ mod tests {
         ZoneModel { zone: Arc::new(zone), routing: Arc::new(Routing::none(&apex)) }
     }
 
-    #[test]
-    fn rfc4035_3_1_4_1_the_parent_alone_answers_for_ds() {
+    fn empty() -> Snapshot {
         let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
         let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new(), cookies };
-        let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
+        Snapshot::empty(settings, Arc::new(Table::default()))
+    }
+
+    fn put(apex: &'static str, lines: &'static str) -> impl Fn(&mut Zones, &mut Batch) {
+        move |zones, batch| zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap()
+    }
+
+    #[test]
+    fn rfc4035_3_1_4_1_the_parent_alone_answers_for_ds() {
+        let mut snapshot = empty();
         let mut zones = Zones::default();
         let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {
             let mut batch = Batch::default();
@@ -304,39 +312,17 @@ mod tests {
             let entry = snapshot.find(&asked).unwrap().entry;
             entry.find(Rtype::DS).is_some()
         };
-        let put = |apex: &'static str, lines: &'static str| {
-            move |zones: &mut Zones, batch: &mut Batch| {
-                zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap();
-            }
-        };
-        step(&put(
-            "example.",
-            "a A 192.0.2.1
-",
-        ));
+        step(&put("example.", "a A 192.0.2.1\n"));
         assert!(step(&put("child.sub.example.", "")), "the parent says that there is none");
-        assert!(
-            !step(&put(
-                "example.",
-                "sub NS ns.test.
-"
-            )),
-            "the parent is elsewhere"
-        );
+        assert!(!step(&put("example.", "sub NS ns.test.\n")), "the parent is elsewhere");
         assert!(step(&put("sub.example.", "")), "and has come here");
         assert!(!step(&|zones, batch| zones.remove(batch, &name("sub.example."))), "and went");
-        assert!(step(&put(
-            "example.",
-            "child.sub NS ns.test.
-"
-        )));
+        assert!(step(&put("example.", "child.sub NS ns.test.\n")));
     }
 
     #[test]
     fn a_broken_child_hides_what_its_parent_had_there() {
-        let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
-        let settings = Settings { identity: String::new(), udp_payload: 1232, inspect: Vec::new(), cookies };
-        let mut snapshot = Snapshot::empty(settings, Arc::new(Table::default()));
+        let mut snapshot = empty();
         let mut zones = Zones::default();
         let mut step = |change: &dyn Fn(&mut Zones, &mut Batch)| {
             let mut batch = Batch::default();
@@ -345,11 +331,6 @@ mod tests {
             let asked = LowerName::from_wire(name("www.child.example.").as_wire()).unwrap();
             let id = snapshot.find(&asked).unwrap().entry.zone();
             (snapshot.zone(id).unwrap().apex.to_string(), snapshot.owner_count())
-        };
-        let put = |apex: &'static str, lines: &'static str| {
-            move |zones: &mut Zones, batch: &mut Batch| {
-                zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap();
-            }
         };
         let with = "www.child A 192.0.2.1\na A 192.0.2.1\n";
         assert_eq!(step(&put("example.", with)), ("example.".to_owned(), 4));
