@@ -80,6 +80,14 @@ pub const PORT_ATTEMPTS: usize = 32;
 /// cost every forged cookie a hash.
 pub const COOKIE_SECRETS: usize = 4;
 
+/// Weighted alternatives among which a client's network chooses. Of a tier with more, each query
+/// gets one by chance.
+pub const STICKY_ALTERNATIVES: usize = 256;
+
+/// Tables of sticky choices kept for routes to come. At more all are forgotten and made again when
+/// they are wanted; those in use stay.
+pub const STICKY_TABLES: usize = 1024;
+
 /// TCP connections at once. A further one is closed as soon as it is accepted.
 pub const TCP_CONNECTIONS: usize = 4096;
 

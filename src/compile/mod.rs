@@ -6,6 +6,7 @@ mod message_tests;
 mod model_tests;
 pub mod routed;
 pub mod shape;
+pub mod shares;
 #[cfg(test)]
 mod tests;
 pub mod zone;

@@ -203,6 +203,12 @@ pub struct RouteSection {
     pub active_standby: Option<bool>,
     /// Whether the client subnet places the client. Default: true.
     pub ecs: Option<bool>,
+    /// Whether a client's network always gets the same of several targets with shares. Default:
+    /// true; otherwise each query gets one by chance.
+    pub sticky: Option<bool>,
+    /// How much of a tier must be healthy for it to answer: "50%" of its weights, or a number of
+    /// targets. A tier below it hands all its clients to the next.
+    pub min_healthy: Option<MinimumText>,
     #[schemars(flatten)]
     pub regions: BTreeMap<String, OneOrMany<TierItem>>,
 }
@@ -231,12 +237,22 @@ pub enum TierMember {
     Weighted(WeightedTarget),
 }
 
-/// A target with its share of the tier's clients.
+/// Part of a tier: "50%", or a number of targets.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum MinimumText {
+    Percent(String),
+    Targets(u32),
+}
+
+/// A target with its share of the tier's clients: by weight, or in per cent.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct WeightedTarget {
     pub target: String,
     pub weight: Option<u16>,
+    /// Per cent of the tier's clients; targets of the tier without it share the rest.
+    pub percent: Option<u8>,
 }
 
 /// A length of time: "5s", "300ms", "10m", or seconds.

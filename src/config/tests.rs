@@ -70,6 +70,50 @@ fn each_mistake_of_a_zone_has_its_place() {
             "9:12 some targets of this tier have a weight and others don't",
         ),
         (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 60 }, { target = \"web-my\", percent = 50 }]]",
+            "9:12 the targets of this tier have 110 per cent",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 60 }, { target = \"web-my\", percent = 30 }]]",
+            "9:12 nobody of this tier gets the other 10 per cent; write 100 in all",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", { target = \"web-my\", percent = 5 }]",
+            "9:22 nobody of this tier gets the other 95 per cent; put targets that share clients into one tier",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", { target = \"web-my\", weight = 5 }]",
+            "9:22 a weight and nobody to share with",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[\"web-tw\", { target = \"web-my\", percent = 100 }]]",
+            "9:12 nothing is left for the targets of this tier that say nothing",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", weight = 1 }, { target = \"web-my\", percent = 5 }]]",
+            "9:12 this tier has both `weight` and `percent`",
+        ),
+        (
+            "[routes.w]\ntype = \"mx\"\ndefault = [[{ target = \"web-tw\", weight = 1 }, { target = \"web-my\", weight = 5 }]]",
+            "9:13 exchangers have no weights",
+        ),
+        (
+            "[routes.w]\ntype = \"mx\"\ndefault = \"web-tw\"\nmin_healthy = 2",
+            "10:15 only address and cname routes have min_healthy",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nmin_healthy = \"half\"",
+            "10:15 this is no part of a tier; write \"50%\"",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nsticky = true",
+            "10:10 no target of this route has a share of the clients",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 5 }, \"web-my\"]]\necs = false\nsticky = true",
+            "11:10 with ecs = false the resolver's network chooses",
+        ),
+        (
             "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nttl = 5\nshort_ttl = 9",
             "11:13 the short TTL 9 is over the normal one, 5",
         ),
@@ -183,6 +227,23 @@ fn a_zone_reads_as_written() {
     assert!(matches!(&config.probes[0].check, Check::Imap { port: 993, tls: Some(tls) } if tls.verify));
     assert_eq!(config.probes[0].pace.interval, Duration::from_millis(300));
     assert!(parse("").unwrap().0.routing.routes.is_empty());
+}
+
+#[test]
+fn per_cent_become_weights() {
+    let weights = |tier: &str| -> Vec<u16> {
+        let text = format!(
+            "{TARGETS}[targets.x]\nipv4 = \"192.0.2.3\"\n[routes.w]\ntype = \"address\"\ndefault = [[{tier}]]\n"
+        );
+        let (config, _) = parse(&text).unwrap();
+        config.routing.routes[0].default[0].members.iter().map(|member| member.weight).collect()
+    };
+    let some = |target: &str, percent: u8| format!("{{ target = \"{target}\", percent = {percent} }}");
+    assert_eq!(weights(&format!("\"web-tw\", {}", some("web-my", 5))), [95, 5]);
+    // What is left is shared alike: 10 per cent of all, and 45 each.
+    assert_eq!(weights(&format!("\"web-tw\", \"x\", {}", some("web-my", 10))), [90, 90, 20]);
+    assert_eq!(weights(&format!("{}, {}", some("web-tw", 1), some("x", 99))), [1, 99]);
+    assert_eq!(weights("\"web-tw\", \"x\""), [0, 0]);
 }
 
 #[test]

@@ -4,11 +4,15 @@
 //! 1  the first tier with an eligible target        3  fail open: the first tier, as though healthy
 //! 2  the first tier with a waiting target          4  the same, with what the operator took out
 //! ```
+//! Where the route says how much of a tier must be eligible, tiers with less are passed over in
+//! step 1; if none has enough, the one with the greatest share of it answers.
+//!
 //! A region's clients leave its chain only when no target of it can give the type at all; then
 //! the route's other targets, in order of mention, are the chain (see [`super::types`]).
 
 use super::decide::{Alternative, Decision, Pick};
 use super::judge::{Judge, Judged, Wanted};
+use super::minimum;
 use super::trail::Step;
 use super::{Family, TargetId};
 use crate::geo::RegionId;
@@ -66,9 +70,10 @@ struct Placed {
     tier: usize,
 }
 
-struct Candidate {
-    judged: Judged,
-    weight: u16,
+/// A member of a tier, judged.
+pub(super) struct Candidate {
+    pub(super) judged: Judged,
+    pub(super) weight: u16,
 }
 
 fn walk(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Walk {
@@ -88,9 +93,11 @@ fn walk(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Walk {
     ];
     for (pass, accepts) in passes.into_iter().enumerate() {
         let accepted = |candidate: &&Candidate| accepts(&candidate.judged);
-        let Some(answering) = tiers.iter().position(|tier| tier.iter().any(|c| accepts(&c.judged))) else {
-            continue;
+        let found = match judge.route.min_healthy {
+            Some(minimum) if pass == 0 => minimum::answering(&tiers, minimum, &mut walk.trail),
+            _ => tiers.iter().position(|tier| tier.iter().any(|c| accepts(&c.judged))),
         };
+        let Some(answering) = found else { continue };
         let looked_at = if pass == 0 { &tiers[..=answering] } else { &tiers[..] };
         walk.pass_over(looked_at.iter().flatten());
         walk.consulted = looked_at.iter().flatten().map(|candidate| candidate.judged).collect();

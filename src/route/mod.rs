@@ -5,12 +5,14 @@
 //! ```text
 //! model    what the operator said          judge    one target: may it be served, is it waiting
 //! chain    address and CNAME: first tier   rank     MX and SRV: the whole set, in order
+//! minimum  how much of a tier suffices
 //! decide   the door to both                trail    why, in words
 //! ```
 
 mod chain;
 pub mod decide;
 mod judge;
+mod minimum;
 pub mod model;
 mod rank;
 pub mod trail;
@@ -19,5 +21,5 @@ pub mod trail;
 mod tests;
 
 pub use decide::{Alternative, Decision, Pick, Preference, Service, decide, types};
-pub use model::{Failback, Family, Kind, Member, Route, Routing, Target, TargetId, Tier, Ttl};
+pub use model::{Failback, Family, Kind, Member, Minimum, Route, Routing, Target, TargetId, Tier, Ttl};
 pub use trail::{Reason, Step};

@@ -117,6 +117,21 @@ pub struct Route {
     pub failback: Failback,
     /// Whether ECS places the client; otherwise its source address alone.
     pub ecs: bool,
+    /// Whether a client's network always gets the same of several weighted targets; otherwise
+    /// each query gets one by chance.
+    pub sticky: bool,
+    /// How much of a tier must be eligible for it to answer; none: any target of it.
+    pub min_healthy: Option<Minimum>,
+}
+
+/// How much of a tier must be eligible for it to answer. A tier below it hands all its clients to
+/// the next, so that few targets don't carry what was meant for many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minimum {
+    /// Per cent of its weights; of its targets, if they have none.
+    Percent(u32),
+    /// Targets; all of a tier that has fewer.
+    Targets(usize),
 }
 
 impl Route {

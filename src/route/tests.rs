@@ -45,6 +45,8 @@ fn route(kind: Kind, regions: Vec<(RegionId, Vec<Tier>)>, default: Vec<Tier>) ->
         ttl: Ttl { normal: 20, short: 5 },
         failback: Failback::Auto,
         ecs: true,
+        sticky: true,
+        min_healthy: None,
     }
 }
 
@@ -115,6 +117,41 @@ fn weights_make_alternatives_and_fill_up_goes_on() {
         addresses(&decided(&routing, TW, Family::V4, &[(2, standing(State::Down))])),
         [(3, vec![0, 3]), (1, vec![1, 3])]
     );
+}
+
+#[test]
+fn a_tier_with_too_few_healthy_targets_hands_its_clients_on() {
+    let chain = tiers(&[&[(0, 0), (1, 0), (2, 0)], &[(3, 0), (4, 0)]]);
+    let mut routing = routing(5, &[], route(Kind::Address, vec![], chain));
+    let down = |dead: &[u32]| dead.iter().map(|n| (*n, standing(State::Down))).collect::<Vec<_>>();
+    let answer = |routing: &Routing, dead: &[u32]| {
+        let decision = decided(routing, TW, Family::V4, &down(dead));
+        (addresses(&decision).remove(0).1, words(routing, &decision))
+    };
+    assert_eq!(answer(&routing, &[0, 1]).0, [2]);
+    for minimum in [Minimum::Percent(50), Minimum::Targets(2)] {
+        routing.routes[0].min_healthy = Some(minimum);
+        assert_eq!(answer(&routing, &[0]).0, [1, 2]);
+        let (served, why) = answer(&routing, &[0, 1]);
+        assert_eq!(served, [3, 4]);
+        assert!(why[0].starts_with("tier 1 has 1 of 3 healthy (33%), "), "{why:?}");
+    }
+    // No tier has two: the one with the greater share of it answers, the first of equal ones.
+    routing.routes[0].min_healthy = Some(Minimum::Percent(60));
+    let (served, why) = answer(&routing, &[0, 1, 3]);
+    assert_eq!(served, [4]);
+    assert_eq!(why[2], "no tier has enough: tier 2 comes nearest");
+    routing.routes[0].min_healthy = Some(Minimum::Targets(2));
+    assert_eq!(answer(&routing, &[0, 1, 3]).0, [2]);
+    // A tier of one has all that it can have; with nothing healthy the first tier fails open.
+    routing.routes[0].default = tiers(&[&[(0, 0)], &[(1, 0), (2, 0)]]);
+    assert_eq!(answer(&routing, &[]).0, [0]);
+    assert_eq!(answer(&routing, &[0, 1, 2]).0, [0]);
+    // Weights count: one in twenty is no half, however many targets it is.
+    routing.routes[0].default = tiers(&[&[(0, 95), (1, 5)], &[(2, 0)]]);
+    routing.routes[0].min_healthy = Some(Minimum::Percent(50));
+    assert_eq!(answer(&routing, &[1]).0, [0]);
+    assert_eq!(answer(&routing, &[0]).0, [2]);
 }
 
 #[test]
@@ -266,13 +303,20 @@ fn any_failback() -> impl Strategy<Value = Failback> {
     prop_oneof![Just(Failback::Auto), Just(Failback::Manual), Just(Failback::After(Duration::from_secs(60)))]
 }
 
+fn any_minimum() -> impl Strategy<Value = Option<Minimum>> {
+    let minimum =
+        prop_oneof![(1u32..=100).prop_map(Minimum::Percent), (1usize..4).prop_map(Minimum::Targets)];
+    prop::option::of(minimum)
+}
+
 fn any_routing() -> impl Strategy<Value = Routing> {
     let regions = (prop::option::of(any_chain()), prop::option::of(any_chain()));
     let addresses = prop::collection::vec((any::<bool>(), any::<bool>()), TARGETS as usize);
-    (any_kind(), regions, any_chain(), 0usize..4, any_failback(), addresses).prop_map(
-        |(kind, (tw, vn), default, answers, failback, addresses)| {
+    let how = (0usize..4, any_failback(), any_minimum());
+    (any_kind(), regions, any_chain(), how, addresses).prop_map(
+        |(kind, (tw, vn), default, (answers, failback, min_healthy), addresses)| {
             let regions = [(TW, tw), (VN, vn)].into_iter().filter_map(|(id, chain)| Some((id, chain?)));
-            let route = Route { answers, failback, ..route(kind, regions.collect(), default) };
+            let route = Route { answers, failback, min_healthy, ..route(kind, regions.collect(), default) };
             let all: Vec<u32> = (0..TARGETS).collect();
             let mut routing = routing(TARGETS, &all, route);
             for (target, (v4, v6)) in routing.targets.iter_mut().zip(addresses) {
