@@ -204,7 +204,7 @@ fn answer(model: &Model, zone: Option<&ZoneModel>, name: &Name, rtype: Rtype, re
     let mut records: Vec<String> = match routed {
         Some(route) => {
             let region = id.unwrap_or(RegionId::DEFAULT);
-            explain::answer(zone, &Board::default(), route, rtype, region, now()).records
+            explain::answer(zone, &Board::default(), route, rtype, region, None, now()).records
         }
         None => {
             let lower = name.to_lower();
