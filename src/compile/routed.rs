@@ -113,6 +113,7 @@ pub fn sticky(routing: &Routing, route: &Route, pick: &Pick) -> Vec<(u64, u32)> 
 /// route stands there. So routes with the same shares send a network to the same site by each.
 fn sticky_key(routing: &Routing, route: &Route, id: TargetId) -> u64 {
     let target = |id: TargetId| routing.targets.get(id.0 as usize);
+    let id = routing.whole(id);
     let Some(this) = target(id) else { return 0 };
     let mut others = route.targets().into_iter().filter(|other| *other != id).filter_map(target);
     let site = this.site.as_ref().filter(|site| !others.any(|other| other.site.as_ref() == Some(site)));

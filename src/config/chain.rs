@@ -128,10 +128,13 @@ fn member(
     }
     let target = &routing.targets[id.0 as usize];
     match kind {
-        Some(Kind::Address) if Family::BOTH.into_iter().all(|family| target.address(family).is_none()) => {
+        Some(Kind::Address)
+            if target.address_of.is_none()
+                && Family::BOTH.into_iter().all(|family| target.address(family).is_none()) =>
+        {
             name_value.error(
                 format!("target \"{name}\" has no address, which an address route answers"),
-                format!("add ipv4 or ipv6 to [targets.{name}]"),
+                format!("add ipv4, ipv6 or address_of to [targets.{name}]"),
             );
         }
         Some(Kind::Cname | Kind::Mx | Kind::Srv { .. }) if target.host.is_none() => {

@@ -143,6 +143,12 @@ fn each_mistake_of_a_zone_has_its_place() {
             "[targets.x]\nipv6 = \"192.0.2.1\"",
             "8:8 \"192.0.2.1\" is no ipv6 address; this is an address of the other family: use ipv4",
         ),
+        (
+            "[targets.x]\nipv4 = \"192.0.2.3\"\naddress_of = \"lb.example.net\"",
+            "9:1 `address_of` stands beside addresses",
+        ),
+        ("[targets.x]\naddress_of = \"a..b\"", "8:14 \"a..b\" is no name: empty label"),
+        ("[targets.\"x@y\"]\nipv4 = \"192.0.2.3\"", "7:10 a target's name can't have \"@\" in it"),
         ("[targets.x]\nsite = \"tw\"", "7:10 target \"x\" is nowhere"),
         (
             "[targets.x]\nhost = \"h\"\nprobes = [\"web\"]\n[probes.web]\ntype = \"tcp\"\nport = 25",
@@ -306,6 +312,10 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[regions.default]\ncountries = [\"TW\"]", "1:10 a region can't be called \"default\""),
         ("[server]\nidentity = \"\"", "2:12 the identity has to fit beside an answer"),
         ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
+        (
+            "[resolver]\nservers = \"resolver.example\"",
+            "2:11 \"resolver.example\" is no address of a resolver",
+        ),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {
         let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::Spec;
+use crate::route::addresses::PART_MARK;
 use crate::route::{Kind, Route, Routing, Target, TargetId};
 use crate::wire::name::Name;
 
@@ -160,6 +161,9 @@ impl<'r> Reader<'r> {
                     .get("ipv6")
                     .and_then(|value| address::<Ipv6Addr, Ipv4Addr>(&value, "ipv6", "ipv4")),
                 host: table.get("host").and_then(|value| self.name(&value)),
+                address_of: table.get("address_of").and_then(|value| self.address_of(&value, &table)),
+                parts: Vec::new(),
+                part_of: None,
                 // A target's own word goes before its site's.
                 desired: if own == Desired::Auto { of_site } else { own },
                 assume_up: table
@@ -170,14 +174,18 @@ impl<'r> Reader<'r> {
                 site,
             };
             // A mistyped address is told already; it is no missing one.
-            let has_address = table.get("ipv4").is_some() || table.get("ipv6").is_some();
+            let has_address = ["ipv4", "ipv6", "address_of"].into_iter().any(|key| table.get(key).is_some());
+            if name.contains(PART_MARK) {
+                let message = format!("a target's name can't have \"{PART_MARK}\" in it");
+                self.file.error(&key.key_span, message, "write another character");
+            }
             if !has_address && !target.probes.is_empty() {
                 let message = format!("target \"{name}\" has probes and no address to send them to");
-                self.file.error(&key.key_span, message, "add ipv4 or ipv6, beside `host`");
+                self.file.error(&key.key_span, message, "add ipv4, ipv6 or address_of, beside `host`");
             }
             if !has_address && table.get("host").is_none() {
                 let message = format!("target \"{name}\" is nowhere");
-                self.file.error(&key.key_span, message, "add ipv4, ipv6 or host");
+                self.file.error(&key.key_span, message, "add ipv4, ipv6, address_of or host");
             }
             table.finish();
             self.config.target_places.push(self.file.place(&key.key_span));
@@ -354,6 +362,25 @@ impl<'r> Reader<'r> {
                 None
             }
         }
+    }
+
+    /// A name that others serve, so it is always absolute.
+    fn address_of(&self, value: &Value<'r>, table: &Table<'r>) -> Option<Name> {
+        if table.get("ipv4").is_some() || table.get("ipv6").is_some() {
+            value.key_error("`address_of` stands beside addresses", "keep the name or the addresses");
+        }
+        let text = value.str()?;
+        match Name::parse(text, Some(&Name::root())) {
+            Ok(name) if !name.is_root() => return Some(name.to_lower()),
+            Ok(_) => value.error("the root has no addresses", "write a host name: \"lb.example.net\""),
+            Err(error) => {
+                value.error(
+                    format!("\"{text}\" is no name: {error}"),
+                    "write a host name: \"lb.example.net\"",
+                );
+            }
+        }
+        None
     }
 
     /// What nobody names is often a name mistyped elsewhere.

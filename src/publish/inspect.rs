@@ -10,6 +10,7 @@ use super::Status;
 use super::writer::now;
 use crate::health::{Desired, Row, Tick};
 use crate::model::explain::{Asker, explain};
+use crate::route::addresses::is_meant;
 use crate::snapshot::Inspect;
 use crate::wire::name::Name;
 
@@ -29,8 +30,10 @@ impl Inspector {
         let now = now();
         let board = self.status.board();
         let model = self.status.model();
-        let rows: Vec<Row<'_>> =
-            board.rows(now).filter(|row| target.is_none_or(|target| row.subject.target == target)).collect();
+        let rows: Vec<Row<'_>> = board
+            .rows(now)
+            .filter(|row| target.is_none_or(|target| is_meant(&row.subject.target, target)))
+            .collect();
         if rows.is_empty() && target.is_some() {
             return None;
         }

@@ -115,7 +115,8 @@ impl Slots {
             self.rechecks.retain(|(zone, _), _| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
-            for target in route.targets() {
+            let targets = route.targets();
+            for target in targets.iter().flat_map(|target| routing.answering(*target)) {
                 let Some(target) = routing.targets.get(target.0 as usize) else { continue };
                 self.by_target.entry((apex.clone(), target.name.clone())).or_default().push(at);
             }

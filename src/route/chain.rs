@@ -25,13 +25,29 @@ pub(super) fn addresses(judge: &Judge<'_>, region: RegionId, family: Family) -> 
     let alternatives = if walk.answering.iter().all(|placed| placed.weight == 0) {
         vec![Alternative { weight: 1, targets: together(&walk.answering) }]
     } else {
-        let weighted = walk.answering.iter().filter(|placed| placed.weight > 0);
-        weighted
-            .map(|placed| Alternative { weight: placed.weight, targets: vec![placed.judged.target] })
-            .collect()
+        shared(judge, &walk.answering)
     };
     let alternatives = walk.fill_up(alternatives, judge.route.answers);
     walk.into_decision(judge, Pick::Addresses(alternatives))
+}
+
+/// An alternative for each member that has a weight; the addresses of one member are answered
+/// together.
+fn shared(judge: &Judge<'_>, answering: &[Placed]) -> Vec<Alternative> {
+    let mut alternatives: Vec<Alternative> = Vec::new();
+    let mut before = None;
+    for placed in answering.iter().filter(|placed| placed.weight > 0) {
+        let whole = judge.routing.whole(placed.judged.target);
+        match alternatives.last_mut().filter(|_| before == Some(whole)) {
+            Some(alternative) => alternative.targets.push(placed.judged.target),
+            None => {
+                let targets = vec![placed.judged.target];
+                alternatives.push(Alternative { weight: placed.weight, targets });
+            }
+        }
+        before = Some(whole);
+    }
+    alternatives
 }
 
 /// The one host that `region`'s clients get. Members without weights take turns: a name has one
@@ -73,6 +89,8 @@ struct Placed {
 /// A member of a tier, judged.
 pub(super) struct Candidate {
     pub(super) judged: Judged,
+    /// The target that the chain names, of which it may be one address of several.
+    pub(super) member: TargetId,
     pub(super) weight: u16,
 }
 
@@ -135,8 +153,7 @@ fn region_tiers(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Vec<Vec<
         for member in &tier.members {
             if !seen.contains(&member.target) {
                 seen.push(member.target);
-                let judged = judge.judge(member.target, wanted);
-                candidates.push(Candidate { judged, weight: member.weight });
+                candidates.extend(member_candidates(judge, member.target, member.weight, wanted));
             }
         }
         candidates
@@ -147,7 +164,19 @@ fn region_tiers(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Vec<Vec<
 /// Every target of the route in a tier of its own.
 fn all_tiers(judge: &Judge<'_>, wanted: Wanted) -> Vec<Vec<Candidate>> {
     let targets = judge.route.targets().into_iter();
-    targets.map(|target| vec![Candidate { judged: judge.judge(target, wanted), weight: 0 }]).collect()
+    targets.map(|target| member_candidates(judge, target, 0, wanted)).collect()
+}
+
+/// A member, judged: each of its addresses that can give the type; itself, if none can.
+fn member_candidates(judge: &Judge<'_>, target: TargetId, weight: u16, wanted: Wanted) -> Vec<Candidate> {
+    let candidate = |id| Candidate { judged: judge.judge(id, wanted), member: target, weight };
+    let itself = || vec![candidate(target)];
+    if matches!(wanted, Wanted::Host) {
+        return itself();
+    }
+    let able: Vec<Candidate> =
+        judge.routing.answering(target).map(candidate).filter(|one| one.judged.has()).collect();
+    if able.is_empty() { itself() } else { able }
 }
 
 impl Walk {

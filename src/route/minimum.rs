@@ -42,12 +42,17 @@ struct Share {
 
 impl Share {
     fn of(tier: &[Candidate], minimum: Minimum) -> Share {
-        // What cannot give the type at all isn't missing from the tier.
-        let able = || tier.iter().filter(|candidate| candidate.judged.has());
-        let counts_weights = matches!(minimum, Minimum::Percent(_)) && able().any(|one| one.weight > 0);
-        let size = |candidate: &Candidate| if counts_weights { u64::from(candidate.weight) } else { 1 };
-        let whole: u64 = able().map(size).sum();
-        let eligible = able().filter(|candidate| candidate.judged.is_eligible()).map(size).sum();
+        // What cannot give the type at all isn't missing from the tier. Addresses of one member
+        // follow each other, and it is as well as the best of them.
+        let able: Vec<&Candidate> = tier.iter().filter(|candidate| candidate.judged.has()).collect();
+        let counts_weights = matches!(minimum, Minimum::Percent(_)) && able.iter().any(|one| one.weight > 0);
+        let size = |member: &[&Candidate]| {
+            member.first().map_or(0, |one| if counts_weights { u64::from(one.weight) } else { 1 })
+        };
+        let members = || able.chunk_by(|one, next| one.member == next.member);
+        let is_eligible = |member: &&[&Candidate]| member.iter().any(|one| one.judged.is_eligible());
+        let whole: u64 = members().map(size).sum();
+        let eligible = members().filter(is_eligible).map(size).sum();
         let needed = match minimum {
             Minimum::Percent(percent) => whole * u64::from(percent),
             Minimum::Targets(count) => whole.min(count as u64) * 100,

@@ -87,6 +87,8 @@ pub enum Step {
 pub enum Reason {
     /// It has no address of the family.
     NoAddress(Family),
+    /// Its host name has not been resolved yet.
+    NotResolved,
     /// It has no host name.
     NoHost,
     /// Probes say that it is dead.
@@ -161,6 +163,7 @@ impl Reason {
         match self {
             Reason::NoAddress(Family::V4) => "no IPv4 address".to_owned(),
             Reason::NoAddress(Family::V6) => "no IPv6 address".to_owned(),
+            Reason::NotResolved => "the name that says its addresses isn't resolved yet".to_owned(),
             Reason::NoHost => "no host name".to_owned(),
             Reason::Down { since, stale: false } => format!("DOWN for {}", Rough(now.since(since))),
             Reason::Down { since, stale: true } => {
