@@ -297,6 +297,15 @@ fn routes_against_their_zone() {
     );
     let below = "[routes.w]\nname = \"w.sub\"\ntype = \"address\"\ndefault = \"web-tw\"\n";
     assert!(check(below, &[("sub", Rtype::NS)], 60)[0].contains("lies in sub.example.com."));
+    let by_name =
+        "[targets.x]\naddress_of = \"lb.example.net\"\n[routes.w]\ntype = \"address\"\ndefault = \"x\"\n";
+    let found = check(by_name, &[], 60);
+    assert_eq!(found, ["~9:9 all targets of route \"w\" are host names that others serve"]);
+    assert!(check(by_name, &[("w", Rtype::A)], 60).is_empty());
+    let own = by_name.replace("example.net", "example.com");
+    assert!(check(&own, &[], 60).contains(&"7:10 lb.example.com. is in this zone itself".to_owned()));
+    // What is delegated to others is theirs.
+    assert!(check(&own, &[("w", Rtype::A), ("lb", Rtype::NS)], 60).is_empty());
     let cname = "[routes.w]\ntype = \"cname\"\ndefault = \"web-tw\"\n";
     assert!(check(cname, &[("w", Rtype::TXT), ("tw", Rtype::A)], 60)[0].contains("has TXT in the zone file"));
 }
