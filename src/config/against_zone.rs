@@ -74,7 +74,10 @@ impl Checker<'_> {
                     findings.push(said(place, Severity::Error, message, "use type = \"address\""));
                 }
             }
-            if matches!(route.kind, Kind::Address) {
+            // Which types a host name will have isn't known here.
+            if matches!(route.kind, Kind::Address)
+                && !route.targets().into_iter().any(|id| self.is_by_name(id))
+            {
                 let types = crate::route::types(&self.config.routing, route);
                 for rtype in [Rtype::A, Rtype::AAAA] {
                     if !types.contains(&rtype) && (self.has)(owner, rtype) {
@@ -136,11 +139,9 @@ impl Checker<'_> {
     /// Until its targets' host names have been resolved for the first time, such a route has
     /// nothing to answer with.
     fn unresolved(&self, route: &Route, place: &Diagnostic, findings: &mut Vec<Diagnostic>) {
-        let targets = &self.config.routing.targets;
-        let is_by_name = |id: TargetId| targets.get(id.0 as usize).is_some_and(|t| t.address_of.is_some());
         let is_static = |owner: &Name| (self.has)(owner, Rtype::A) || (self.has)(owner, Rtype::AAAA);
         if matches!(route.kind, Kind::Address)
-            && route.targets().into_iter().all(is_by_name)
+            && route.targets().into_iter().all(|id| self.is_by_name(id))
             && !route.owners.iter().all(is_static)
         {
             let message =
@@ -149,6 +150,10 @@ impl Checker<'_> {
                         that has one, or A records in the zone file for that time";
             findings.push(said(place, Severity::Warning, message, help));
         }
+    }
+
+    fn is_by_name(&self, id: TargetId) -> bool {
+        self.config.routing.targets.get(id.0 as usize).is_some_and(|target| target.address_of.is_some())
     }
 
     /// A name that this zone answers for would be asked of ourselves, and depend on its own answer.

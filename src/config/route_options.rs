@@ -52,7 +52,7 @@ pub(super) fn failback(table: &Table<'_>) -> Failback {
 /// How much of a tier must be healthy: `"50%"`, or a number of targets.
 pub(super) fn min_healthy(table: &Table<'_>, kind: Option<&Kind>) -> Option<Minimum> {
     let value = table.get("min_healthy")?;
-    if matches!(kind, Some(Kind::Mx | Kind::Srv { .. })) {
+    if !is_chosen(kind) {
         let help = "take it out: these types answer all targets, the healthy ones first";
         value.error("only address and cname routes have min_healthy", help);
         return None;
@@ -70,10 +70,9 @@ pub(super) fn min_healthy(table: &Table<'_>, kind: Option<&Kind>) -> Option<Mini
 
 /// Whether a client's network chooses among targets with shares: it does, unless the file says
 /// otherwise. A session that goes on with another connection finds itself at the same site.
-pub(super) fn sticky(value: Option<&Value<'_>>, kind: Option<&Kind>, has_shares: bool, ecs: bool) -> bool {
+pub(super) fn sticky(value: Option<&Value<'_>>, kind: Option<&Kind>, has_shares: bool) -> bool {
     let Some(value) = value else { return true };
-    let sticky = value.bool().unwrap_or(true);
-    if matches!(kind, Some(Kind::Mx | Kind::Srv { .. })) {
+    if !is_chosen(kind) {
         let help = "take it out: these types answer all targets, and clients choose";
         value.error("only address and cname routes are sticky", help);
     } else if !has_shares && !matches!(kind, Some(Kind::Cname)) {
@@ -81,11 +80,11 @@ pub(super) fn sticky(value: Option<&Value<'_>>, kind: Option<&Kind>, has_shares:
             "no target of this route has a share of the clients, so nothing is chosen",
             "give targets of one tier a weight or percent, or take `sticky` out",
         );
-    } else if sticky && !ecs {
-        value.warning(
-            "with ecs = false the resolver's network chooses, not its clients'",
-            "all clients of one resolver go to one target; let ecs be, or take `sticky` out",
-        );
     }
-    sticky
+    value.bool().unwrap_or(true)
+}
+
+/// Whether the server chooses among a route's targets; of MX and SRV clients do.
+pub(super) fn is_chosen(kind: Option<&Kind>) -> bool {
+    !matches!(kind, Some(Kind::Mx | Kind::Srv { .. }))
 }

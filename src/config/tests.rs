@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::Check;
-use crate::route::{Failback, Kind};
+use crate::route::{Failback, Kind, Minimum};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -110,8 +110,8 @@ fn each_mistake_of_a_zone_has_its_place() {
             "10:10 no target of this route has a share of the clients",
         ),
         (
-            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 5 }, \"web-my\"]]\necs = false\nsticky = true",
-            "11:10 with ecs = false the resolver's network chooses",
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 5 }, \"web-my\"]]\necs = false",
+            "10:7 without ECS the resolver's network chooses",
         ),
         (
             "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nttl = 5\nshort_ttl = 9",
@@ -213,7 +213,7 @@ fn a_zone_reads_as_written() {
          assume = \"down\"\nprobes = [\"p\"]\n[probes.p]\ntype = \"imaps\"\ntls_name = \"imap.example.com\"\n\
          interval = \"300ms\"\ntimeout = \"100ms\"\n[routes.w]\nnames = [\"w\", \"*.w\"]\ntype = \"address\"\n\
          tw = [\"web-tw\", [{{ target = \"web-my\", weight = 3 }}, {{ target = \"x\", weight = 1 }}]]\n\
-         default = \"x\"\nactive_standby = true\nttl = 7\necs = false\nanswers = 2\n"
+         default = \"x\"\nactive_standby = true\nttl = 7\necs = false\nsticky = false\nanswers = 2\nmin_healthy = \"50%\"\n"
     );
     let (config, warnings) = parse(&text).unwrap();
     assert!(warnings.is_empty(), "{warnings:#?}");
@@ -227,6 +227,7 @@ fn a_zone_reads_as_written() {
     );
     assert_eq!((route.ttl.normal, route.ttl.short, route.answers, route.ecs), (7, 5, 2, false));
     assert_eq!((route.failback, &route.kind), (Failback::Manual, &Kind::Address));
+    assert_eq!((route.sticky, route.min_healthy), (false, Some(Minimum::Percent(50))));
     assert_eq!(route.chain(RegionId(1)).len(), 2);
     assert_eq!(route.chain(RegionId(1))[1].members[0].weight, 3);
     assert_eq!(route.chain(RegionId(2)), route.chain(RegionId::DEFAULT));

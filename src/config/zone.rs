@@ -11,7 +11,7 @@ pub use super::worst_case::{WorstCase, worst_case};
 use super::chain::chain;
 use super::probe;
 use super::reader::{File, Table, Value};
-use super::route_options::{failback, min_healthy, sticky, ttl};
+use super::route_options::{failback, is_chosen, min_healthy, sticky, ttl};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
 use crate::health::Desired;
@@ -243,7 +243,8 @@ impl<'r> Reader<'r> {
         let ttl = ttl(table, kind.as_ref());
         let answers = table.get("answers").and_then(|value| value.integer(1..=64)).unwrap_or(0);
         let failback = failback(table);
-        let ecs = table.get("ecs").and_then(|value| value.bool()).unwrap_or(true);
+        let ecs_value = table.get("ecs");
+        let ecs = ecs_value.as_ref().and_then(|value| value.bool()).unwrap_or(true);
         let sticky_value = table.get("sticky");
         let min_healthy = min_healthy(table, kind.as_ref());
         let default = table
@@ -267,7 +268,13 @@ impl<'r> Reader<'r> {
         }
         let chains = || regions.iter().map(|(_, chain)| chain).chain([&default]).flatten();
         let has_shares = chains().any(|tier| tier.members.iter().any(|member| member.weight > 0));
-        let sticky = sticky(sticky_value.as_ref(), kind.as_ref(), has_shares, ecs);
+        let sticky = sticky(sticky_value.as_ref(), kind.as_ref(), has_shares);
+        if let Some(value) = ecs_value.filter(|_| !ecs && sticky && has_shares && is_chosen(kind.as_ref())) {
+            value.warning(
+                "without ECS the resolver's network chooses among shares, not its clients'",
+                "all clients of one resolver go to one target: let ECS be, or write sticky = false",
+            );
+        }
         let (Some(kind), Some(owners)) = (kind, owners) else { return };
         self.config.route_places.push(self.file.place(&key.key_span));
         self.config.routing.routes.push(Route {

@@ -381,7 +381,12 @@ impl Writer {
         let mut batch = Batch::default();
         named.iter().for_each(|zone| self.put_addresses(zone, &mut batch));
         let transitions = self.watch_targets(now);
-        self.decide_all(now);
+        for zone in &named {
+            let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
+            let board = self.status.board();
+            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            self.slots.decide_zone(&zone, scene);
+        }
         self.publish(Some(batch));
         self.probe();
         transitions.iter().for_each(|transition| self.tell(transition));
