@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
 use std::time::Duration;
 
-use crate::lab::{Lab, Server, wait_for};
+use crate::lab::{Lab, Server, repository, stdout, wait_for, waypost};
 
 const ZONE: &str = "\
 $TTL 300
@@ -146,4 +147,24 @@ fn a_tier_of_which_too_little_is_left_spills_over() {
         (server.ask("enough.shares.example.", "A").data() == ["192.0.2.3"]).then_some(())
     });
     server.stop();
+}
+
+/// All blocks of the page for a file, in their order.
+fn documented(file: &str) -> String {
+    let page = fs::read_to_string(repository().join("docs/routes.md")).unwrap();
+    let fence = format!("```toml {file}\n");
+    let blocks = page.split(&fence).skip(1).map(|behind| behind.split_once("```").unwrap().0);
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_documented_routes_are_good() {
+    let lab = Lab::new();
+    let hosts = "mx-tw A 198.51.100.11\nmx-my A 198.51.100.21\n";
+    lab.write("zones/example.com.zone", &format!("{ZONE}{hosts}"));
+    lab.write("zones/example.com.toml", &documented("example.com.toml"));
+    let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    lab.write("waypost.toml", &format!("{config}{}", documented("waypost.toml")));
+    let said = stdout(waypost().arg("check").arg("--strict").arg(lab.directory.path()));
+    assert_eq!(said.matches("  route ").count(), 8, "{said}");
 }
