@@ -7,6 +7,7 @@ mod model_tests;
 pub mod routed;
 pub mod shape;
 pub mod shares;
+pub mod sticky;
 #[cfg(test)]
 mod tests;
 pub mod zone;

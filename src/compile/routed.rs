@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::shares::Shares;
+use super::sticky::Sticky;
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
 use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
@@ -34,6 +35,7 @@ pub fn slot(
     shares: &mut Shares,
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
+    let sticky = Sticky::new(routing, route);
     let mut recheck: Option<Tick> = None;
     let mut places: HashMap<Variant, u16> = HashMap::new();
     let mut by_region: Vec<u16> = Vec::new();
@@ -45,7 +47,7 @@ pub fn slot(
         }
         let decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
-        let variant = variant(routing, route, rtype, &decision, shares)?;
+        let variant = variant(routing, rtype, &decision, &sticky, shares)?;
         let fresh = u16::try_from(places.len()).unwrap_or(0);
         by_region.push(*places.entry(variant).or_insert(fresh));
     }
@@ -96,36 +98,11 @@ pub fn records(routing: &Routing, rtype: Rtype, pick: &Pick) -> Vec<(u32, Vec<Ve
     }
 }
 
-/// Keys and weights of a pick's alternatives, for a sticky choice among them; empty if there is
-/// nothing to choose.
-#[must_use]
-pub fn sticky(routing: &Routing, route: &Route, pick: &Pick) -> Vec<(u64, u32)> {
-    match pick {
-        Pick::Addresses(all) | Pick::Cname(all) if route.sticky && all.len() > 1 => {
-            let key = |one: &Alternative| one.targets.first().map_or(0, |id| sticky_key(routing, route, *id));
-            all.iter().map(|one| (key(one), u32::from(one.weight))).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What a target is known by to the networks that choose it: its site, if no other target of the
-/// route stands there. So routes with the same shares send a network to the same site by each.
-fn sticky_key(routing: &Routing, route: &Route, id: TargetId) -> u64 {
-    let target = |id: TargetId| routing.targets.get(id.0 as usize);
-    let id = routing.whole(id);
-    let Some(this) = target(id) else { return 0 };
-    let mut others = route.targets().into_iter().filter(|other| *other != id).filter_map(target);
-    let site = this.site.as_ref().filter(|site| !others.any(|other| other.site.as_ref() == Some(site)));
-    let hasher = siphasher::sip::SipHasher24::new();
-    hasher.hash(site.unwrap_or(&this.name).as_bytes())
-}
-
 fn variant(
     routing: &Routing,
-    route: &Route,
     rtype: Rtype,
     decision: &Decision,
+    sticky: &Sticky<'_>,
     shares: &mut Shares,
 ) -> Result<Variant, TooLarge> {
     let mut sum = 0u32;
@@ -138,7 +115,7 @@ fn variant(
         }
         alternatives.push((sum, renderer.finish()?.into()));
     }
-    let sticky = sticky(routing, route, &decision.pick);
-    let buckets = if sticky.is_empty() { None } else { shares.buckets(&sticky) };
+    let among = sticky.among(&decision.pick);
+    let buckets = if among.is_empty() { None } else { shares.buckets(&among) };
     Ok(Variant { alternatives: alternatives.into(), buckets })
 }

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::{Model, ZoneModel};
-use crate::compile::routed::{family_of, records, sticky};
+use crate::compile::routed::{family_of, records};
 use crate::compile::shares::Shares;
+use crate::compile::sticky::Sticky;
 use crate::geo::build::explain as explain_place;
 use crate::geo::special::is_special;
 use crate::health::{Board, Tick};
@@ -145,7 +146,7 @@ pub fn answer(
     }
     let mut trail: Vec<String> = decision.trail.iter().map(|step| step.describe(routing, now)).collect();
     let chosen = client.and_then(|client| {
-        let sticky = sticky(routing, route, &decision.pick);
+        let sticky = Sticky::new(routing, route).among(&decision.pick);
         chosen_by(ClientNetwork::of(client), routing, &decision.pick, &sticky)
     });
     trail.extend(chosen);

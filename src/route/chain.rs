@@ -171,7 +171,8 @@ fn all_tiers(judge: &Judge<'_>, wanted: Wanted) -> Vec<Vec<Candidate>> {
 fn member_candidates(judge: &Judge<'_>, target: TargetId, weight: u16, wanted: Wanted) -> Vec<Candidate> {
     let candidate = |id| Candidate { judged: judge.judge(id, wanted), member: target, weight };
     let itself = || vec![candidate(target)];
-    if matches!(wanted, Wanted::Host) {
+    let has_parts = judge.routing.targets.get(target.0 as usize).is_some_and(|one| !one.parts.is_empty());
+    if matches!(wanted, Wanted::Host) || !has_parts {
         return itself();
     }
     let able: Vec<Candidate> =

@@ -124,6 +124,8 @@ fn until_a_name_is_resolved_the_next_tier_answers() {
     let server = lab.start();
     assert_eq!(server.ask("webmail.mail.example.", "A").data(), ["127.0.1.20"]);
     assert!(server.ask("webmail.mail.example.", "AAAA").data().is_empty());
+    let health = server.inspect("lb.health.waypost", None);
+    assert_eq!(health, ["lb not resolved yet: www.provider.example."]);
     wait_for("the log says so", Duration::from_secs(30), || {
         server.log().contains("www.provider.example. doesn't resolve").then_some(())
     });
