@@ -107,7 +107,7 @@ impl Checker<'_> {
                 if matches!(route.kind, Kind::Cname) {
                     let message = format!("cname route \"{}\" leads out of the zone, to {host}", route.label);
                     let help = "where the other zone ignores client subnets, resolvers mix regions up: \
-                                an address route doesn't have that";
+                                an address route with `address_of` doesn't have that";
                     findings.push(said(route_place, Severity::Warning, message, help));
                 }
                 continue;
