@@ -14,7 +14,7 @@ use message::{Bare, Message};
 
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::entry::{Flags, Payload};
-use crate::snapshot::{Found, Lookup, NameHash, Slot, Snapshot};
+use crate::snapshot::{ClientNetwork, Found, Lookup, NameHash, Slot, Snapshot};
 use crate::wire::client_subnet::ClientSubnet;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::{ExtendedError, Keepalive};
@@ -391,17 +391,17 @@ impl<'a> Search<'a, '_, '_> {
         // RFC 7871 7.1.2: a prefix of 0 asks not to be placed by it; private networks say nothing.
         let usable = self.subnet.filter(|subnet| slot.ecs && subnet.source_prefix > 0);
         let address = usable.and_then(|subnet| subnet.address);
-        let region = match address.filter(|address| !crate::geo::special::is_special(*address)) {
-            Some(address) => {
-                let located = self.snapshot.geo.locate(address);
-                self.message.scope = located.scope;
-                located.region
-            }
-            None => self.snapshot.geo.locate(self.client.address).region,
-        };
-        if let Some(rendered) = slot.pick(region, self.client.entropy) {
-            self.message.write(&rendered, place);
+        let told = address.filter(|address| !crate::geo::special::is_special(*address));
+        let placed_by = told.unwrap_or(self.client.address);
+        let located = self.snapshot.geo.locate(placed_by);
+        let network = ClientNetwork::of(placed_by);
+        let Some(picked) = slot.pick(located.region, network, self.client.entropy) else { return };
+        if told.is_some() {
+            // RFC 7871 7.2.1: caches must not give one network's choice to others.
+            let chosen_for = if picked.by_network { network.prefix_length() } else { 0 };
+            self.message.scope = located.scope.max(chosen_for);
         }
+        self.message.write(&picked.rendered, place);
     }
 }
 

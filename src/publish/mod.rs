@@ -11,6 +11,7 @@
 
 mod inspect;
 mod memory;
+mod names;
 mod rehearsal;
 mod slots;
 mod status;

@@ -16,6 +16,7 @@ pub mod edit;
 pub mod entry;
 pub mod find;
 mod groups;
+pub mod network;
 pub(crate) mod prefetch;
 mod shard;
 pub mod slot;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 
 pub use edit::Edits;
 pub use find::{Found, Lookup, NameHash};
+pub use network::ClientNetwork;
 pub use slot::{Slot, SlotId};
 
 use crate::geo::table::Table;
