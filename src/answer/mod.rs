@@ -6,9 +6,11 @@
 
 mod chaos;
 mod client;
+mod facts;
 mod message;
 
 pub use client::{Client, Transport};
+pub use facts::{Facts, Placed};
 
 use message::{Bare, Message};
 
@@ -33,6 +35,8 @@ pub struct Answered {
     pub kind: Kind,
     /// Whether it was cut short, so that the client comes again over TCP.
     pub truncated: bool,
+    /// What the query asked.
+    pub facts: Facts,
 }
 
 /// Kinds of answers, for counting.
@@ -154,7 +158,8 @@ impl<'a> Prepared<'a> {
     }
 }
 
-const DROPPED: Answered = Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
+const DROPPED: Answered =
+    Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false, facts: Facts::NONE };
 
 /// Types of queries that RRsets answer, and ANY (RFC 8482). Otherwise the code, and why.
 fn askable(qtype: Rtype) -> Result<(), (u16, ExtendedError)> {
@@ -290,7 +295,11 @@ impl<'a> Search<'a, '_, '_> {
 
     fn step(&mut self, name: &LowerName, lookup: Lookup<'_>, place: Place) -> Step {
         let Lookup { entry, found } = lookup;
-        let negative = self.snapshot.zone(entry.zone()).and_then(|zone| zone.negative.as_deref());
+        let zone = self.snapshot.zone(entry.zone());
+        if let Some(zone) = zone.filter(|_| self.is_first) {
+            self.message.facts.zone = zone.row;
+        }
+        let negative = zone.and_then(|zone| zone.negative.as_deref());
         let Some(negative) = negative.and_then(Rendered::read) else {
             // Behind a CNAME, what was found stands.
             if self.is_first {
@@ -391,15 +400,17 @@ impl<'a> Search<'a, '_, '_> {
         // RFC 7871 7.1.2: a prefix of 0 asks not to be placed by it; private networks say nothing.
         let usable = self.subnet.filter(|subnet| slot.ecs && subnet.source_prefix > 0);
         let address = usable.and_then(|subnet| subnet.address);
-        let region = match address.filter(|address| !crate::geo::special::is_special(*address)) {
-            Some(address) => {
-                let located = self.snapshot.geo.locate(address);
-                self.message.scope = located.scope;
-                located.region
-            }
-            None => self.snapshot.geo.locate(self.client.address).region,
-        };
-        if let Some(rendered) = slot.pick(region, self.client.entropy) {
+        let subnet = address.filter(|address| !crate::geo::special::is_special(*address));
+        let located = self.snapshot.geo.locate(subnet.unwrap_or(self.client.address));
+        if subnet.is_some() {
+            self.message.scope = located.scope;
+        }
+        self.message.facts.placed = Some(Placed {
+            region: self.snapshot.region_row(located.region),
+            by_subnet: subnet.is_some(),
+            how: located.how,
+        });
+        if let Some(rendered) = slot.pick(located.region, self.client.entropy) {
             self.message.write(&rendered, place);
         }
     }
