@@ -63,8 +63,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many kinds there are.
-    pub const COUNT: usize = 9;
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 9] = [
+        Kind::Dropped,
+        Kind::Rejected,
+        Kind::Static,
+        Kind::Routed,
+        Kind::NoData,
+        Kind::NxDomain,
+        Kind::Referral,
+        Kind::Failed,
+        Kind::Chaos,
+    ];
 }
 
 /// Answers a query into `out`, which should hold 65,535 octets for TCP and the configured UDP

@@ -56,7 +56,7 @@ pub struct Tally {
     /// Responses by response code.
     pub rcodes: [u64; RCODES],
     /// Responses by kind.
-    pub kinds: [u64; Kind::COUNT],
+    pub kinds: [u64; Kind::ALL.len()],
     /// Responses by the type asked for; [`type_at`] names the places.
     pub types: Vec<u64>,
     /// Responses by the [`Row`] of their zone.
@@ -100,7 +100,7 @@ pub(super) struct Counters {
     subnets: AtomicU64,
     cookies: [AtomicU64; 3],
     rcodes: [AtomicU64; RCODES],
-    kinds: [AtomicU64; Kind::COUNT],
+    kinds: [AtomicU64; Kind::ALL.len()],
     types: [AtomicU64; TYPES],
     zones: Box<[AtomicU64]>,
     regions: Box<[[AtomicU64; WAYS]]>,

@@ -156,7 +156,7 @@ impl fmt::Debug for Running {
 }
 
 /// Reads the counters of sockets that are served.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Meters {
     udp: Vec<Arc<Counters>>,
     tcp: Vec<Arc<Counters>>,
