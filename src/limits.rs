@@ -53,6 +53,9 @@ pub const ZONE_ROWS: u16 = 1002;
 /// Regions that are counted apart, and two. Further ones are counted together.
 pub const REGION_ROWS: u16 = 502;
 
+/// Routes whose targets are counted in metrics. Further ones aren't shown there.
+pub const ROUTES_SHOWN: usize = 2000;
+
 /// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
 pub const UDP_BATCH: usize = 32;
 

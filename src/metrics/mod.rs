@@ -8,6 +8,7 @@ mod family;
 mod health;
 mod process;
 mod queries;
+mod routes;
 mod zones;
 
 use std::fmt;
@@ -35,6 +36,7 @@ impl Metrics {
         let waypost = registry.sub_registry_with_prefix("waypost");
         waypost.register_collector(Box::new(queries::Queries::new(meters, Arc::clone(status.rows()))));
         waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
+        waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
         waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));
         Metrics(registry)
     }

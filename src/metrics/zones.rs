@@ -63,6 +63,14 @@ impl Collector for Zones {
             "Whether the zone's files have errors, so that an earlier version, or SERVFAIL, is served",
             None,
             gauge(|zone| Some(f64::from(u8::from(zone.error.is_some())))),
+        )?;
+        let model = self.0.model();
+        let database = model.geography.database.as_ref();
+        families.gauges(
+            "geoip_build_timestamp",
+            "When the GeoIP database was made, by its own word",
+            Some(Unit::Seconds),
+            database.map(|database| (vec![], database.build_epoch() as f64)),
         )
     }
 }
