@@ -12,14 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::answer::{Client, Kind, Prepared};
+use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
 use crate::resolve::Resolver;
-use crate::serve::{self, BindError, Reply, Running};
+use crate::serve::{self, BindError, Running};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
@@ -195,15 +195,10 @@ impl serve::Service for Service {
         Prepared::fetch(prepared);
     }
 
-    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Reply {
-        let answered = prepared.answer(client, out);
-        // Response codes have 12 bits; those in use here have 8 (RFC 6891 9).
-        Reply { octets: answered.octets, rcode: answered.rcode as u8, kind: answered.kind as u8 }
+    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Answered {
+        prepared.answer(client, out)
     }
 }
-
-/// Kinds of answers fit the counters of the sockets.
-const _: () = assert!(Kind::COUNT <= serve::KINDS);
 
 /// How the sockets are served.
 fn serve_options(server: &Server) -> serve::Options {

@@ -5,7 +5,7 @@
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
 //! Model        zone, route, health, model, compile         pure: time comes in as a value
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              publish, watch, daemon, demo, cli
+//!              publish, watch, metrics, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -33,6 +33,7 @@ pub mod geo;
 pub mod health;
 pub mod limits;
 pub mod load;
+pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod publish;

@@ -46,6 +46,16 @@ pub const PROBE_BODY_OCTETS: usize = 64 * 1024;
 /// Characters of a probe's evidence. The rest is cut: it goes into logs, tables and TXT records.
 pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
 
+/// Zones that are counted apart, and two. Further ones are counted together, so that each worker's
+/// counters, and what a collector of metrics keeps, stay small.
+pub const ZONE_ROWS: u16 = 1002;
+
+/// Regions that are counted apart, and two. Further ones are counted together.
+pub const REGION_ROWS: u16 = 502;
+
+/// Routes whose targets are counted in metrics. Further ones aren't shown there.
+pub const ROUTES_SHOWN: usize = 2000;
+
 /// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
 pub const UDP_BATCH: usize = 32;
 

@@ -24,7 +24,7 @@ use crate::probe::spec::Spec;
 use crate::resolve::{Found, Resolver};
 use crate::route::addresses::is_meant;
 use crate::route::{Family, Routing};
-use crate::snapshot::{Published, Settings, Snapshot};
+use crate::snapshot::{Published, Row, Settings, Snapshot};
 use crate::state::{Keeper, Store};
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
@@ -168,7 +168,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         server,
         cookie_secrets,
         model,
-        zones: Zones::default(),
+        zones: Zones::counted_in(Arc::clone(status.rows())),
         slots: Slots::default(),
         specs: BTreeMap::new(),
         status: Arc::clone(&status),
@@ -629,6 +629,7 @@ impl Writer {
                 self.has_loaded = true;
                 let mut next = self.zones.published(batch, &current);
                 next.geo = Arc::clone(&self.model.geography.table);
+                next.region_rows = self.region_rows();
                 next.settings = Arc::new(settings(&self.server, &self.cookie_secrets));
                 next
             }
@@ -637,6 +638,11 @@ impl Writer {
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
         self.retired.push_back((now(), self.published.swap(Arc::new(next))));
+    }
+
+    fn region_rows(&self) -> Arc<[Row]> {
+        let geography = &self.model.geography;
+        geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
     fn keep_health(&self) {
