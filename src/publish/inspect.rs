@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Status;
-use super::writer::now;
+use super::{Status, now};
 use crate::health::{Desired, Row, Tick};
 use crate::model::explain::{Asker, explain};
 use crate::route::addresses::is_meant;

@@ -16,10 +16,12 @@ mod rehearsal;
 mod rows;
 mod slots;
 mod status;
+mod thread;
 mod writer;
 mod zones;
 
 pub use rehearsal::rehearsal;
 pub use rows::Rows;
 pub use status::{Event, Status, ZoneStatus};
-pub use writer::{Change, Control, Start, StartError, now, start};
+pub use thread::{Control, Start, StartError, now, start};
+pub use writer::Change;

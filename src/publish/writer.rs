@@ -1,13 +1,16 @@
-//! The writer's loop: one change after another, each published at once.
+//! The writer: takes one change after another, publishes each at once, and says what is to be done
+//! about it outside.
+//!
+//! It knows no thread, no socket, no disk and no clock: changes and time come in, effects go out.
+//! `thread` runs it on the clock; simulations run it on theirs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use bytes::Bytes;
 
 use super::inspect::Inspector;
 use super::names::Names;
@@ -16,25 +19,21 @@ use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
-use crate::health::{ProbeKey, Report, Subject, Tick, Transition, Watched};
+use crate::health::{ProbeKey, Report, Saved, Subject, Tick, Transition, Watched};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, Model, ZoneModel};
-use crate::probe::prober::{Job, Prober};
+use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
-use crate::resolve::{Found, Resolver};
+use crate::resolve::Found;
 use crate::route::addresses::is_meant;
 use crate::route::{Family, Routing};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
-use crate::state::{Keeper, Store};
+use crate::state::SavedAddresses;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
 
-/// Changes that wait. Senders of more wait for a place; probe reports have a queue of their own
-/// and are dropped instead, since the next one says the same.
-const CHANGES_QUEUED: usize = 64;
-
 /// How long an old snapshot is kept after another has taken its place. A worker holds one for a
-/// batch, far shorter; so it is this thread that frees the memory, not a worker.
+/// batch, far shorter; so it is the writer's thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
 
 /// Zones that are told one by one when they are loaded. Of more at once only the number is told:
@@ -57,162 +56,41 @@ pub enum Change {
     Stop,
 }
 
-/// Where changes are sent.
-#[derive(Clone, Debug)]
-pub struct Control {
-    changes: mpsc::Sender<Change>,
-    status: Arc<Status>,
-    published: Arc<Published>,
+/// What is to be done outside, in this order, after a change.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Run exactly these probes.
+    Probe(Vec<Job>),
+    /// Send a probe again so long after its report.
+    Pace(ProbeKey, Duration),
+    /// Resolve exactly these names, by these servers.
+    Resolve(BTreeSet<Name>, Vec<SocketAddr>),
+    /// Keep verdicts over a restart.
+    KeepHealth(Saved),
+    /// Keep the addresses of host names over a restart.
+    KeepAddresses(SavedAddresses),
+    /// Keep a zone that loaded well, with the content of its files.
+    KeepZone(ZoneFiles, Vec<(PathBuf, Bytes)>),
+    /// Forget a zone that an operator took away.
+    ForgetZone(ZoneFiles),
+    /// Give memory back that loading took.
+    GiveMemoryBack,
 }
 
-/// What a server starts from.
+/// What a writer begins with.
 #[derive(Debug)]
-pub struct Start {
-    /// The first pass over all files; its configuration, geography and secrets of cookies must be
-    /// there and good.
-    pub pass: Pass,
+pub(super) struct Beginning {
+    pub(super) server: Arc<Server>,
+    pub(super) geography: Arc<Geography>,
+    pub(super) cookie_secrets: Arc<Secrets>,
+    /// The first pass, for its zones.
+    pub(super) pass: Pass,
     /// Last good versions of zones whose files have errors.
-    pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
-    /// What survived the last run.
-    pub store: Option<Store>,
-    /// Runs probes.
-    pub prober: Prober,
-    /// Where probes report to.
-    pub reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
-    /// Resolves host names of targets.
-    pub resolver: Resolver,
-    /// Where it tells what it found.
-    pub found: mpsc::Receiver<Found>,
-}
-
-/// Why nothing could be published at all.
-#[derive(Debug)]
-pub enum StartError {
-    /// Files that must be good have errors.
-    Files(Vec<Diagnostic>),
-    /// The system has no thread to give.
-    Thread(std::io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartError::Files(errors) => {
-                for (at, error) in errors.iter().enumerate() {
-                    if at > 0 {
-                        f.write_str("\n")?;
-                    }
-                    write!(f, "{error}")?;
-                }
-                Ok(())
-            }
-            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl Control {
-    /// What the server knows, for looking at.
-    #[must_use]
-    pub fn status(&self) -> &Arc<Status> {
-        &self.status
-    }
-
-    /// What queries are answered from.
-    #[must_use]
-    pub fn published(&self) -> &Arc<Published> {
-        &self.published
-    }
-
-    /// Hands a change over; false once the writer has ended. Not for async code.
-    pub fn send(&self, change: Change) -> bool {
-        self.changes.blocking_send(change).is_ok()
-    }
-}
-
-/// Publishes the first snapshot, so that even the first answer knows what was down, and starts
-/// the writer.
-///
-/// # Errors
-/// [`StartError`] when configuration, geography or cookies' secrets are bad.
-pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, store, prober, reports, resolver, found } = start;
-    let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
-    let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
-        return Err(StartError::Files(
-            pass.diagnostics().filter(|found| found.is_error()).cloned().collect(),
-        ));
-    };
-    let saved = store.as_ref().and_then(|store| {
-        store.read_health().unwrap_or_else(|error| {
-            tracing::warn!(%error, "health from before the restart can't be used; targets are as assumed");
-            None
-        })
-    });
-    let addresses = store.as_ref().map(Store::read_addresses).transpose().unwrap_or_else(|error| {
-        tracing::warn!(%error, "addresses from before the restart can't be used; names are resolved first");
-        None
-    });
-    let keeper = match store {
-        Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
-        None => None,
-    };
-    let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
-    let status = Arc::new(Status::new(Arc::clone(&model)));
-    let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
-    snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
-    let published = Arc::new(Published::from_pointee(snapshot));
-    let mut writer = Writer {
-        server,
-        cookie_secrets,
-        model,
-        zones: Zones::counted_in(Arc::clone(status.rows())),
-        slots: Slots::default(),
-        specs: BTreeMap::new(),
-        status: Arc::clone(&status),
-        published: Arc::clone(&published),
-        prober,
-        names: Names::restored(addresses.unwrap_or_default()),
-        resolver,
-        keeper,
-        retired: VecDeque::new(),
-        has_loaded: false,
-    };
-    let now = now();
-    let mut batch = Batch::default();
-    writer.take_zones(&mut pass, &mut batch, now);
-    for (files, loaded) in fallbacks {
-        let text = format!("{} serves its last good version from the state directory", files.apex);
-        tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
-        status.note(now, text);
-        let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
-        writer.put_zone(&files, loaded, &mut batch, occasion);
-    }
-    writer.watch_targets(now);
-    if let Some(saved) = saved {
-        status.board_mut().restore(&saved, now);
-    }
-    writer.decide_all(now);
-    writer.publish(Some(batch));
-    writer.probe();
-    writer.resolve();
-    let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
-    let control = Control { changes, status, published };
-    let runtime = runtime.clone();
-    let thread = std::thread::Builder::new()
-        .name("writer".into())
-        .spawn(move || runtime.block_on(writer.run(queue, reports, found)))
-        .map_err(StartError::Thread)?;
-    Ok((control, thread))
-}
-
-/// The clock, read at the edge.
-#[must_use]
-pub fn now() -> Tick {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    pub(super) fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// Verdicts from before a restart.
+    pub(super) health: Option<Saved>,
+    /// Addresses of host names from before a restart.
+    pub(super) addresses: SavedAddresses,
 }
 
 /// How a zone comes to be loaded.
@@ -224,7 +102,7 @@ struct Occasion {
     is_one_of_many: bool,
 }
 
-struct Writer {
+pub(super) struct Writer {
     server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
     model: Arc<Model>,
@@ -234,54 +112,100 @@ struct Writer {
     specs: BTreeMap<Name, Vec<Spec>>,
     status: Arc<Status>,
     published: Arc<Published>,
-    prober: Prober,
     names: Names,
-    resolver: Resolver,
-    keeper: Option<Keeper>,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
     has_loaded: bool,
+    effects: Vec<Effect>,
 }
 
 impl Writer {
-    async fn run(
-        mut self,
-        mut changes: mpsc::Receiver<Change>,
-        mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
-        mut found: mpsc::Receiver<Found>,
-    ) {
-        loop {
-            let due = self.next_due();
-            tokio::select! {
-                change = changes.recv() => match change {
-                    Some(Change::Files(pass)) => self.take_pass(*pass),
-                    Some(Change::Release { zone, target }) => self.release(&zone, &target),
-                    Some(Change::Stop) | None => break,
-                },
-                Some((key, report, at)) = reports.recv() => self.take_report(&key, &report, at),
-                Some(found) = found.recv() => self.take_found(&found),
-                () = tokio::time::sleep(due) => self.take_due(),
-            }
+    /// Publishes the first snapshot, so that even the first answer knows what was down.
+    pub(super) fn begin(beginning: Beginning, now: Tick) -> Writer {
+        let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, health, addresses } =
+            beginning;
+        let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
+        let status = Arc::new(Status::new(Arc::clone(&model)));
+        let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
+        snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
+        let mut writer = Writer {
+            server,
+            cookie_secrets,
+            model,
+            zones: Zones::counted_in(Arc::clone(status.rows())),
+            slots: Slots::default(),
+            specs: BTreeMap::new(),
+            status,
+            published: Arc::new(Published::from_pointee(snapshot)),
+            names: Names::restored(addresses),
+            retired: VecDeque::new(),
+            has_loaded: false,
+            effects: Vec::new(),
+        };
+        let mut batch = Batch::default();
+        writer.take_zones(&mut pass, &mut batch, now);
+        for (files, loaded) in fallbacks {
+            let text = format!("{} serves its last good version from the state directory", files.apex);
+            tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
+            writer.note(now, text);
+            let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
+            writer.put_zone(&files, loaded, &mut batch, occasion);
         }
-        self.keep_health();
+        writer.watch_targets(now);
+        if let Some(health) = health {
+            writer.status.board_mut().restore(&health, now);
+        }
+        writer.decide_all(now);
+        writer.publish(Some(batch), now);
+        writer.probe();
+        writer.resolve();
+        writer
     }
 
-    fn next_due(&self) -> Duration {
-        let now = now();
+    /// What the server knows, for looking at.
+    pub(super) fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// What queries are answered from.
+    pub(super) fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// What is to be done since this was asked last.
+    pub(super) fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Takes a change; false when it was the last one.
+    pub(super) fn take(&mut self, change: Change, now: Tick) -> bool {
+        match change {
+            Change::Files(pass) => self.take_pass(*pass, now),
+            Change::Release { zone, target } => self.release(&zone, &target, now),
+            Change::Stop => {
+                self.keep_health();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Time until [`take_due`](Self::take_due) has something to do.
+    pub(super) fn next_due(&self, now: Tick) -> Duration {
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
         let idle = Duration::from_secs(3600);
         recheck.into_iter().chain(retired).min().unwrap_or(idle).max(Duration::from_millis(1))
     }
 
-    fn take_due(&mut self) {
-        let now = now();
+    /// Does what time alone asks for.
+    pub(super) fn take_due(&mut self, now: Tick) {
         while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
             self.retired.pop_front();
         }
         if self.has_loaded && self.retired.is_empty() {
             self.has_loaded = false;
-            super::memory::give_back();
+            self.effects.push(Effect::GiveMemoryBack);
         }
         let changed = {
             let board = self.status.board();
@@ -291,13 +215,14 @@ impl Writer {
         };
         if changed {
             self.note(now, "a recovered target has its clients back".to_owned());
-            self.publish(None);
+            self.publish(None, now);
         }
     }
 
-    fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
+    /// Takes what a probe saw.
+    pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
         let Some(observed) = self.status.board_mut().observe(key, report, at) else { return };
-        self.prober.pace(key, observed.next_after);
+        self.effects.push(Effect::Pace(key.clone(), observed.next_after));
         if let Some(transition) = observed.transition {
             self.take_transitions(&[transition], at);
         }
@@ -314,7 +239,7 @@ impl Writer {
             changed |= self.slots.decide_target(&zone, target, scene);
         }
         if changed {
-            self.publish(None);
+            self.publish(None, now);
         }
         self.keep_health();
     }
@@ -332,8 +257,7 @@ impl Writer {
         self.status.note(*at, format!("{target}{address} {from} -> {to}: {probe}: {evidence}"));
     }
 
-    fn release(&mut self, apex: &Name, target: &str) {
-        let now = now();
+    fn release(&mut self, apex: &Name, target: &str, now: Tick) {
         let zone = self.model.zones.get(apex).cloned();
         let known = zone.iter().flat_map(|zone| &zone.routing.targets).map(|target| target.name.as_str());
         let meant: Vec<&str> = known.filter(|name| is_meant(name, target)).collect();
@@ -351,21 +275,20 @@ impl Writer {
                     .fold(false, |changed, name| self.slots.decide_target(zone, name, scene) | changed)
             };
             if changed {
-                self.publish(None);
+                self.publish(None, now);
             }
         }
         self.keep_health();
     }
 
     /// A host name has addresses: targets that are given by it change as with a change of files.
-    fn take_found(&mut self, found: &Found) {
+    pub(super) fn take_found(&mut self, found: &Found, now: Tick) {
         let is_named =
             |zone: &&Arc<ZoneModel>| zone.routing.names_to_resolve().any(|name| *name == found.name);
         let named: Vec<_> = self.model.zones.values().filter(is_named).cloned().collect();
         if named.is_empty() {
             return;
         }
-        let now = now();
         let news = self.names.take(found);
         if let Some(told) = news.told {
             if news.is_trouble {
@@ -387,12 +310,10 @@ impl Writer {
             let scene = Scene { geography: &self.model.geography, board: &board, now };
             self.slots.decide_zone(&zone, scene);
         }
-        self.publish(Some(batch));
+        self.publish(Some(batch), now);
         self.probe();
         transitions.iter().for_each(|transition| self.tell(transition));
-        if let Some(keeper) = &self.keeper {
-            keeper.addresses(self.names.save());
-        }
+        self.effects.push(Effect::KeepAddresses(self.names.save()));
     }
 
     fn put_addresses(&mut self, zone: &ZoneModel, batch: &mut Batch) {
@@ -414,11 +335,10 @@ impl Writer {
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
         self.names.keep_only(&wanted);
-        self.resolver.apply(wanted, &self.server.resolvers);
+        self.effects.push(Effect::Resolve(wanted, self.server.resolvers.clone()));
     }
 
-    fn take_pass(&mut self, mut pass: Pass) {
-        let now = now();
+    fn take_pass(&mut self, mut pass: Pass, now: Tick) {
         pass.diagnostics().for_each(Diagnostic::log);
         if pass.is_unchanged() {
             return;
@@ -438,7 +358,7 @@ impl Writer {
         self.take_zones(&mut pass, &mut batch, now);
         let transitions = self.watch_targets(now);
         self.decide_all(now);
-        self.publish(Some(batch));
+        self.publish(Some(batch), now);
         self.probe();
         self.resolve();
         for transition in &transitions {
@@ -487,9 +407,7 @@ impl Writer {
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
             self.status.zones_mut().remove(&apex);
-            if let Some(keeper) = &self.keeper {
-                keeper.forget(ZoneFiles::in_directory(&self.server.zones, &apex));
-            }
+            self.effects.push(Effect::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
         }
         let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
         if is_one_of_many {
@@ -547,8 +465,8 @@ impl Writer {
             ZoneStatus { serial: Some(serial), records, source, loaded: Some(now), is_stale, error },
         );
         drop(zones);
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| !is_stale) {
-            keeper.zone(files.clone(), contents);
+        if !is_stale {
+            self.effects.push(Effect::KeepZone(files.clone(), contents));
         }
     }
 
@@ -592,7 +510,7 @@ impl Writer {
     }
 
     /// Tells the prober what to probe.
-    fn probe(&self) {
+    fn probe(&mut self) {
         let mut jobs = Vec::new();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
@@ -610,7 +528,7 @@ impl Writer {
                 }
             }
         }
-        self.prober.apply(jobs);
+        self.effects.push(Effect::Probe(jobs));
     }
 
     fn decide_all(&mut self, now: Tick) {
@@ -622,7 +540,7 @@ impl Writer {
     }
 
     /// Swaps the pointer. With a batch, owners and zones change too; otherwise slots alone.
-    fn publish(&mut self, batch: Option<Batch>) {
+    fn publish(&mut self, batch: Option<Batch>, now: Tick) {
         let current = self.published.load_full();
         let mut next = match batch {
             Some(batch) => {
@@ -637,7 +555,7 @@ impl Writer {
         };
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
-        self.retired.push_back((now(), self.published.swap(Arc::new(next))));
+        self.retired.push_back((now, self.published.swap(Arc::new(next))));
     }
 
     fn region_rows(&self) -> Arc<[Row]> {
@@ -645,10 +563,9 @@ impl Writer {
         geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
-    fn keep_health(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.health(self.status.board().save());
-        }
+    fn keep_health(&mut self) {
+        let saved = self.status.board().save();
+        self.effects.push(Effect::KeepHealth(saved));
     }
 
     fn note(&self, at: Tick, text: String) {

@@ -1,0 +1,206 @@
+//! The writer's thread: the queues before the writer, the clock beside it, and the hands that do
+//! what it says.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::status::Status;
+use super::writer::{Beginning, Change, Effect, Writer};
+use crate::diagnostic::Diagnostic;
+use crate::health::{ProbeKey, Report, Tick};
+use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::probe::prober::Prober;
+use crate::resolve::{Found, Resolver};
+use crate::snapshot::Published;
+use crate::state::{Keeper, Store};
+
+/// Changes that wait. Senders of more wait for a place; probe reports have a queue of their own
+/// and are dropped instead, since the next one says the same.
+const CHANGES_QUEUED: usize = 64;
+
+/// Where changes are sent.
+#[derive(Clone, Debug)]
+pub struct Control {
+    changes: mpsc::Sender<Change>,
+    status: Arc<Status>,
+    published: Arc<Published>,
+}
+
+/// What a server starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The first pass over all files; its configuration, geography and secrets of cookies must be
+    /// there and good.
+    pub pass: Pass,
+    /// Last good versions of zones whose files have errors.
+    pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// What survived the last run.
+    pub store: Option<Store>,
+    /// Runs probes.
+    pub prober: Prober,
+    /// Where probes report to.
+    pub reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
+    /// Resolves host names of targets.
+    pub resolver: Resolver,
+    /// Where it tells what it found.
+    pub found: mpsc::Receiver<Found>,
+}
+
+/// Why nothing could be published at all.
+#[derive(Debug)]
+pub enum StartError {
+    /// Files that must be good have errors.
+    Files(Vec<Diagnostic>),
+    /// The system has no thread to give.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Files(errors) => {
+                for (at, error) in errors.iter().enumerate() {
+                    if at > 0 {
+                        f.write_str("\n")?;
+                    }
+                    write!(f, "{error}")?;
+                }
+                Ok(())
+            }
+            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl Control {
+    /// What the server knows, for looking at.
+    #[must_use]
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// What queries are answered from.
+    #[must_use]
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// Hands a change over; false once the writer has ended. Not for async code.
+    pub fn send(&self, change: Change) -> bool {
+        self.changes.blocking_send(change).is_ok()
+    }
+}
+
+/// Publishes the first snapshot, so that even the first answer knows what was down, and starts
+/// the writer.
+///
+/// # Errors
+/// [`StartError`] when configuration, geography or cookies' secrets are bad.
+pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
+    let Start { mut pass, fallbacks, store, prober, reports, resolver, found } = start;
+    let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
+    let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
+        return Err(StartError::Files(
+            pass.diagnostics().filter(|found| found.is_error()).cloned().collect(),
+        ));
+    };
+    let saved = store.as_ref().and_then(|store| {
+        store.read_health().unwrap_or_else(|error| {
+            tracing::warn!(%error, "health from before the restart can't be used; targets are as assumed");
+            None
+        })
+    });
+    let addresses = store.as_ref().map(Store::read_addresses).transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, "addresses from before the restart can't be used; names are resolved first");
+        None
+    });
+    let keeper = match store {
+        Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
+        None => None,
+    };
+    let beginning = Beginning {
+        server,
+        geography,
+        cookie_secrets,
+        pass,
+        fallbacks,
+        health: saved,
+        addresses: addresses.unwrap_or_default(),
+    };
+    let writer = Writer::begin(beginning, now());
+    let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
+    let hands = Hands { prober, resolver, keeper };
+    let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
+    let control = Control { changes, status, published };
+    let runtime = runtime.clone();
+    let thread = std::thread::Builder::new()
+        .name("writer".into())
+        .spawn(move || runtime.block_on(run(writer, hands, queue, reports, found)))
+        .map_err(StartError::Thread)?;
+    Ok((control, thread))
+}
+
+/// The clock, read at the edge.
+#[must_use]
+pub fn now() -> Tick {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Does what the writer says.
+struct Hands {
+    prober: Prober,
+    resolver: Resolver,
+    /// None: nothing is kept over a restart.
+    keeper: Option<Keeper>,
+}
+
+async fn run(
+    mut writer: Writer,
+    mut hands: Hands,
+    mut changes: mpsc::Receiver<Change>,
+    mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
+    mut found: mpsc::Receiver<Found>,
+) {
+    let mut goes_on = true;
+    while goes_on {
+        writer.effects().into_iter().for_each(|effect| hands.carry_out(effect));
+        let due = writer.next_due(now());
+        tokio::select! {
+            change = changes.recv() => goes_on = writer.take(change.unwrap_or(Change::Stop), now()),
+            Some((key, report, at)) = reports.recv() => writer.take_report(&key, &report, at),
+            Some(found) = found.recv() => writer.take_found(&found, now()),
+            () = tokio::time::sleep(due) => writer.take_due(now()),
+        }
+    }
+    writer.effects().into_iter().for_each(|effect| hands.carry_out(effect));
+}
+
+impl Hands {
+    fn carry_out(&mut self, effect: Effect) {
+        match (effect, &self.keeper) {
+            (Effect::Probe(jobs), _) => self.prober.apply(jobs),
+            (Effect::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
+            (Effect::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Effect::GiveMemoryBack, _) => super::memory::give_back(),
+            (Effect::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
+            (Effect::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
+            (Effect::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),
+            (Effect::ForgetZone(files), Some(keeper)) => keeper.forget(files),
+            (
+                Effect::KeepHealth(_)
+                | Effect::KeepAddresses(_)
+                | Effect::KeepZone(..)
+                | Effect::ForgetZone(_),
+                None,
+            ) => {}
+        }
+    }
+}
