@@ -48,6 +48,9 @@ pub struct Watched {
 pub struct Observed {
     /// The step that it caused, if it did.
     pub transition: Option<Transition>,
+    /// Whether the probe's own verdict changed: that has to survive a restart, also where another
+    /// probe hides it.
+    pub is_verdict_new: bool,
     /// Time until this probe should be sent again.
     pub next_after: Duration,
 }
@@ -131,11 +134,17 @@ impl Board {
         let id = self.id(zone, target, *family)?;
         let entry = self.entries.get_mut(id.0 as usize)?;
         let probe = entry.probes.iter_mut().find(|probe| probe.name == key.probe)?;
-        probe.machine.observe(report.healthy, now);
+        let is_verdict_new = probe.machine.observe(report.healthy, now).is_some();
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
-        Some(Observed { transition, next_after })
+        Some(Observed { transition, is_verdict_new, next_after })
+    }
+
+    /// The clock was set back by so much: all that is remembered happened as long ago as before, so
+    /// that no hold and no failback is stretched, and none that was over begins again.
+    pub fn set_back(&mut self, by: Duration) {
+        self.entries.iter_mut().for_each(|entry| entry.set_back(by));
     }
 
     /// An operator lets a recovered target have its clients back: `recovered` of both families
@@ -193,10 +202,14 @@ impl Board {
     /// the first decision, so that what was dead isn't in the first answer. Subjects that are no
     /// longer watched are passed over.
     pub fn restore(&mut self, saved: &Saved, now: Tick) {
+        // A clock that was set back over the restart: the newest that is remembered was just now.
+        let then = saved.latest().max(now);
         for saved in &saved.subjects {
             let Ok(zone) = Name::parse(&saved.zone, None) else { continue };
             if let Some(id) = self.id(&zone, &saved.target, saved.family) {
-                self.entries[id.0 as usize].restore(saved, now);
+                let entry = &mut self.entries[id.0 as usize];
+                entry.restore(saved, then);
+                entry.set_back(then.since(now));
             }
         }
     }
@@ -281,6 +294,17 @@ impl Entry {
             stale: self.probes.iter().any(|probe| probe.machine.is_overdue(now)),
             since: self.since,
             recovered: self.recovered,
+        }
+    }
+
+    fn set_back(&mut self, by: Duration) {
+        self.since = self.since - by;
+        self.recovered = self.recovered.map(|at| at - by);
+        for probe in &mut self.probes {
+            probe.machine.set_back(by);
+            if let Some(seen) = &mut probe.last {
+                seen.at = seen.at - by;
+            }
         }
     }
 

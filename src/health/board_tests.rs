@@ -180,6 +180,44 @@ fn a_restart_serves_nothing_dead() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_leaves_every_time_as_long_ago_as_it_was() {
+    let hour = Duration::from_secs(3600);
+    let mut board = board(&[watched("a", &["p"])]);
+    let mut now = START;
+    feed(&mut board, &mut now, "a", "p", "+---");
+    now = now + Duration::from_secs(20);
+    feed(&mut board, &mut now, "a", "p", "++");
+    let ago = |board: &Board, now: Tick| {
+        let standing = board.standing(&subject("a"), now);
+        (now.since(standing.since), now.since(standing.recovered.unwrap()))
+    };
+    now = now + Duration::from_secs(100);
+    let before = ago(&board, now);
+    let saved = board.save();
+    board.set_back(hour);
+    assert_eq!(ago(&board, now - hour), before);
+    // Over a restart the newest moment is taken for now: nothing lies ahead.
+    let mut restarted = self::board(&[watched("a", &["p"])]);
+    restarted.restore(&saved, now - hour);
+    assert_eq!(ago(&restarted, now - hour), (Duration::ZERO, Duration::ZERO));
+    let standing = restarted.standing(&subject("a"), now - hour);
+    assert!(standing.recovered.unwrap() <= now - hour && !standing.stale);
+}
+
+#[test]
+fn a_verdict_that_another_probe_hides_is_told() {
+    let mut board = board(&[watched("a", &["p", "q"])]);
+    let mut now = START;
+    feed(&mut board, &mut now, "a", "p", "+---");
+    feed(&mut board, &mut now, "a", "q", "+--");
+    let key = ProbeKey { subject: subject("a"), probe: "q".to_owned() };
+    let report = Report { healthy: false, latency: Duration::ZERO, evidence: "refused".to_owned() };
+    let observed = board.observe(&key, &report, now).unwrap();
+    assert_eq!((observed.transition, observed.is_verdict_new), (None, true));
+    assert!(!board.observe(&key, &report, now).unwrap().is_verdict_new);
+}
+
+#[test]
 fn rows_show_what_was_seen() {
     let (mut board, mut now) = (board(&[watched("web-tw", &["web"]), watched("mx-tw", &[])]), START);
     feed(&mut board, &mut now, "web-tw", "web", "++-");

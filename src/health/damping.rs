@@ -52,6 +52,11 @@ impl Damping {
         self.counted = self.counted.min(now);
     }
 
+    /// The clock was set back by so much.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.counted = self.counted - by;
+    }
+
     fn points_at(&self, now: Tick) -> u32 {
         let half_lives = now.since(self.counted).as_secs_f64() / HALF_LIFE.as_secs_f64();
         // Decayed points lie between zero and `points`, so the cast only drops the fraction.

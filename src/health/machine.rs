@@ -61,6 +61,14 @@ pub struct Memory {
     damping: Damping,
 }
 
+impl Memory {
+    /// When its verdict began.
+    #[must_use]
+    pub fn since(&self) -> Tick {
+        self.since
+    }
+}
+
 impl Machine {
     /// A machine that has seen nothing yet.
     #[must_use]
@@ -127,6 +135,13 @@ impl Machine {
         self.state = to;
         self.since = now;
         Some(change)
+    }
+
+    /// The clock was set back by so much.
+    pub fn set_back(&mut self, by: Duration) {
+        self.since = self.since - by;
+        self.observed = self.observed - by;
+        self.damping.set_back(by);
     }
 
     /// Time until the next probe should be sent, as of the last result.

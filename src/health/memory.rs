@@ -13,6 +13,18 @@ pub struct Saved {
     pub subjects: Vec<SavedSubject>,
 }
 
+impl Saved {
+    /// The newest moment in it.
+    #[must_use]
+    pub fn latest(&self) -> Tick {
+        let of_subject = |subject: &SavedSubject| {
+            let probes = subject.probes.iter().map(|probe| probe.memory.since());
+            probes.chain(subject.recovered).fold(subject.since, Tick::max)
+        };
+        self.subjects.iter().map(of_subject).max().unwrap_or_default()
+    }
+}
+
 /// The verdict on one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSubject {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::compile::routed;
 use crate::compile::shares::Shares;
@@ -60,6 +61,11 @@ impl Slots {
     /// When the next waiting failback is due.
     pub(super) fn next_recheck(&self) -> Option<Tick> {
         self.rechecks.values().min().copied()
+    }
+
+    /// The clock was set back by so much.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.rechecks.values_mut().for_each(|at| *at = *at - by);
     }
 
     /// Which slots a zone's routes will have. A route keeps its slots' numbers as long as it keeps

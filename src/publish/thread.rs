@@ -1,5 +1,5 @@
-//! The writer's thread: the queues before the writer, the clock beside it, and the hands that do
-//! what it says.
+//! The writer's thread: the queues before the writer, the clock beside it, and what lies
+//! outside: probes, names, the disk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::status::Status;
-use super::writer::{Beginning, Change, Effect, Writer};
+use super::writer::{Beginning, Change, Errand, Writer};
 use crate::diagnostic::Diagnostic;
 use crate::health::{ProbeKey, Report, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
@@ -136,13 +136,13 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     };
     let writer = Writer::begin(beginning, now());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
-    let hands = Hands { prober, resolver, keeper };
+    let outside = Outside { prober, resolver, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
     let thread = std::thread::Builder::new()
         .name("writer".into())
-        .spawn(move || runtime.block_on(run(writer, hands, queue, reports, found)))
+        .spawn(move || runtime.block_on(run(writer, outside, queue, reports, found)))
         .map_err(StartError::Thread)?;
     Ok((control, thread))
 }
@@ -154,8 +154,8 @@ pub fn now() -> Tick {
     Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Does what the writer says.
-struct Hands {
+/// Where the writer's errands are done.
+struct Outside {
     prober: Prober,
     resolver: Resolver,
     /// None: nothing is kept over a restart.
@@ -164,14 +164,14 @@ struct Hands {
 
 async fn run(
     mut writer: Writer,
-    mut hands: Hands,
+    mut outside: Outside,
     mut changes: mpsc::Receiver<Change>,
     mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
     mut found: mpsc::Receiver<Found>,
 ) {
     let mut goes_on = true;
     while goes_on {
-        writer.effects().into_iter().for_each(|effect| hands.carry_out(effect));
+        writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
         let due = writer.next_due(now());
         tokio::select! {
             change = changes.recv() => goes_on = writer.take(change.unwrap_or(Change::Stop), now()),
@@ -180,25 +180,25 @@ async fn run(
             () = tokio::time::sleep(due) => writer.take_due(now()),
         }
     }
-    writer.effects().into_iter().for_each(|effect| hands.carry_out(effect));
+    writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
 }
 
-impl Hands {
-    fn carry_out(&mut self, effect: Effect) {
-        match (effect, &self.keeper) {
-            (Effect::Probe(jobs), _) => self.prober.apply(jobs),
-            (Effect::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
-            (Effect::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
-            (Effect::GiveMemoryBack, _) => super::memory::give_back(),
-            (Effect::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
-            (Effect::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
-            (Effect::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),
-            (Effect::ForgetZone(files), Some(keeper)) => keeper.forget(files),
+impl Outside {
+    fn carry_out(&mut self, errand: Errand) {
+        match (errand, &self.keeper) {
+            (Errand::Probe(jobs), _) => self.prober.apply(jobs),
+            (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
+            (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Errand::GiveMemoryBack, _) => super::memory::give_back(),
+            (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
+            (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
+            (Errand::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),
+            (Errand::ForgetZone(files), Some(keeper)) => keeper.forget(files),
             (
-                Effect::KeepHealth(_)
-                | Effect::KeepAddresses(_)
-                | Effect::KeepZone(..)
-                | Effect::ForgetZone(_),
+                Errand::KeepHealth(_)
+                | Errand::KeepAddresses(_)
+                | Errand::KeepZone(..)
+                | Errand::ForgetZone(_),
                 None,
             ) => {}
         }

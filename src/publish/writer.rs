@@ -1,9 +1,10 @@
 //! The writer: takes one change after another, publishes each at once, and says what is to be done
 //! about it outside.
 //!
-//! It knows no thread, no socket, no disk and no clock: changes and time come in, effects go out.
+//! It knows no thread, no socket, no disk and no clock: changes and time come in, errands go out.
 //! `thread` runs it on the clock; simulations run it on theirs.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
 use crate::resolve::Found;
 use crate::route::addresses::is_meant;
-use crate::route::{Family, Routing};
+use crate::route::{Family, Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
 use crate::state::SavedAddresses;
 use crate::wire::cookie::Secrets;
@@ -35,6 +36,10 @@ use crate::wire::name::Name;
 /// How long an old snapshot is kept after another has taken its place. A worker holds one for a
 /// batch, far shorter; so it is the writer's thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
+
+/// By how much time may go back before the clock was set: reports wait in a queue, so that one may
+/// be older than what was taken before it.
+const QUEUED_FOR: Duration = Duration::from_secs(1);
 
 /// Zones that are told one by one when they are loaded. Of more at once only the number is told:
 /// ten thousand lines say no more, and take longer than loading.
@@ -58,7 +63,7 @@ pub enum Change {
 
 /// What is to be done outside, in this order, after a change.
 #[derive(Debug)]
-pub(super) enum Effect {
+pub(super) enum Errand {
     /// Run exactly these probes.
     Probe(Vec<Job>),
     /// Send a probe again so long after its report.
@@ -116,7 +121,10 @@ pub(super) struct Writer {
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
     has_loaded: bool,
-    effects: Vec<Effect>,
+    /// What is to be done outside, said also where the writer is only read.
+    errands: RefCell<Vec<Errand>>,
+    /// The latest time that it was told.
+    latest: Tick,
 }
 
 impl Writer {
@@ -140,7 +148,8 @@ impl Writer {
             names: Names::restored(addresses),
             retired: VecDeque::new(),
             has_loaded: false,
-            effects: Vec::new(),
+            errands: RefCell::default(),
+            latest: now,
         };
         let mut batch = Batch::default();
         writer.take_zones(&mut pass, &mut batch, now);
@@ -173,12 +182,17 @@ impl Writer {
     }
 
     /// What is to be done since this was asked last.
-    pub(super) fn effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+    pub(super) fn errands(&mut self) -> Vec<Errand> {
+        std::mem::take(self.errands.get_mut())
+    }
+
+    pub(super) fn errand(&self, errand: Errand) {
+        self.errands.borrow_mut().push(errand);
     }
 
     /// Takes a change; false when it was the last one.
     pub(super) fn take(&mut self, change: Change, now: Tick) -> bool {
+        self.look_at_clock(now);
         match change {
             Change::Files(pass) => self.take_pass(*pass, now),
             Change::Release { zone, target } => self.release(&zone, &target, now),
@@ -188,6 +202,22 @@ impl Writer {
             }
         }
         true
+    }
+
+    /// Whether the clock was set back: then what was remembered is set back with it.
+    fn look_at_clock(&mut self, now: Tick) {
+        let by = self.latest.since(now);
+        if by <= QUEUED_FOR {
+            self.latest = self.latest.max(now);
+            return;
+        }
+        tracing::warn!(?by, "the clock was set back");
+        self.note(now, format!("the clock was set back by {}", crate::health::tick::short(by)));
+        self.latest = now;
+        self.status.board_mut().set_back(by);
+        self.slots.set_back(by);
+        self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
+        self.keep_health();
     }
 
     /// Time until [`take_due`](Self::take_due) has something to do.
@@ -200,12 +230,13 @@ impl Writer {
 
     /// Does what time alone asks for.
     pub(super) fn take_due(&mut self, now: Tick) {
+        self.look_at_clock(now);
         while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
             self.retired.pop_front();
         }
         if self.has_loaded && self.retired.is_empty() {
             self.has_loaded = false;
-            self.effects.push(Effect::GiveMemoryBack);
+            self.errand(Errand::GiveMemoryBack);
         }
         let changed = {
             let board = self.status.board();
@@ -221,10 +252,13 @@ impl Writer {
 
     /// Takes what a probe saw.
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
+        self.look_at_clock(at);
         let Some(observed) = self.status.board_mut().observe(key, report, at) else { return };
-        self.effects.push(Effect::Pace(key.clone(), observed.next_after));
+        self.errand(Errand::Pace(key.clone(), observed.next_after));
         if let Some(transition) = observed.transition {
             self.take_transitions(&[transition], at);
+        } else if observed.is_verdict_new {
+            self.keep_health();
         }
     }
 
@@ -283,6 +317,7 @@ impl Writer {
 
     /// A host name has addresses: targets that are given by it change as with a change of files.
     pub(super) fn take_found(&mut self, found: &Found, now: Tick) {
+        self.look_at_clock(now);
         let is_named =
             |zone: &&Arc<ZoneModel>| zone.routing.names_to_resolve().any(|name| *name == found.name);
         let named: Vec<_> = self.model.zones.values().filter(is_named).cloned().collect();
@@ -302,7 +337,10 @@ impl Writer {
             return;
         }
         let mut batch = Batch::default();
-        named.iter().for_each(|zone| self.put_addresses(zone, &mut batch));
+        for zone in &named {
+            let routing = zone.routing.with_addresses(self.names.resolved());
+            self.put_routing(zone, routing, &mut batch);
+        }
         let transitions = self.watch_targets(now);
         for zone in &named {
             let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
@@ -313,16 +351,17 @@ impl Writer {
         self.publish(Some(batch), now);
         self.probe();
         transitions.iter().for_each(|transition| self.tell(transition));
-        self.effects.push(Effect::KeepAddresses(self.names.save()));
+        self.errand(Errand::KeepAddresses(self.names.save()));
     }
 
-    fn put_addresses(&mut self, zone: &ZoneModel, batch: &mut Batch) {
-        let routing = Arc::new(zone.routing.with_addresses(self.names.resolved()));
+    /// The same records with other routes.
+    fn put_routing(&mut self, zone: &ZoneModel, routing: Routing, batch: &mut Batch) {
+        let routing = Arc::new(routing);
         let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
         let apex = model.zone.apex().clone();
         let assignment = self.slots.plan(&apex, &model.routing);
         if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
-            tracing::error!(zone = %apex, %error, "new addresses can't be published");
+            tracing::error!(zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
         self.slots.assign(&apex, &model.routing, assignment);
@@ -335,7 +374,7 @@ impl Writer {
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
         self.names.keep_only(&wanted);
-        self.effects.push(Effect::Resolve(wanted, self.server.resolvers.clone()));
+        self.errand(Errand::Resolve(wanted, self.server.resolvers.clone()));
     }
 
     fn take_pass(&mut self, mut pass: Pass, now: Tick) {
@@ -346,15 +385,15 @@ impl Writer {
         if let Some(Ok(server)) = pass.server.take() {
             self.take_server(server);
         }
+        let mut batch = Batch::default();
         if let Some(Ok(geography)) = pass.geography.take() {
             self.note(now, "geography loaded".to_owned());
-            self.take_geography(geography);
+            self.take_geography(geography, &mut batch);
         }
         if let Some(Ok(secrets)) = pass.cookie_secrets.take() {
             self.note(now, "secrets of cookies loaded".to_owned());
             self.cookie_secrets = secrets;
         }
-        let mut batch = Batch::default();
         self.take_zones(&mut pass, &mut batch, now);
         let transitions = self.watch_targets(now);
         self.decide_all(now);
@@ -384,17 +423,24 @@ impl Writer {
 
     /// Routes hold regions by number. A zone that was read under other numbers, because its new
     /// files have errors, is translated by name.
-    fn take_geography(&mut self, geography: Arc<Geography>) {
+    fn take_geography(&mut self, geography: Arc<Geography>, batch: &mut Batch) {
         let names = |geography: &Geography| -> Vec<String> {
             geography.rules.regions.iter().map(|region| region.name.clone()).collect()
         };
         let (old, new) = (names(&self.model.geography), names(&geography));
-        let model = Arc::make_mut(&mut self.model);
-        model.geography = geography;
-        if old != new {
-            for zone in model.zones.values_mut() {
-                let routing = Arc::new(zone.routing.with_regions(&old, &new));
-                *zone = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
+        Arc::make_mut(&mut self.model).geography = geography;
+        if old == new {
+            return;
+        }
+        for zone in self.model.zones.values().cloned().collect::<Vec<_>>() {
+            let routing = zone.routing.with_regions(&old, &new);
+            // With its region a target may go that alone had a type: then nobody has it any more.
+            let mut routes = zone.routing.routes.iter().zip(&routing.routes);
+            if routes.all(|(old, new)| types(&zone.routing, old) == types(&routing, new)) {
+                let model = ZoneModel { zone: Arc::clone(&zone.zone), routing: Arc::new(routing) };
+                Arc::make_mut(&mut self.model).zones.insert(zone.zone.apex().clone(), Arc::new(model));
+            } else {
+                self.put_routing(&zone, routing, batch);
             }
         }
     }
@@ -407,7 +453,7 @@ impl Writer {
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
             self.status.zones_mut().remove(&apex);
-            self.effects.push(Effect::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
+            self.errand(Errand::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
         }
         let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
         if is_one_of_many {
@@ -466,7 +512,7 @@ impl Writer {
         );
         drop(zones);
         if !is_stale {
-            self.effects.push(Effect::KeepZone(files.clone(), contents));
+            self.errand(Errand::KeepZone(files.clone(), contents));
         }
     }
 
@@ -510,7 +556,7 @@ impl Writer {
     }
 
     /// Tells the prober what to probe.
-    fn probe(&mut self) {
+    fn probe(&self) {
         let mut jobs = Vec::new();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
@@ -528,7 +574,7 @@ impl Writer {
                 }
             }
         }
-        self.effects.push(Effect::Probe(jobs));
+        self.errand(Errand::Probe(jobs));
     }
 
     fn decide_all(&mut self, now: Tick) {
@@ -563,9 +609,9 @@ impl Writer {
         geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
-    fn keep_health(&mut self) {
+    fn keep_health(&self) {
         let saved = self.status.board().save();
-        self.effects.push(Effect::KeepHealth(saved));
+        self.errand(Errand::KeepHealth(saved));
     }
 
     fn note(&self, at: Tick, text: String) {
