@@ -20,6 +20,9 @@ mod thread;
 mod writer;
 mod zones;
 
+#[cfg(test)]
+mod simulation;
+
 pub use rehearsal::rehearsal;
 pub use rows::Rows;
 pub use status::{Event, Status, ZoneStatus};

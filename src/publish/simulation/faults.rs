@@ -1,0 +1,113 @@
+//! What goes wrong, when, and what probes see of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::files::SITES;
+use super::random::Random;
+
+/// What may happen in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Everything at one site fails for a while.
+    SiteDies,
+    /// One address in a few fails for a while.
+    AddressDies,
+    /// One address in a few fails and comes back, again and again.
+    Flaps,
+    /// Some probes fail by chance.
+    Noise,
+    /// The prober itself is silent.
+    Silence,
+    /// The nameserver's own uplink is down: every probe fails.
+    Uplink,
+    /// Files change: chains, targets, operators' states, probes, regions, slips.
+    Reload,
+    /// The server starts again from its disk.
+    Restart,
+    /// An operator releases a target.
+    Release,
+    /// The clock is set forward.
+    ClockForward,
+    /// The clock is set back.
+    ClockBack,
+    /// Host names that others serve resolve to something else, or don't.
+    Names,
+}
+
+const ALL: [Fault; 12] = [
+    Fault::SiteDies,
+    Fault::AddressDies,
+    Fault::Flaps,
+    Fault::Noise,
+    Fault::Silence,
+    Fault::Uplink,
+    Fault::Reload,
+    Fault::Restart,
+    Fault::Release,
+    Fault::ClockForward,
+    Fault::ClockBack,
+    Fault::Names,
+];
+
+#[derive(Debug)]
+pub(super) struct Faults {
+    /// The kinds of this run.
+    kinds: Vec<Fault>,
+    next: Duration,
+    /// Those that last, with what they hit and until when.
+    lasting: Vec<(Fault, usize, Duration)>,
+}
+
+impl Faults {
+    pub(super) fn random(random: &mut Random) -> Faults {
+        let mut kinds: Vec<Fault> = ALL.into_iter().filter(|_| random.chance(50)).collect();
+        if kinds.is_empty() {
+            kinds.push(Fault::SiteDies);
+        }
+        Faults { kinds, next: Duration::from_secs(random.between(1..=10)), lasting: Vec::new() }
+    }
+
+    /// When the next one begins.
+    pub(super) fn next(&self) -> Duration {
+        self.next
+    }
+
+    pub(super) fn begin(&mut self, at: Duration, random: &mut Random) -> Fault {
+        let fault = random.pick(&self.kinds);
+        self.next = at + Duration::from_millis(random.between(100..=9_000));
+        self.lasting.retain(|(_, _, end)| *end > at);
+        let end = at + Duration::from_millis(random.between(500..=40_000));
+        self.lasting.push((fault, random.below(60), end));
+        fault
+    }
+
+    pub(super) fn end(&mut self) {
+        self.lasting.clear();
+    }
+
+    /// What a probe of an address sees; nothing if the prober is silent.
+    pub(super) fn result(&self, address: IpAddr, at: Duration, random: &mut Random) -> Option<bool> {
+        let octet = match address {
+            IpAddr::V4(address) => usize::from(address.octets()[3]),
+            IpAddr::V6(address) => usize::from(address.octets()[15]),
+        };
+        let family = usize::from(address.is_ipv6());
+        let mut healthy = true;
+        for (fault, hit, end) in self.lasting.iter().filter(|(_, _, end)| *end > at) {
+            let is_one_hit = (octet + family) % 4 == hit % 4;
+            healthy &= match fault {
+                Fault::SiteDies => octet % SITES.len() != hit % SITES.len(),
+                Fault::AddressDies => !is_one_hit,
+                Fault::Flaps => {
+                    !is_one_hit || ((*end - at).as_millis() / (500 * (hit % 9 + 1)) as u128).is_multiple_of(2)
+                }
+                Fault::Noise => !random.chance(20),
+                Fault::Silence => return None,
+                Fault::Uplink => false,
+                _ => true,
+            };
+        }
+        Some(healthy)
+    }
+}

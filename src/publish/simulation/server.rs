@@ -1,0 +1,271 @@
+//! The server under test: the writer, with a prober, a resolver and a disk that exist in virtual
+//! time only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::files::{Files, ZoneFile};
+use super::random::Random;
+use crate::config::zone::ZoneConfig;
+use crate::diagnostic::Diagnostic;
+use crate::geo::table::Table;
+use crate::health::{ProbeKey, Report, Saved, Tick};
+use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::model::Geography;
+use crate::probe::prober::Job;
+use crate::publish::writer::{Beginning, Change, Errand, Writer};
+use crate::resolve::Found;
+use crate::route::Kind;
+use crate::state::SavedAddresses;
+use crate::wire::cookie::{Secret, Secrets};
+use crate::wire::name::Name;
+
+pub(super) struct Server {
+    pub(super) writer: Writer,
+    pub(super) jobs: BTreeMap<ProbeKey, Running>,
+    pub(super) disk: Disk,
+    pub(super) names: BTreeSet<Name>,
+    /// What it should serve: the last good version of each zone's routes.
+    pub(super) good: BTreeMap<Name, Good>,
+}
+
+/// A probe that is sent again and again.
+pub(super) struct Running {
+    pub(super) job: Job,
+    /// When its next result comes, by the clock that nobody sets.
+    pub(super) next: Duration,
+    /// When its last one came.
+    reported: Duration,
+}
+
+/// One for all: building it takes longer than a run.
+static TABLE: LazyLock<Arc<Table>> = LazyLock::new(Arc::default);
+
+/// What survives a restart.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    /// As text, since that is what is read back.
+    health: Option<String>,
+    addresses: SavedAddresses,
+    zones: BTreeMap<PathBuf, Vec<(PathBuf, Bytes)>>,
+}
+
+/// The routes of a zone, and the regions that they were read under.
+pub(super) struct Good {
+    pub(super) config: Arc<ZoneConfig>,
+    pub(super) regions: Vec<String>,
+    /// Those of them that have been taken away since: their chains don't come back by themselves.
+    pub(super) lost: BTreeSet<String>,
+}
+
+impl Server {
+    /// Starts with what a disk has kept; nothing if no zone can be served at all.
+    pub(super) fn start(files: &Files, disk: Disk, at: Duration, now: Tick) -> Option<Server> {
+        let mut pass = whole_pass(files);
+        let regions = region_names(files);
+        let mut fallbacks = Vec::new();
+        for (files, _) in pass.zones.iter().filter(|(_, result)| result.is_err()) {
+            let kept = disk.zones.get(&files.zone).and_then(|kept| load(files, kept, &regions).ok());
+            fallbacks.extend(kept.map(|loaded| (files.clone(), loaded)));
+        }
+        if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
+            return None;
+        }
+        let good = |(files, loaded): (&ZoneFiles, &LoadedZone)| {
+            let config = Arc::clone(&loaded.config);
+            (files.apex.clone(), Good { config, regions: regions.clone(), lost: BTreeSet::new() })
+        };
+        let loaded = pass.zones.iter().filter_map(|(files, result)| Some((files, result.as_ref().ok()?)));
+        let loaded = loaded.chain(fallbacks.iter().map(|(files, loaded)| (files, loaded)));
+        let good = loaded.map(good).collect();
+        let (Some(Ok(server)), Some(Ok(geography))) = (pass.server.take(), pass.geography.take()) else {
+            return None;
+        };
+        let health: Option<Saved> =
+            disk.health.as_ref().map(|text| serde_json::from_str(text).expect("what was written is read"));
+        let beginning = Beginning {
+            server,
+            geography,
+            cookie_secrets: Arc::new(Secrets::new(Secret::new([0; 16]), [])),
+            pass,
+            fallbacks,
+            health,
+            addresses: disk.addresses.clone(),
+        };
+        let writer = Writer::begin(beginning, now);
+        let mut server = Server { writer, jobs: BTreeMap::new(), disk, names: BTreeSet::new(), good };
+        server.carry_out(at);
+        Some(server)
+    }
+
+    pub(super) fn reload(&mut self, before: &Files, files: &Files, at: Duration, now: Tick) {
+        let mut pass = whole_pass(files);
+        pass.gone = before
+            .zones
+            .keys()
+            .filter(|apex| !files.zones.contains_key(*apex))
+            .map(|apex| Name::parse(apex, Some(&Name::root())).expect("a name"))
+            .collect();
+        if before.regions == files.regions {
+            (pass.server, pass.geography) = (None, None);
+        }
+        let regions = region_names(files);
+        self.good.retain(|apex, _| !pass.gone.contains(apex));
+        for (files, result) in &pass.zones {
+            if let Ok(loaded) = result {
+                let config = Arc::clone(&loaded.config);
+                let good = Good { config, regions: regions.clone(), lost: BTreeSet::new() };
+                self.good.insert(files.apex.clone(), good);
+            } else if let Some(good) = self.good.get_mut(&files.apex) {
+                let is_lost = |name: &&String| !regions.contains(name);
+                good.lost.extend(good.regions.iter().filter(is_lost).cloned());
+            }
+        }
+        self.writer.take(Change::Files(Box::new(pass)), now);
+        self.carry_out(at);
+    }
+
+    pub(super) fn release(&mut self, zone: &Name, target: &str, at: Duration, now: Tick) {
+        self.writer.take(Change::Release { zone: zone.clone(), target: target.to_owned() }, now);
+        self.carry_out(at);
+    }
+
+    pub(super) fn report(&mut self, key: &ProbeKey, report: &Report, at: Duration, now: Tick) {
+        self.writer.take_report(key, report, now);
+        self.carry_out(at);
+    }
+
+    pub(super) fn found(&mut self, found: &Found, at: Duration, now: Tick) {
+        self.writer.take_found(found, now);
+        self.carry_out(at);
+    }
+
+    /// Ends in order; otherwise it is killed.
+    pub(super) fn stop(&mut self, at: Duration, now: Tick) {
+        self.writer.take(Change::Stop, now);
+        self.carry_out(at);
+    }
+
+    pub(super) fn due(&mut self, at: Duration, now: Tick) {
+        self.writer.take_due(now);
+        self.carry_out(at);
+    }
+
+    /// The next result of a probe comes after its usual wait, unless the writer wants it sooner.
+    pub(super) fn await_next(&mut self, key: &ProbeKey, at: Duration, random: &mut Random) {
+        if let Some(running) = self.jobs.get_mut(key) {
+            running.reported = at;
+            let wait = running.job.spec.pace.interval.mul_f64(random.between(95..=105) as f64 / 100.0);
+            running.next = at + wait + Duration::from_millis(random.between(1..=60));
+        }
+    }
+
+    fn carry_out(&mut self, at: Duration) {
+        for errand in self.writer.errands() {
+            match errand {
+                Errand::Probe(jobs) => self.probe(jobs, at),
+                Errand::Pace(key, next_after) => {
+                    if let Some(running) = self.jobs.get_mut(&key)
+                        && next_after < running.job.spec.pace.interval
+                    {
+                        running.next = running.next.min(running.reported + next_after);
+                    }
+                }
+                Errand::Resolve(names, _) => self.names = names,
+                Errand::KeepHealth(saved) => {
+                    self.disk.health = Some(serde_json::to_string(&saved).expect("verdicts are plain data"));
+                }
+                Errand::KeepAddresses(saved) => self.disk.addresses = saved,
+                Errand::KeepZone(files, contents) => drop(self.disk.zones.insert(files.zone, contents)),
+                Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
+                Errand::GiveMemoryBack => {}
+            }
+        }
+    }
+
+    fn probe(&mut self, jobs: Vec<Job>, at: Duration) {
+        let mut before = std::mem::take(&mut self.jobs);
+        for (nth, job) in (1u32..).zip(jobs) {
+            let same = before.remove(&job.key).filter(|running| running.job == job);
+            let new =
+                || Running { next: at + Duration::from_millis(20) * nth, reported: at, job: job.clone() };
+            let running = same.unwrap_or_else(new);
+            self.jobs.insert(job.key, running);
+        }
+    }
+}
+
+fn region_names(files: &Files) -> Vec<String> {
+    files.regions.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// A pass over all files, as though each had changed.
+fn whole_pass(files: &Files) -> Pass {
+    let (server, _) =
+        crate::config::server::parse(Path::new("waypost.toml"), &files.server()).expect("good regions");
+    let rules = server.rules.clone();
+    // Answers are looked at by region, so no client has to be placed.
+    let table = Arc::clone(&TABLE);
+    let geography = Geography { table, rules, feeds: Vec::new(), database: None };
+    let regions = region_names(files);
+    let mut zones: Vec<_> = files
+        .zones
+        .iter()
+        .map(|(apex, file)| {
+            let apex = Name::parse(apex, Some(&Name::root())).expect("a name");
+            let places = ZoneFiles::in_directory(&server.zones, &apex);
+            let contents = contents(&places, file);
+            let loaded = load(&places, &contents, &regions);
+            (places, loaded)
+        })
+        .collect();
+    zones.sort_by(|(a, _), (b, _)| a.apex.cmp(&b.apex));
+    Pass {
+        server: Some(Ok(Arc::new(server))),
+        geography: Some(Ok(Arc::new(geography))),
+        zones,
+        ..Pass::default()
+    }
+}
+
+fn contents(places: &ZoneFiles, file: &ZoneFile) -> Vec<(PathBuf, Bytes)> {
+    vec![(places.zone.clone(), file.zone().into()), (places.routes.clone(), file.routes().into())]
+}
+
+struct Contents<'c>(&'c [(PathBuf, Bytes)]);
+
+impl crate::zone::Files for Contents<'_> {
+    fn read(&self, path: &Path) -> io::Result<Bytes> {
+        let content = self.0.iter().find(|(place, _)| place == path);
+        content.map(|(_, content)| content.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// As `load` reads a zone, from memory.
+fn load(
+    places: &ZoneFiles,
+    contents: &[(PathBuf, Bytes)],
+    regions: &[String],
+) -> Result<LoadedZone, Vec<Diagnostic>> {
+    let text = String::from_utf8_lossy(&contents[1].1);
+    let (config, warnings) = crate::config::zone::parse(&places.routes, &text, &places.apex, regions)?;
+    let routed = |name: &Name| {
+        let mut routes = config.routing.routes.iter();
+        routes.any(|route| route.kind == Kind::Address && route.owners.contains(name))
+    };
+    let zone = crate::zone::load(&places.zone, &places.apex, &Contents(contents), None, &routed)?.zone;
+    let has = |name: &Name, rtype| {
+        let lower = name.to_lower();
+        zone.owner(lower.as_wire()).is_some_and(|owner| owner.rrset(rtype).is_some())
+    };
+    let findings = crate::config::zone::against_zone(&config, &has, zone.soa().minimum());
+    if findings.iter().any(Diagnostic::is_error) {
+        return Err(findings);
+    }
+    Ok(LoadedZone { zone: Arc::new(zone), config: Arc::new(config), warnings, contents: contents.to_vec() })
+}
