@@ -14,6 +14,7 @@ mod chain;
 mod duration;
 mod probe;
 mod reader;
+mod route_options;
 #[cfg(test)]
 mod tests;
 mod worst_case;
