@@ -18,6 +18,10 @@ pub struct ServerFile {
     pub tcp: Option<TcpSection>,
     pub resolver: Option<ResolverSection>,
     pub geoip: Option<GeoipSection>,
+    pub admin: Option<AdminSection>,
+    pub hooks: Option<HooksSection>,
+    /// Windows in which sites are drained.
+    pub maintenance: Option<OneOrMany<MaintenanceSection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
 }
@@ -64,6 +68,40 @@ pub struct TcpSection {
 pub struct ResolverSection {
     /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
     pub servers: Option<OneOrMany<String>>,
+}
+
+/// The local API.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AdminSection {
+    /// Its Unix socket, relative to this file. Default: admin.sock in the state directory.
+    pub socket: Option<String>,
+    /// A TCP address for it too, as 127.0.0.1:8080. Needs `tokens`.
+    pub listen: Option<String>,
+    /// A file of tokens, one a line behind the name of whose it is, relative to this file.
+    pub tokens: Option<String>,
+}
+
+/// Programs to run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HooksSection {
+    /// When a site or target was drained: a program and its arguments.
+    pub drain: Option<OneOrMany<String>>,
+}
+
+/// A window in which a site is drained.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MaintenanceSection {
+    /// The site.
+    pub site: String,
+    /// When it begins, in UTC: 2026-11-24T02:00:00Z.
+    pub from: String,
+    /// When it ends.
+    pub until: String,
+    /// Why, for people.
+    pub reason: Option<String>,
 }
 
 /// Where clients are.

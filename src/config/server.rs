@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
+use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
@@ -39,6 +40,12 @@ pub struct Server {
     pub cookie_secrets: Option<PathBuf>,
     /// Bounds of TCP.
     pub tcp: Tcp,
+    /// The local API.
+    pub admin: Admin,
+    /// A program to run when a site or target was drained.
+    pub drain_hook: Vec<String>,
+    /// Maintenance windows: orders with a beginning and an end.
+    pub maintenance: Orders,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
     /// The database that places clients.
@@ -49,6 +56,17 @@ pub struct Server {
     pub geofeeds: Vec<PathBuf>,
     /// CIDR lists of regions.
     pub network_files: Vec<(RegionId, PathBuf)>,
+}
+
+/// The local API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Its Unix socket; none: `admin.sock` in the state directory.
+    pub socket: Option<PathBuf>,
+    /// A TCP address too, for whoever has a token.
+    pub listen: Option<SocketAddr>,
+    /// The file of tokens, which TCP needs.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Bounds of TCP.
@@ -100,6 +118,9 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
         resolvers: Vec::new(),
+        admin: Admin::default(),
+        drain_hook: Vec::new(),
+        maintenance: Orders::default(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -116,6 +137,18 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
         table.finish();
+    }
+    if let Some(table) = root.table("admin") {
+        section_admin(&table, directory, &mut server.admin);
+        table.finish();
+    }
+    if let Some(table) = root.table("hooks") {
+        server.drain_hook = table.get("drain").map_or_else(Vec::new, |value| value.strings());
+        table.finish();
+    }
+    if let Some(value) = root.get("maintenance") {
+        let windows: Vec<Order> = value.list().iter().filter_map(maintenance).collect();
+        server.maintenance = windows.into_iter().collect();
     }
     if let Some(table) = root.table("geoip") {
         section_geoip(&table, directory, &mut server);
@@ -180,6 +213,45 @@ fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {
     set(&mut tcp.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
     let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
     set(&mut tcp.connections_per_client, per_client);
+}
+
+fn section_admin(table: &Table<'_>, directory: &Path, admin: &mut Admin) {
+    admin.socket = path(table.get("socket"), directory);
+    admin.tokens = path(table.get("tokens"), directory);
+    if let Some(value) = table.get("listen") {
+        admin.listen = value.parsed("address with a port", "127.0.0.1:8080");
+        if admin.tokens.is_none() {
+            value.error(
+                "anybody who reaches this address could drain a site",
+                "add tokens = \"admin.tokens\"",
+            );
+        }
+    }
+}
+
+/// A window in which a site is drained.
+fn maintenance(value: &Value<'_>) -> Option<Order> {
+    let table = value.table()?;
+    let site = table.need("site", "\"tw\"").and_then(|site| site.string());
+    let moment = |key: &'static str| {
+        let value = table.need(key, "\"2026-11-24T02:00:00Z\"")?;
+        let text = value.str()?;
+        let moment = humantime::parse_rfc3339_weak(text).ok();
+        let since_epoch = moment.and_then(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if since_epoch.is_none() {
+            value.error(format!("\"{text}\" is no moment"), "write it in UTC as \"2026-11-24T02:00:00Z\"");
+        }
+        since_epoch.map(|span| Tick(0) + span)
+    };
+    let (since, until) = (moment("from"), moment("until"));
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        value.error("the window ends before it begins", "write a later `until`");
+    }
+    let reason = table.get("reason").and_then(|value| value.string());
+    table.finish();
+    let by = "a maintenance window of waypost.toml".to_owned();
+    let (scope, since, until) = (Scope::Site(site?), since?, Some(until?));
+    Some(Order { scope, desired: Desired::Drained, by, since, until, reason })
 }
 
 fn section_geoip(table: &Table<'_>, directory: &Path, server: &mut Server) {

@@ -38,6 +38,8 @@ pub struct Watched {
     pub subject: Subject,
     /// What the operator says, from the file or at runtime: whichever wins.
     pub desired: Desired,
+    /// Who said so, in words: `drained by alice: kernel update`.
+    pub said: Option<String>,
     /// What to take it for until its probes have answered.
     pub assume_up: bool,
     /// Its probes. None: always as assumed.
@@ -60,6 +62,8 @@ pub struct Row<'a> {
     pub subject: &'a Subject,
     /// As routing sees it.
     pub standing: Standing,
+    /// Who ordered what, in words, if anybody did.
+    pub said: Option<&'a str>,
     /// Its probes.
     pub probes: Vec<ProbeRow<'a>>,
 }
@@ -87,6 +91,7 @@ pub struct ProbeRow<'a> {
 struct Entry {
     subject: Subject,
     desired: Desired,
+    said: Option<String>,
     assume_up: bool,
     state: State,
     since: Tick,
@@ -182,6 +187,12 @@ impl Board {
         }
     }
 
+    /// What an operator said of a subject, in words.
+    #[must_use]
+    pub fn said(&self, id: SubjectId) -> Option<&str> {
+        self.entries.get(id.0 as usize)?.said.as_deref()
+    }
+
     /// Probes of a subject that are being turned away, by name.
     pub fn refusals(&self, id: SubjectId) -> impl Iterator<Item = (&str, &Refusal)> {
         let probes = self.entries.get(id.0 as usize).into_iter().flat_map(|entry| &entry.probes);
@@ -193,6 +204,7 @@ impl Board {
         self.entries.iter().map(move |entry| Row {
             subject: &entry.subject,
             standing: entry.standing(now),
+            said: entry.said.as_deref(),
             probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),
         })
     }
@@ -200,7 +212,7 @@ impl Board {
     /// Every verdict, for a file.
     #[must_use]
     pub fn save(&self) -> Saved {
-        Saved { subjects: self.entries.iter().map(Entry::save).collect() }
+        Saved { subjects: self.entries.iter().map(Entry::save).collect(), ..Saved::default() }
     }
 
     /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
@@ -221,6 +233,7 @@ impl Entry {
         Entry {
             subject,
             desired: Desired::Auto,
+            said: None,
             assume_up: false,
             state: State::Unknown,
             since: now,
@@ -231,6 +244,7 @@ impl Entry {
 
     fn configure(&mut self, wanted: Watched, now: Tick) -> Option<Transition> {
         self.desired = wanted.desired;
+        self.said = wanted.said;
         self.assume_up = wanted.assume_up;
         let mut before = std::mem::take(&mut self.probes);
         for (name, pace) in wanted.probes {
