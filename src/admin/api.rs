@@ -30,7 +30,7 @@ use crate::wire::name::Name;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Waypost's local API", description = "Health, explanations, events, and orders."),
-    paths(health, explanation, events, drain, undrain, force, failback),
+    paths(health, explanation, events, drain, undrain, force, failback, accept),
     components(schemas(Problem))
 )]
 struct Description;
@@ -51,6 +51,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/v1/undrain", post(undrain))
         .route("/v1/force", post(force))
         .route("/v1/failback", post(failback))
+        .route("/v1/doubt/accept", post(accept))
         .route("/v1/openapi.json", get(async || description()))
         .layer(DefaultBodyLimit::max(limits::ADMIN_REQUEST_OCTETS))
         .with_state(control)
@@ -272,6 +273,13 @@ async fn failback(
     Json(request): Json<OrderRequest>,
 ) -> Answer<OrderAnswer> {
     Ok(Json(control.order(hand(&by, &request, Wish::Failback)).await?.into()))
+}
+
+/// Says that the failures which the server doubts are real.
+#[utoipa::path(post, path = "/v1/doubt/accept", responses(
+    (status = 200, body = OrderAnswer), (status = 409, body = Problem)))]
+async fn accept(State(control): State<Control>, Extension(Who(by)): Extension<Who>) -> Answer<OrderAnswer> {
+    Ok(Json(control.order(hand(&by, &OrderRequest::default(), Wish::Believe)).await?.into()))
 }
 
 async fn order(

@@ -59,6 +59,31 @@ pub(super) fn failback(args: &WhomArgs) -> Result<(), Failure> {
     order(&args.server, "/v1/failback", &request).map(|_| ())
 }
 
+/// What to say to a server that doubts its probes.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoubtArgs {
+    #[command(subcommand)]
+    word: DoubtWord,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DoubtWord {
+    /// The failures are real: let probes decide
+    Accept(ServerArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ServerArgs {
+    #[command(flatten)]
+    server: SocketArg,
+}
+
+/// Says that doubted failures are real.
+pub(super) fn doubt(args: &DoubtArgs) -> Result<(), Failure> {
+    let DoubtWord::Accept(args) = &args.word;
+    order(&args.server, "/v1/doubt/accept", &OrderRequest::default()).map(|_| ())
+}
+
 fn give(args: &Args, path: &str, state: Option<Desired>) -> Result<(), Failure> {
     let request = OrderRequest {
         whom: args.whom.clone(),

@@ -57,6 +57,8 @@ enum Command {
     ForceDown(drain::Args),
     /// Let a recovered site or target have its clients back
     Failback(drain::WhomArgs),
+    /// Answer a server that doubts its probes
+    Doubt(drain::DoubtArgs),
     /// Show what happened on a running server
     Events(events::Args),
     /// Print the description of the local API (OpenAPI 3.1)
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::ForceUp(args) => drain::force(&args, Desired::Up),
         Command::ForceDown(args) => drain::force(&args, Desired::Down),
         Command::Failback(args) => drain::failback(&args),
+        Command::Doubt(args) => drain::doubt(&args),
         Command::Events(args) => events::run(&args),
         Command::Openapi => {
             println!("{}", crate::admin::api::description());

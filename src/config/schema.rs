@@ -20,6 +20,8 @@ pub struct ServerFile {
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
     pub hooks: Option<HooksSection>,
+    /// Addresses outside of all sites that vouch for the network, by name.
+    pub canaries: Option<BTreeMap<String, CanarySection>>,
     /// Windows in which sites are drained.
     pub maintenance: Option<OneOrMany<MaintenanceSection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
@@ -88,6 +90,15 @@ pub struct AdminSection {
 pub struct HooksSection {
     /// When a site or target was drained: a program and its arguments.
     pub drain: Option<OneOrMany<String>>,
+}
+
+/// A canary: an address, and a probe of it.
+#[derive(JsonSchema)]
+pub struct CanarySection {
+    /// The address.
+    pub address: String,
+    #[serde(flatten)]
+    pub probe: ProbeSection,
 }
 
 /// A window in which a site is drained.

@@ -14,6 +14,8 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
+use crate::probe::spec::Spec;
+use crate::wire::name::Name;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
 /// options still fit the 512 octets that every client takes.
@@ -44,6 +46,8 @@ pub struct Server {
     pub admin: Admin,
     /// A program to run when a site or target was drained.
     pub drain_hook: Vec<String>,
+    /// Addresses outside of all sites that vouch for the network, with what they are asked.
+    pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
@@ -92,7 +96,7 @@ pub fn parse(path: &Path, text: &str) -> Result<(Server, Vec<Diagnostic>), Vec<D
         return file.finish(None);
     }
     let root = Table::new(&file, &parsed);
-    let server = read(&root, path.parent().unwrap_or(Path::new("")));
+    let server = read(&file, &root, path.parent().unwrap_or(Path::new("")));
     root.finish();
     drop(root);
     finish(file, server)
@@ -102,7 +106,7 @@ fn finish(file: File<'_>, server: Server) -> Result<(Server, Vec<Diagnostic>), V
     file.finish(Some(server))
 }
 
-fn read(root: &Table<'_>, directory: &Path) -> Server {
+fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     let mut server = Server {
         listen: vec!["0.0.0.0:53".parse().expect("an address"), "[::]:53".parse().expect("an address")],
         workers: 0,
@@ -120,6 +124,7 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
         resolvers: Vec::new(),
         admin: Admin::default(),
         drain_hook: Vec::new(),
+        canaries: Vec::new(),
         maintenance: Orders::default(),
         database: None,
         rules: Rules::default(),
@@ -144,6 +149,13 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("hooks") {
         server.drain_hook = table.get("drain").map_or_else(Vec::new, |value| value.strings());
+        table.finish();
+    }
+    for (name, key, table) in root.tables("canaries") {
+        let address =
+            table.need("address", "\"192.0.2.53\"").and_then(|value| value.parsed("address", "192.0.2.53"));
+        let spec = super::probe::spec(file, name, &key, &table, &Name::root());
+        server.canaries.extend(address.zip(spec));
         table.finish();
     }
     if let Some(value) = root.get("maintenance") {

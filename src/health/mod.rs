@@ -8,6 +8,7 @@
 
 pub mod board;
 mod damping;
+pub mod doubt;
 pub mod machine;
 pub mod memory;
 pub mod order;

@@ -166,6 +166,9 @@ pub fn answer(
 /// whose probes learn nothing.
 fn remarks(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(doubt) = board.doubt() {
+        lines.push(format!("this server doubts its probes and holds the last states: {}", doubt.why));
+    }
     let routing = &zone.routing;
     for target in route.targets().into_iter().flat_map(|target| routing.answering(target)) {
         let Some(target) = routing.targets.get(target.0 as usize) else { continue };

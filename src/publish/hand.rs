@@ -41,6 +41,8 @@ pub enum Wish {
     TakeBack,
     /// A recovered target has its clients back.
     Failback,
+    /// The failures that this server doubts are real.
+    Believe,
 }
 
 /// A site, a target, or a zone's target, as people write it: `tw`, `web-tw`,
@@ -112,11 +114,14 @@ impl Writer {
             let most = limits::REASON_CHARACTERS;
             return Err(Refused::Invalid(format!("the reason is longer than {most} characters")));
         }
+        if hand.wish == Wish::Believe {
+            return self.believe(&hand);
+        }
         let meant = self.meant(&hand.whom)?;
         match hand.wish {
             Wish::Order(desired, span) => self.give(&hand, meant, desired, span),
             Wish::TakeBack => self.take_back(&hand, meant),
-            Wish::Failback => self.fail_back(&hand, meant),
+            Wish::Failback | Wish::Believe => self.fail_back(&hand, meant),
         }
     }
 
@@ -225,6 +230,22 @@ impl Writer {
         let text = format!("{} was released by {}: it has its clients back", released.join(" "), hand.by);
         let effects = self.decided_anew(&meant, &before, now);
         Ok(self.told(hand, &meant, text, (Kind::Failback, None), effects, now))
+    }
+
+    fn believe(&mut self, hand: &Hand) -> Result<Done, Refused> {
+        let now = now();
+        if !self.status.board_mut().accept() {
+            return Err(Refused::Nothing("nothing is doubted".to_owned()));
+        }
+        self.decide_all(now);
+        self.publish(None);
+        self.keep_health();
+        let text = format!("the failures are real, says {}: what probes say holds", hand.by);
+        tracing::info!("{text}");
+        let cause = Some(hand.by.clone());
+        self.tell(Event { cause, ..Event::new(now, Kind::Doubt, text.clone()) });
+        let (until, settled_after) = (None, CACHE_MARGIN);
+        Ok(Done { text, until, settled_after, effects: vec![], drain_hook: vec![], targets: vec![] })
     }
 
     fn carried_out(

@@ -166,6 +166,9 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
     if standing.since.0 > 0 {
         let _ = write!(line, " since {} ({})", timestamp(standing.since), span(standing.since, now));
     }
+    if row.is_held {
+        line.push_str(" HELD: its death is doubted, it is served as before");
+    }
     if standing.stale {
         line.push_str(" STALE");
     }
@@ -223,7 +226,7 @@ fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
         .collect();
     json!({
         "zone": row.subject.zone.to_string(), "target": row.subject.target, "address": address,
-        "state": row.standing.state, "desired": row.standing.desired, "said": row.said,
+        "state": row.standing.state, "desired": row.standing.desired, "said": row.said, "held": row.is_held, "canary": row.is_canary,
         "eligible": row.standing.is_eligible(),
         "since": timestamp(row.standing.since), "stale": row.standing.stale,
         "recovered": row.standing.recovered.map(timestamp), "probes": probes,

@@ -1,5 +1,8 @@
 //! What the writer does with health: whom it has watched, and what a report brings about.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::slots::Scene;
 use super::writer::Writer;
 use crate::health::{Desired, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
@@ -7,8 +10,12 @@ use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
 use crate::probe::prober::Job;
+use crate::probe::spec::Spec;
 use crate::route::{Family, Target, TargetId};
 use crate::wire::name::Name;
+
+/// How often silent probers are looked for. A silence is told this much late at most.
+const SILENCE_LOOK: Duration = Duration::from_secs(2);
 
 impl Writer {
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
@@ -19,8 +26,9 @@ impl Writer {
         };
         let Some((observed, before)) = observed else { return };
         self.prober.pace(key, observed.next_after);
-        if before.stale && !self.status.board().standing(&key.subject, at).stale {
-            self.note_freshness(&key.subject, Kind::Fresh, at);
+        let is_canary = self.canaries.iter().any(|canary| canary.key == *key);
+        if observed.transition.is_some() || is_canary {
+            self.doubt_anew(at);
         }
         if let Some(transition) = observed.transition {
             self.take_transition(&transition, before, at);
@@ -41,8 +49,31 @@ impl Writer {
             // Told when it is published: nobody waits for the words.
             let effects = if changed { self.effects_of(&zone, subject, before, now) } else { Vec::new() };
             self.tell_transition(transition, effects);
+        } else {
+            self.tell_transition(transition, Vec::new());
         }
         self.keep_health();
+    }
+
+    /// Considers anew whether the failures are real.
+    pub(super) fn doubt_anew(&mut self, now: Tick) {
+        let changed = {
+            let mut board = self.status.board_mut();
+            board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
+        };
+        let Some(doubt) = changed else { return };
+        let text = match doubt {
+            Some(why) => {
+                format!(
+                    "the last states are held: {why}; `waypost doubt accept` says that the failures are real"
+                )
+            }
+            None => "no more doubt: what probes say holds".to_owned(),
+        };
+        tracing::warn!("{text}");
+        self.decide_all(now);
+        self.publish(None);
+        self.tell(Event::new(now, Kind::Doubt, text));
     }
 
     fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
@@ -62,7 +93,8 @@ impl Writer {
         let probe = probe.as_deref().unwrap_or("configuration");
         let target = &subject.target;
         tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
-        let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}");
+        let held = if self.status.board().doubt().is_some() { ", doubted" } else { "" };
+        let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}{held}");
         self.tell(Event {
             subject: Some(format!("{}/{target}{address}", subject.zone)),
             cause: Some(probe.to_owned()),
@@ -72,15 +104,36 @@ impl Writer {
         });
     }
 
+    /// When to look for silent probers again.
+    pub(super) fn next_look(&self, now: Tick) -> Duration {
+        (self.listened + SILENCE_LOOK).since(now)
+    }
+
+    /// Tells of probers that fell silent since the last look, and of those that are heard again.
+    pub(super) fn look_for_silence(&mut self, now: Tick) {
+        if !self.next_look(now).is_zero() {
+            return;
+        }
+        self.listened = now;
+        let stale: BTreeSet<Subject> = self.status.board().stale(now).cloned().collect();
+        let before = std::mem::replace(&mut self.silent, stale);
+        for subject in self.silent.difference(&before) {
+            self.note_freshness(subject, Kind::Stale, now);
+        }
+        for subject in before.difference(&self.silent) {
+            self.note_freshness(subject, Kind::Fresh, now);
+        }
+    }
+
     /// Says that a prober fell silent, or is heard from again.
-    pub(super) fn note_freshness(&self, subject: &Subject, kind: Kind, at: Tick) {
+    fn note_freshness(&self, subject: &Subject, kind: Kind, at: Tick) {
         let target = format!("{}{}", subject.target, self.address(subject));
         let state = self.status.board().standing(subject, at).state;
         let text = match kind {
             Kind::Stale => {
                 format!("{target} is STALE: nothing new is learnt of it, {state} stays its verdict")
             }
-            _ => format!("{target} is heard of again"),
+            _ => format!("{target} is no longer stale"),
         };
         let subject = Some(format!("{}/{target}", subject.zone));
         self.tell(Event { subject, ..Event::new(at, kind, text) });
@@ -96,6 +149,7 @@ impl Writer {
     /// Tells the board which targets there are, and what is said of them.
     pub(super) fn watch_targets(&mut self, now: Tick) -> Vec<Transition> {
         self.looked = now;
+        self.canaries = self.server.canaries.iter().map(canary).collect();
         let mut watched = Vec::new();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
@@ -117,12 +171,23 @@ impl Writer {
                         subject: Subject { zone: apex.clone(), target: target.name.clone(), family },
                         desired,
                         said: said.clone(),
+                        site: target.site.clone().unwrap_or_default(),
+                        is_canary: false,
                         assume_up: target.assume_up,
                         probes: probes.clone(),
                     });
                 }
             }
         }
+        watched.extend(self.canaries.iter().map(|canary| Watched {
+            subject: canary.key.subject.clone(),
+            desired: Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: true,
+            assume_up: true,
+            probes: vec![(canary.key.probe.clone(), canary.spec.pace)],
+        }));
         self.status.board_mut().configure(watched, now)
     }
 
@@ -155,7 +220,7 @@ impl Writer {
 
     /// Tells the prober what to probe.
     pub(super) fn probe(&self) {
-        let mut jobs = Vec::new();
+        let mut jobs = self.canaries.clone();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
             for target in &zone.routing.targets {
@@ -174,6 +239,13 @@ impl Writer {
         }
         self.prober.apply(jobs);
     }
+}
+
+/// A canary is a subject of no zone: the root's name stands for it.
+fn canary((address, spec): &(std::net::IpAddr, Spec)) -> Job {
+    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let subject = Subject { zone: Name::root(), target: format!("canary {}", spec.name), family };
+    Job { key: ProbeKey { subject, probe: spec.name.clone() }, address: *address, spec: spec.clone() }
 }
 
 pub(super) fn target_id(zone: &ZoneModel, name: &str) -> Option<TargetId> {

@@ -17,11 +17,11 @@ use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
-use crate::health::{Orders, ProbeKey, Report, Saved, Tick};
+use crate::health::{Orders, ProbeKey, Report, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
 use crate::model::{Geography, Model, ZoneModel};
-use crate::probe::prober::Prober;
+use crate::probe::prober::{Job, Prober};
 use crate::probe::spec::Spec;
 use crate::resolve::{Found, Resolver};
 use crate::route::Routing;
@@ -188,6 +188,9 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         names: Names::restored(addresses.unwrap_or_default()),
         resolver,
         orders: Orders::default(),
+        silent: BTreeSet::new(),
+        listened: now(),
+        canaries: Vec::new(),
         looked: now(),
         keeper,
         retired: VecDeque::new(),
@@ -255,6 +258,11 @@ pub(super) struct Writer {
     resolver: Resolver,
     /// What operators ordered while the server runs.
     pub(super) orders: Orders,
+    /// Subjects that were stale at the last look, and when that was.
+    pub(super) silent: BTreeSet<Subject>,
+    pub(super) listened: Tick,
+    /// Probes of canaries.
+    pub(super) canaries: Vec<Job>,
     /// When orders and maintenance windows were looked at last.
     pub(super) looked: Tick,
     keeper: Option<Keeper>,
@@ -293,13 +301,13 @@ impl Writer {
         let now = now();
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
-        let idle = Duration::from_secs(3600);
         recheck
             .into_iter()
             .chain(retired)
             .chain(self.next_hand(now))
+            .chain([self.next_look(now)])
             .min()
-            .unwrap_or(idle)
+            .unwrap_or_default()
             .max(Duration::from_millis(1))
     }
 
@@ -312,6 +320,7 @@ impl Writer {
             self.has_loaded = false;
             super::memory::give_back();
         }
+        self.look_for_silence(now);
         self.end_orders(now);
         let changed = {
             let board = self.status.board();

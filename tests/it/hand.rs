@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::failover::{mail_lab, wait_until_all_up, wait_until_sent_to};
 use crate::lab::{Lab, Server, TW, VN, free_port, output, stdout, wait_for, waypost};
+use crate::site::{Kind, Service};
 
 fn command(lab: &Lab, arguments: &[&str]) -> Command {
     let mut command = waypost();
@@ -14,7 +15,7 @@ fn command(lab: &Lab, arguments: &[&str]) -> Command {
     command
 }
 
-fn ordered(lab: &Lab, arguments: &[&str]) -> String {
+pub fn ordered(lab: &Lab, arguments: &[&str]) -> String {
     stdout(&mut command(lab, arguments))
 }
 
@@ -220,5 +221,28 @@ fn over_tcp_a_token_is_needed_and_pages_of_other_origins_are_refused() {
         std::fs::read_to_string(&marked).ok().filter(|text| !text.is_empty())
     });
     assert_eq!(told.trim(), "deploy web-tw");
+    server.stop();
+}
+
+#[test]
+fn with_good_canaries_the_death_of_all_sites_is_believed() {
+    let (lab, mut sites) = mail_lab("500ms");
+    let port = free_port(&["127.0.2.1"]);
+    let _canary = Service::start(Kind::Http, "127.0.2.1", port);
+    let text = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let canary = format!(
+        "[canaries.uplink]\naddress = \"127.0.2.1\"\ntype = \"tcp\"\nport = {port}\ninterval = \"500ms\"\n"
+    );
+    lab.write("waypost.toml", &format!("{text}{canary}"));
+    let server = lab.start();
+    wait_for("all are up, the canary too", Duration::from_secs(10), || {
+        let lines = server.inspect("health.waypost", None);
+        (lines.len() == 7 && lines.iter().all(|line| line.contains(" UP "))).then_some(())
+    });
+    sites.web.iter_mut().chain(&mut sites.mx).for_each(Service::down);
+    wait_for("the failures are believed", Duration::from_secs(10), || {
+        why(&server).contains("failing open").then_some(())
+    });
+    assert!(!why(&server).contains("doubts"), "{}", why(&server));
     server.stop();
 }
