@@ -193,7 +193,7 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
 
-/// How long a hook may run. Then it is killed, and an event says so.
+/// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
 /// Characters of a reason that an operator gives. A longer one is refused.

@@ -423,6 +423,11 @@ mod tests {
         assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
+        assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
+        assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
+        let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
+        let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");
+        assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());
