@@ -168,6 +168,22 @@ pub struct ZoneFile {
     pub routes: Option<BTreeMap<String, RouteSection>>,
 }
 
+/// How many of a target's probes must be well.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum ProbesNeed {
+    Word(ProbesNeedWord),
+    Number(u64),
+}
+
+/// Words for it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbesNeedWord {
+    All,
+    Any,
+}
+
 /// A site.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -233,6 +249,8 @@ pub struct TargetSection {
     pub host: Option<String>,
     /// Names of its probes.
     pub probes: Option<OneOrMany<String>>,
+    /// How many of them must be well: "all", "any", or a number. Default: all.
+    pub probes_need: Option<ProbesNeed>,
     /// What the operator says of it; wins over probes and over its site's state.
     pub state: Option<StateWord>,
     /// What to take it for until its first probe has answered. Default: up.
