@@ -9,7 +9,9 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod hand;
 mod inspect;
+mod journal;
 mod memory;
 mod names;
 mod rehearsal;
@@ -17,14 +19,18 @@ mod rows;
 mod slots;
 mod status;
 mod thread;
+mod watching;
 mod writer;
 mod zones;
 
 #[cfg(test)]
 mod simulation;
 
+pub use hand::{Done, Hand, Refused, Whom, Wish};
+pub use inspect::Inspector;
+pub use journal::Journal;
 pub use rehearsal::rehearsal;
 pub use rows::Rows;
-pub use status::{Event, Status, ZoneStatus};
+pub use status::{Status, ZoneStatus};
 pub use thread::{Control, Start, StartError, now, start};
 pub use writer::Change;

@@ -7,8 +7,9 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::hand::{Done, Hand, Refused};
 use super::status::Status;
 use super::writer::{Beginning, Change, Errand, Writer};
 use crate::diagnostic::Diagnostic;
@@ -92,6 +93,16 @@ impl Control {
         &self.published
     }
 
+    /// Has an operator's order carried out.
+    ///
+    /// # Errors
+    /// [`Refused`], with nothing changed.
+    pub async fn order(&self, hand: Hand) -> Result<Done, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.changes.send(Change::Hand(Box::new(hand), answer)).await;
+        answered.await.unwrap_or(Err(Refused::Ending))
+    }
+
     /// Hands a change over; false once the writer has ended. Not for async code.
     pub fn send(&self, change: Change) -> bool {
         self.changes.blocking_send(change).is_ok()
@@ -121,6 +132,10 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         tracing::warn!(%error, "addresses from before the restart can't be used; names are resolved first");
         None
     });
+    let events = store.as_ref().map(Store::read_events).transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, "events from before the restart can't be read");
+        None
+    });
     let keeper = match store {
         Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
         None => None,
@@ -133,6 +148,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         fallbacks,
         health: saved,
         addresses: addresses.unwrap_or_default(),
+        events: events.unwrap_or_default(),
     };
     let writer = Writer::begin(beginning, now());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
@@ -194,11 +210,13 @@ impl Outside {
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
             (Errand::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),
             (Errand::ForgetZone(files), Some(keeper)) => keeper.forget(files),
+            (Errand::KeepEvent(event), Some(keeper)) => keeper.event(event),
             (
                 Errand::KeepHealth(_)
                 | Errand::KeepAddresses(_)
                 | Errand::KeepZone(..)
-                | Errand::ForgetZone(_),
+                | Errand::ForgetZone(_)
+                | Errand::KeepEvent(_),
                 None,
             ) => {}
         }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
+use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
 use super::slots::{Assignment, Scene, Slots};
@@ -20,14 +22,14 @@ use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
-use crate::health::{ProbeKey, Report, Saved, Subject, Tick, Transition, Watched};
+use crate::health::{Orders, ProbeKey, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::model::event::{Event, Kind};
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
 use crate::resolve::Found;
-use crate::route::addresses::is_meant;
-use crate::route::{Family, Routing, types};
+use crate::route::{Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
 use crate::state::SavedAddresses;
 use crate::wire::cookie::Secrets;
@@ -50,13 +52,8 @@ const TOLD_ONE_BY_ONE: usize = 100;
 pub enum Change {
     /// Files changed.
     Files(Box<Pass>),
-    /// An operator lets a recovered target have its clients back.
-    Release {
-        /// The zone.
-        zone: Name,
-        /// The target.
-        target: String,
-    },
+    /// An operator gives an order. What came of it is told to whoever asked.
+    Hand(Box<Hand>, oneshot::Sender<Result<Done, Refused>>),
     /// End the writer; state is kept first.
     Stop,
 }
@@ -78,6 +75,8 @@ pub(super) enum Errand {
     KeepZone(ZoneFiles, Vec<(PathBuf, Bytes)>),
     /// Forget a zone that an operator took away.
     ForgetZone(ZoneFiles),
+    /// Keep an event over a restart.
+    KeepEvent(Arc<Event>),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -96,6 +95,8 @@ pub(super) struct Beginning {
     pub(super) health: Option<Saved>,
     /// Addresses of host names from before a restart.
     pub(super) addresses: SavedAddresses,
+    /// What happened before a restart.
+    pub(super) events: Vec<Event>,
 }
 
 /// How a zone comes to be loaded.
@@ -108,16 +109,25 @@ struct Occasion {
 }
 
 pub(super) struct Writer {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
-    model: Arc<Model>,
+    pub(super) model: Arc<Model>,
     zones: Zones,
-    slots: Slots,
+    pub(super) slots: Slots,
     /// Probes of each zone, by name.
-    specs: BTreeMap<Name, Vec<Spec>>,
-    status: Arc<Status>,
+    pub(super) specs: BTreeMap<Name, Vec<Spec>>,
+    pub(super) status: Arc<Status>,
     published: Arc<Published>,
     names: Names,
+    /// What operators ordered while the server runs.
+    pub(super) orders: Orders,
+    /// Subjects that were stale at the last look, and when that was.
+    pub(super) silent: BTreeSet<Subject>,
+    pub(super) listened: Tick,
+    /// Probes of canaries.
+    pub(super) canaries: Vec<Job>,
+    /// When orders and maintenance windows were looked at last.
+    pub(super) looked: Tick,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
     has_loaded: bool,
@@ -130,10 +140,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Publishes the first snapshot, so that even the first answer knows what was down.
     pub(super) fn begin(beginning: Beginning, now: Tick) -> Writer {
-        let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, health, addresses } =
+        let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, health, addresses, events } =
             beginning;
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
         let status = Arc::new(Status::new(Arc::clone(&model)));
+        status.journal().restore(events);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
         let mut writer = Writer {
@@ -146,6 +157,11 @@ impl Writer {
             status,
             published: Arc::new(Published::from_pointee(snapshot)),
             names: Names::restored(addresses),
+            orders: health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default(),
+            silent: BTreeSet::new(),
+            listened: now,
+            canaries: Vec::new(),
+            looked: now,
             retired: VecDeque::new(),
             has_loaded: false,
             errands: RefCell::default(),
@@ -156,7 +172,7 @@ impl Writer {
         for (files, loaded) in fallbacks {
             let text = format!("{} serves its last good version from the state directory", files.apex);
             tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
-            writer.note(now, text);
+            writer.note(now, Kind::Error, text);
             let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
             writer.put_zone(&files, loaded, &mut batch, occasion);
         }
@@ -195,7 +211,10 @@ impl Writer {
         self.look_at_clock(now);
         match change {
             Change::Files(pass) => self.take_pass(*pass, now),
-            Change::Release { zone, target } => self.release(&zone, &target, now),
+            Change::Hand(hand, answer) => {
+                // Whoever asked may have gone; what was ordered stands.
+                let _ = answer.send(self.take_hand(*hand, now));
+            }
             Change::Stop => {
                 self.keep_health();
                 return false;
@@ -205,17 +224,19 @@ impl Writer {
     }
 
     /// Whether the clock was set back: then what was remembered is set back with it.
-    fn look_at_clock(&mut self, now: Tick) {
+    pub(super) fn look_at_clock(&mut self, now: Tick) {
         let by = self.latest.since(now);
         if by <= QUEUED_FOR {
             self.latest = self.latest.max(now);
             return;
         }
         tracing::warn!(?by, "the clock was set back");
-        self.note(now, format!("the clock was set back by {}", crate::health::tick::short(by)));
+        self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
         self.latest = now;
         self.status.board_mut().set_back(by);
         self.slots.set_back(by);
+        self.orders.set_back(by);
+        (self.listened, self.looked) = (self.listened - by, self.looked - by);
         self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
         self.keep_health();
     }
@@ -224,8 +245,14 @@ impl Writer {
     pub(super) fn next_due(&self, now: Tick) -> Duration {
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
-        let idle = Duration::from_secs(3600);
-        recheck.into_iter().chain(retired).min().unwrap_or(idle).max(Duration::from_millis(1))
+        recheck
+            .into_iter()
+            .chain(retired)
+            .chain(self.next_hand(now))
+            .chain([self.next_look(now)])
+            .min()
+            .unwrap_or_default()
+            .max(Duration::from_millis(1))
     }
 
     /// Does what time alone asks for.
@@ -238,6 +265,8 @@ impl Writer {
             self.has_loaded = false;
             self.errand(Errand::GiveMemoryBack);
         }
+        self.look_for_silence(now);
+        self.end_orders(now);
         let changed = {
             let board = self.status.board();
             let scene = Scene { geography: &self.model.geography, board: &board, now };
@@ -245,74 +274,9 @@ impl Writer {
             self.slots.decide_due(|apex| model.zones.get(apex).map(|zone| &**zone), scene)
         };
         if changed {
-            self.note(now, "a recovered target has its clients back".to_owned());
+            self.note(now, Kind::Failback, "a recovered target has its clients back".to_owned());
             self.publish(None, now);
         }
-    }
-
-    /// Takes what a probe saw.
-    pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
-        self.look_at_clock(at);
-        let Some(observed) = self.status.board_mut().observe(key, report, at) else { return };
-        self.errand(Errand::Pace(key.clone(), observed.next_after));
-        if let Some(transition) = observed.transition {
-            self.take_transitions(&[transition], at);
-        } else if observed.is_verdict_new {
-            self.keep_health();
-        }
-    }
-
-    fn take_transitions(&mut self, transitions: &[Transition], now: Tick) {
-        let mut changed = false;
-        for transition in transitions {
-            self.tell(transition);
-            let Subject { zone, target, .. } = &transition.subject;
-            let Some(zone) = self.model.zones.get(zone).cloned() else { continue };
-            let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
-            changed |= self.slots.decide_target(&zone, target, scene);
-        }
-        if changed {
-            self.publish(None, now);
-        }
-        self.keep_health();
-    }
-
-    /// One line for the log and for `events.waypost`.
-    fn tell(&self, transition: &Transition) {
-        let Transition { subject, from, to, evidence, probe, at } = transition;
-        let address = self.model.zones.get(&subject.zone).and_then(|zone| {
-            zone.routing.targets.iter().find(|target| target.name == subject.target)?.address(subject.family)
-        });
-        let address = address.map_or_else(String::new, |address| format!(" {address}"));
-        let probe = probe.as_deref().unwrap_or("configuration");
-        let target = &subject.target;
-        tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
-        self.status.note(*at, format!("{target}{address} {from} -> {to}: {probe}: {evidence}"));
-    }
-
-    fn release(&mut self, apex: &Name, target: &str, now: Tick) {
-        let zone = self.model.zones.get(apex).cloned();
-        let known = zone.iter().flat_map(|zone| &zone.routing.targets).map(|target| target.name.as_str());
-        let meant: Vec<&str> = known.filter(|name| is_meant(name, target)).collect();
-        let released = |name: &&str| self.status.board_mut().release(apex, name);
-        if meant.iter().filter(|name| released(name)).count() == 0 {
-            return;
-        }
-        self.note(now, format!("{target} was released by an operator: it has its clients back"));
-        if let Some(zone) = &zone {
-            let changed = {
-                let board = self.status.board();
-                let scene = Scene { geography: &self.model.geography, board: &board, now };
-                meant
-                    .iter()
-                    .fold(false, |changed, name| self.slots.decide_target(zone, name, scene) | changed)
-            };
-            if changed {
-                self.publish(None, now);
-            }
-        }
-        self.keep_health();
     }
 
     /// A host name has addresses: targets that are given by it change as with a change of files.
@@ -331,7 +295,7 @@ impl Writer {
             } else {
                 tracing::info!(name = %found.name, "{told}");
             }
-            self.note(now, told);
+            self.note(now, Kind::Notice, told);
         }
         if !news.is_changed {
             return;
@@ -350,7 +314,7 @@ impl Writer {
         }
         self.publish(Some(batch), now);
         self.probe();
-        transitions.iter().for_each(|transition| self.tell(transition));
+        transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
         self.errand(Errand::KeepAddresses(self.names.save()));
     }
 
@@ -387,11 +351,11 @@ impl Writer {
         }
         let mut batch = Batch::default();
         if let Some(Ok(geography)) = pass.geography.take() {
-            self.note(now, "geography loaded".to_owned());
+            self.note(now, Kind::Notice, "geography loaded".to_owned());
             self.take_geography(geography, &mut batch);
         }
         if let Some(Ok(secrets)) = pass.cookie_secrets.take() {
-            self.note(now, "secrets of cookies loaded".to_owned());
+            self.note(now, Kind::Notice, "secrets of cookies loaded".to_owned());
             self.cookie_secrets = secrets;
         }
         self.take_zones(&mut pass, &mut batch, now);
@@ -401,7 +365,7 @@ impl Writer {
         self.probe();
         self.resolve();
         for transition in &transitions {
-            self.tell(transition);
+            self.tell_transition(transition, Vec::new());
         }
         self.keep_health();
     }
@@ -447,7 +411,7 @@ impl Writer {
 
     fn take_zones(&mut self, pass: &mut Pass, batch: &mut Batch, now: Tick) {
         for apex in std::mem::take(&mut pass.gone) {
-            self.note(now, format!("{apex} was removed"));
+            self.note(now, Kind::Notice, format!("{apex} was removed"));
             self.zones.remove(batch, &apex);
             Arc::make_mut(&mut self.model).zones.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
@@ -459,7 +423,7 @@ impl Writer {
         if is_one_of_many {
             let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
             tracing::info!(zones, "zones loaded");
-            self.note(now, format!("{zones} zones loaded"));
+            self.note(now, Kind::Notice, format!("{zones} zones loaded"));
         }
         let occasion = Occasion { now, is_stale: false, is_one_of_many };
         // The deepest first, so that a parent is compiled once and knows its children.
@@ -494,12 +458,12 @@ impl Writer {
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
         {
             tracing::warn!(zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
-            self.note(now, format!("{apex}: records changed, the serial {serial} didn't"));
+            self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
         if !is_one_of_many {
             tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-            self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+            self.note(now, Kind::Notice, format!("{apex} loaded, serial {serial}, {records} records"));
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
@@ -520,7 +484,7 @@ impl Writer {
         let count = errors.iter().filter(|error| error.is_error()).count();
         let first = errors.iter().find(|error| error.is_error());
         let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        self.note(now, format!("{} wasn't loaded: {first}", files.apex));
+        self.note(now, Kind::Error, format!("{} wasn't loaded: {first}", files.apex));
         self.zones.put_broken(batch, &files.apex);
         let mut zones = self.status.zones_mut();
         let status = zones.entry(files.apex.clone()).or_default();
@@ -531,53 +495,7 @@ impl Writer {
         status.error = Some((first, count));
     }
 
-    /// Tells the board which targets there are.
-    fn watch_targets(&self, now: Tick) -> Vec<Transition> {
-        let mut watched = Vec::new();
-        for (apex, zone) in &self.model.zones {
-            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
-                let probes: Vec<_> = specs
-                    .iter()
-                    .filter(|spec| target.probes.contains(&spec.name))
-                    .map(|spec| (spec.name.clone(), spec.pace))
-                    .collect();
-                for family in Family::BOTH.into_iter().filter(|family| target.address(*family).is_some()) {
-                    watched.push(Watched {
-                        subject: Subject { zone: apex.clone(), target: target.name.clone(), family },
-                        desired: target.desired,
-                        assume_up: target.assume_up,
-                        probes: probes.clone(),
-                    });
-                }
-            }
-        }
-        self.status.board_mut().configure(watched, now)
-    }
-
-    /// Tells the prober what to probe.
-    fn probe(&self) {
-        let mut jobs = Vec::new();
-        for (apex, zone) in &self.model.zones {
-            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
-                for family in Family::BOTH {
-                    let Some(address) = target.address(family) else { continue };
-                    let subject = Subject { zone: apex.clone(), target: target.name.clone(), family };
-                    jobs.extend(specs.iter().filter(|spec| target.probes.contains(&spec.name)).map(|spec| {
-                        Job {
-                            key: ProbeKey { subject: subject.clone(), probe: spec.name.clone() },
-                            address,
-                            spec: spec.clone(),
-                        }
-                    }));
-                }
-            }
-        }
-        self.errand(Errand::Probe(jobs));
-    }
-
-    fn decide_all(&mut self, now: Tick) {
+    pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
         let scene = Scene { geography: &self.model.geography, board: &board, now };
         for zone in self.model.zones.values() {
@@ -586,7 +504,7 @@ impl Writer {
     }
 
     /// Swaps the pointer. With a batch, owners and zones change too; otherwise slots alone.
-    fn publish(&mut self, batch: Option<Batch>, now: Tick) {
+    pub(super) fn publish(&mut self, batch: Option<Batch>, now: Tick) {
         let current = self.published.load_full();
         let mut next = match batch {
             Some(batch) => {
@@ -609,13 +527,19 @@ impl Writer {
         geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
-    fn keep_health(&self) {
-        let saved = self.status.board().save();
+    pub(super) fn keep_health(&self) {
+        let saved = Saved { orders: self.orders.clone(), ..self.status.board().save() };
         self.errand(Errand::KeepHealth(saved));
     }
 
-    fn note(&self, at: Tick, text: String) {
-        self.status.note(at, text);
+    pub(super) fn note(&self, at: Tick, kind: Kind, text: String) {
+        self.tell(Event::new(at, kind, text));
+    }
+
+    /// Tells an event to all who listen, and keeps it.
+    pub(super) fn tell(&self, event: Event) {
+        let event = self.status.journal().tell(event);
+        self.errand(Errand::KeepEvent(event));
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decoded::{Alternative, Reader};
+use super::orders::{Given, whole_name};
 use super::server::Good;
 use crate::compile::routed::{self, family_of};
 use crate::compile::shares::Shares;
@@ -27,6 +28,7 @@ pub(super) struct Scene<'s> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) good: &'s BTreeMap<Name, Good>,
     pub(super) waiting: &'s BTreeSet<Subject>,
+    pub(super) orders: &'s Given,
     pub(super) now: Tick,
 }
 
@@ -436,7 +438,13 @@ impl<'s> Routed<'s> {
         let standing = board.standing(&subject, *now);
         let is_watched = target.address(family).is_some();
         let state = if is_watched { standing.state } else { State::Unknown };
-        let class = match (file.desired, state) {
+        let desired = self.scene.orders.on(
+            &whole_name(&self.zone.routing.apex, &file.name),
+            file.site.as_deref(),
+            *now,
+        );
+        let desired = desired.unwrap_or(file.desired);
+        let class = match (desired, state) {
             (Desired::Up, _) => Class::Eligible,
             (Desired::Down | Desired::Drained, _) => Class::HeldOut,
             (Desired::Auto, State::Down) => Class::Down,
@@ -449,7 +457,7 @@ impl<'s> Routed<'s> {
                 _ => Class::Eligible,
             },
         };
-        (class, file.desired == Desired::Auto && state == State::Suspect)
+        (class, desired == Desired::Auto && state == State::Suspect)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::files::SITES;
 use super::random::Random;
+use crate::health::Outcome;
 
 /// What may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +32,17 @@ pub(super) enum Fault {
     ClockForward,
     /// The clock is set back.
     ClockBack,
+    /// Some probes are turned away, which says nothing of their targets.
+    Blocked,
+    /// An operator drains or forces a target or a site, for a while or until it is taken back.
+    Order,
+    /// An operator takes an order back.
+    TakeBack,
     /// Host names that others serve resolve to something else, or don't.
     Names,
 }
 
-const ALL: [Fault; 12] = [
+const ALL: [Fault; 15] = [
     Fault::SiteDies,
     Fault::AddressDies,
     Fault::Flaps,
@@ -48,6 +55,9 @@ const ALL: [Fault; 12] = [
     Fault::ClockForward,
     Fault::ClockBack,
     Fault::Names,
+    Fault::Blocked,
+    Fault::Order,
+    Fault::TakeBack,
 ];
 
 #[derive(Debug)]
@@ -87,7 +97,7 @@ impl Faults {
     }
 
     /// What a probe of an address sees; nothing if the prober is silent.
-    pub(super) fn result(&self, address: IpAddr, at: Duration, random: &mut Random) -> Option<bool> {
+    pub(super) fn result(&self, address: IpAddr, at: Duration, random: &mut Random) -> Option<Outcome> {
         let octet = match address {
             IpAddr::V4(address) => usize::from(address.octets()[3]),
             IpAddr::V6(address) => usize::from(address.octets()[15]),
@@ -104,10 +114,11 @@ impl Faults {
                 }
                 Fault::Noise => !random.chance(20),
                 Fault::Silence => return None,
+                Fault::Blocked if is_one_hit => return Some(Outcome::Blocked),
                 Fault::Uplink => false,
                 _ => true,
             };
         }
-        Some(healthy)
+        Some(if healthy { Outcome::Healthy } else { Outcome::Failed })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::health::{Board, Pace, ProbeKey, Row, State, Subject, Tick};
+use crate::health::{Board, Outcome, Pace, ProbeKey, Row, State, Subject, Tick};
 use crate::route::addresses::is_meant;
 use crate::wire::name::Name;
 
@@ -34,9 +34,12 @@ struct Verdict {
 
 impl History {
     /// A result comes in.
-    pub(super) fn report(&mut self, key: &ProbeKey, healthy: bool) {
+    pub(super) fn report(&mut self, key: &ProbeKey, outcome: Outcome) {
         let Some(verdict) = self.probes.get_mut(key) else { return };
-        if healthy {
+        if outcome == Outcome::Blocked {
+            return;
+        }
+        if outcome == Outcome::Healthy {
             (verdict.failures, verdict.failures_since_start) = (0, 0);
             verdict.successes += 1;
         } else {

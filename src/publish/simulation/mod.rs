@@ -20,6 +20,7 @@ mod decoded;
 mod faults;
 mod files;
 mod history;
+mod orders;
 mod random;
 mod server;
 
@@ -31,14 +32,16 @@ use std::time::Duration;
 
 use answers::{Answers, Examiner, Scene};
 use faults::{Fault, Faults};
-use files::{Files, NAMES};
+use files::{Files, NAMES, SITES};
 use history::History;
+use orders::{Given, whole_name};
 use random::Random;
 use server::{Disk, Server};
 
-use crate::health::{Pace, ProbeKey, Report, State, Tick};
+use crate::health::{Desired, Pace, ProbeKey, Report, State, Tick};
+use crate::publish::hand::Wish;
 use crate::resolve::Found;
-use crate::route::addresses::Resolution;
+use crate::route::addresses::{PART_MARK, Resolution};
 use crate::snapshot::Snapshot;
 use crate::wire::name::Name;
 
@@ -97,6 +100,7 @@ struct Simulation {
     due: Duration,
     faults: Faults,
     history: History,
+    orders: Given,
     examiner: Examiner,
     /// What was checked last: nothing new, nothing to check.
     seen: Option<Arc<Snapshot>>,
@@ -124,6 +128,7 @@ impl Simulation {
             server,
             due: Duration::ZERO,
             history: History::default(),
+            orders: Given::default(),
             examiner: Examiner::default(),
             seen: None,
             steps: 0,
@@ -182,7 +187,7 @@ impl Simulation {
         if next == self.due {
             let now = self.now();
             self.server.due(self.at, now);
-            self.look(None)
+            self.look_at_answers(false)
         } else if next == next_fault {
             let fault = self.faults.begin(self.at, &mut self.random);
             self.suffer(fault)
@@ -195,19 +200,11 @@ impl Simulation {
         self.server.await_next(key, self.at, &mut self.random);
         let Some(running) = self.server.jobs.get(key) else { return Ok(()) };
         let (address, pace) = (running.job.address, running.job.spec.pace);
-        let Some(healthy) = self.faults.result(address, self.at, &mut self.random) else { return Ok(()) };
-        self.tell(|| {
-            format!(
-                "{} {} {address}: {}",
-                key.subject.target,
-                key.probe,
-                if healthy { "ok" } else { "FAILS" }
-            )
-        });
-        let evidence = if healthy { "connected" } else { "refused" };
-        let report = Report { healthy, latency: Duration::from_millis(3), evidence: evidence.to_owned() };
+        let Some(outcome) = self.faults.result(address, self.at, &mut self.random) else { return Ok(()) };
+        self.tell(|| format!("{} {} {address}: {outcome:?}", key.subject.target, key.probe));
+        let report = Report { outcome, latency: Duration::from_millis(3), evidence: "seen".to_owned() };
         let now = self.now();
-        self.history.report(key, healthy);
+        self.history.report(key, outcome);
         self.server.report(key, &report, self.at, now);
         self.look(Some((key, pace)))
     }
@@ -221,6 +218,7 @@ impl Simulation {
             | Fault::AddressDies
             | Fault::Flaps
             | Fault::Noise
+            | Fault::Blocked
             | Fault::Silence
             | Fault::Uplink => Ok(()),
             Fault::Reload => {
@@ -235,7 +233,18 @@ impl Simulation {
                 }
                 let subject = &keys[self.random.below(keys.len())].subject;
                 self.history.release(&subject.zone, &subject.target);
-                self.server.release(&subject.zone, &subject.target, self.at, now);
+                let whom = whole_name(&subject.zone, &subject.target);
+                self.server.wish(&whom, Wish::Failback, self.at, now);
+                self.look(None)
+            }
+            Fault::Order => self.order(),
+            Fault::TakeBack => {
+                let all: Vec<String> = self.orders.whom().cloned().collect();
+                if !all.is_empty() {
+                    let whom = &all[self.random.below(all.len())];
+                    self.orders.take_back(whom);
+                    self.server.wish(whom, Wish::TakeBack, self.at, now);
+                }
                 self.look(None)
             }
             Fault::ClockForward => {
@@ -245,11 +254,37 @@ impl Simulation {
                 Ok(())
             }
             Fault::ClockBack => {
-                self.set_by -= self.random.between(1..=7_200_000) as i64;
-                Ok(())
+                // The server looks at its clock around the jump, so that it knows exactly how far.
+                self.server.due(self.at, now);
+                let by = self.random.between(10_000..=7_200_000);
+                self.set_by -= by as i64;
+                self.orders.set_back(Duration::from_millis(by));
+                let now = self.now();
+                self.server.due(self.at, now);
+                self.look(None)
             }
             Fault::Names => self.resolve(),
         }
+    }
+
+    /// An operator says something of a site, or of a target that is probed.
+    fn order(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let probed: Vec<String> =
+            self.server.jobs.keys().map(|key| whole_name(&key.subject.zone, &key.subject.target)).collect();
+        let whom = if probed.is_empty() || self.random.chance(30) {
+            self.random.pick(&SITES).to_owned()
+        } else {
+            probed[self.random.below(probed.len())].clone()
+        };
+        let desired = self.random.pick(&[Desired::Drained, Desired::Drained, Desired::Down, Desired::Up]);
+        let span = self.random.chance(60).then(|| Duration::from_secs(self.random.between(1..=40)));
+        self.tell(|| format!("{whom} {desired:?} for {span:?}"));
+        // Parts of a host name can be ordered too; nobody does.
+        if !whom.contains(PART_MARK) && self.server.wish(&whom, Wish::Order(desired, span), self.at, now) {
+            self.orders.give(&whom, desired, span.map(|span| now + span));
+        }
+        self.look(None)
     }
 
     fn reload(&mut self, files: Files) -> Result<(), String> {
@@ -265,6 +300,10 @@ impl Simulation {
         // it can't be, or has other chains, where a region went meanwhile. And without a good zone
         // a server doesn't start.
         if self.server.good.is_empty() || self.server.good.values().any(|good| !good.lost.is_empty()) {
+            return Ok(());
+        }
+        // A doubt isn't kept: what is dead is believed by whoever starts.
+        if self.server.writer.status().board().doubt().is_some() {
             return Ok(());
         }
         let now = self.now();
@@ -316,6 +355,11 @@ impl Simulation {
     fn calm_down(&mut self) -> Result<(), String> {
         self.faults.end();
         self.tell(|| "--- all faults end".to_owned());
+        for whom in self.orders.whom().cloned().collect::<Vec<_>>() {
+            self.orders.take_back(&whom);
+            let now = self.now();
+            self.server.wish(&whom, Wish::TakeBack, self.at, now);
+        }
         self.reload(self.files.calmed())?;
         let longest = |time: fn(&Pace) -> Duration| {
             self.server.jobs.values().map(|running| time(&running.job.spec.pace)).max().unwrap_or_default()
@@ -335,7 +379,7 @@ impl Simulation {
         for subject in waiting {
             self.history.release(&subject.zone, &subject.target);
             let now = self.now();
-            self.server.release(&subject.zone, &subject.target, self.at, now);
+            self.server.wish(&whole_name(&subject.zone, &subject.target), Wish::Failback, self.at, now);
         }
         self.look(None)?;
         self.all_are_back(true)
@@ -362,7 +406,6 @@ impl Simulation {
     /// Checks everything that may have changed.
     fn look(&mut self, reported: Option<(&ProbeKey, Pace)>) -> Result<(), String> {
         let now = self.now();
-        self.due = self.at + self.server.writer.next_due(now);
         let mut is_new = true;
         {
             let board = self.server.writer.status().board();
@@ -378,6 +421,12 @@ impl Simulation {
                 None => self.history.look(&board, now, self.at)?,
             }
         }
+        self.look_at_answers(is_new)
+    }
+
+    /// Checks all answers if something is new, and from time to time.
+    fn look_at_answers(&mut self, mut is_new: bool) -> Result<(), String> {
+        self.due = self.at + self.server.writer.next_due(self.now());
         let snapshot = self.server.writer.published().load_full();
         is_new |= self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
         if !is_new && !self.steps.is_multiple_of(SOMETIMES) {
@@ -401,6 +450,7 @@ impl Simulation {
             snapshot: &writer.published().load_full(),
             good: &self.server.good,
             waiting: &self.history.waiting,
+            orders: &self.orders,
             now,
         };
         self.examiner.check(&scene)

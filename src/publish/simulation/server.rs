@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::files::{Files, ZoneFile};
 use super::random::Random;
@@ -18,6 +19,7 @@ use crate::health::{ProbeKey, Report, Saved, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::Geography;
 use crate::probe::prober::Job;
+use crate::publish::hand::{Hand, Whom, Wish};
 use crate::publish::writer::{Beginning, Change, Errand, Writer};
 use crate::resolve::Found;
 use crate::route::Kind;
@@ -96,6 +98,7 @@ impl Server {
             fallbacks,
             health,
             addresses: disk.addresses.clone(),
+            events: Vec::new(),
         };
         let writer = Writer::begin(beginning, now);
         let mut server = Server { writer, jobs: BTreeMap::new(), disk, names: BTreeSet::new(), good };
@@ -130,9 +133,14 @@ impl Server {
         self.carry_out(at);
     }
 
-    pub(super) fn release(&mut self, zone: &Name, target: &str, at: Duration, now: Tick) {
-        self.writer.take(Change::Release { zone: zone.clone(), target: target.to_owned() }, now);
+    /// Has an operator's wish carried out. Says whether it was.
+    pub(super) fn wish(&mut self, whom: &str, wish: Wish, at: Duration, now: Tick) -> bool {
+        let (answer, mut answered) = oneshot::channel();
+        let (whom, by) = (Whom(whom.to_owned()), "operator".to_owned());
+        let hand = Hand { whom, wish, by, reason: None, force: true };
+        self.writer.take(Change::Hand(Box::new(hand), answer), now);
         self.carry_out(at);
+        answered.try_recv().expect("the writer answers").is_ok()
     }
 
     pub(super) fn report(&mut self, key: &ProbeKey, report: &Report, at: Duration, now: Tick) {
@@ -183,7 +191,7 @@ impl Server {
                 Errand::KeepAddresses(saved) => self.disk.addresses = saved,
                 Errand::KeepZone(files, contents) => drop(self.disk.zones.insert(files.zone, contents)),
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
-                Errand::GiveMemoryBack => {}
+                Errand::GiveMemoryBack | Errand::KeepEvent(_) => {}
             }
         }
     }
