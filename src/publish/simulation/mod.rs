@@ -4,6 +4,7 @@
 //! files     random configurations and changes    server   the writer, without sockets
 //! faults    what goes wrong, and when            decoded  answers, read back
 //! history   what verdicts may do                 answers  what answers must be
+//! orders    what operators have said             random   chance by seed
 //! ```
 //!
 //! Each run leaves some kinds of fault out, so that rare mixes appear (swarm testing). All chance
