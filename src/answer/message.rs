@@ -3,7 +3,7 @@
 use super::{Answered, Client, Kind, Transport};
 use crate::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
 use crate::snapshot::Snapshot;
-use crate::wire::edns::{Edns, ExtendedError, Keepalive, Reply};
+use crate::wire::edns::{self, Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
 use crate::wire::rendered::{Place, Rendered};
 use crate::wire::rtype::{CLASS_IN, Rtype};
@@ -35,6 +35,8 @@ pub(super) struct Message<'a, 'o> {
     question_end: usize,
     counts: [u16; 3],
     truncated: bool,
+    /// Whether it is padded at the end.
+    pads: bool,
     /// Position up to which sections may be written; the OPT record has its space behind it.
     limit: usize,
     end: usize,
@@ -52,8 +54,9 @@ impl<'a, 'o> Message<'a, 'o> {
     ) -> Option<Message<'a, 'o>> {
         let allowed = match client.transport {
             Transport::Udp => payload_octets(query.edns.as_ref(), snapshot.settings.udp_payload),
-            Transport::Tcp { .. } => MESSAGE_OCTETS,
+            Transport::Tcp { .. } | Transport::Tls { .. } | Transport::Quic => MESSAGE_OCTETS,
         };
+        let pads = query.edns.as_ref().is_some_and(|edns| pads(edns, client.transport));
         let reply = query.edns.as_ref().map(|edns| reply(snapshot, edns, client));
         // An extended error needs no room kept for it: it comes without data.
         let reserved = reply.as_ref().map_or(0, Reply::octets);
@@ -71,6 +74,7 @@ impl<'a, 'o> Message<'a, 'o> {
             question_end,
             counts: [0; 3],
             truncated: false,
+            pads,
             limit,
             end: question_end,
             out,
@@ -166,7 +170,11 @@ impl<'a, 'o> Message<'a, 'o> {
             if let Some((_, scope)) = &mut reply.subnet {
                 *scope = self.scope;
             }
-            self.end = reply.write(self.out, self.end);
+            let opt_at = self.end;
+            self.end = reply.write(self.out, opt_at);
+            if self.pads {
+                self.end = edns::pad(self.out, opt_at, self.end);
+            }
             self.counts[2] += 1;
         }
         let flags = self.flags
@@ -190,12 +198,20 @@ fn reply<'r>(snapshot: &'r Snapshot, edns: &Edns<'r>, client: &Client) -> Reply<
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
         cookie: edns.cookie.map(|cookie| settings.cookies.check(&cookie, client.address, client.now).answer),
         keepalive: match client.transport {
-            Transport::Tcp { idle } if edns.keepalive == Keepalive::Asked => Some(idle),
-            // RFC 7828 3.2.2: in datagrams it is ignored.
-            Transport::Tcp { .. } | Transport::Udp => None,
+            Transport::Tcp { idle } | Transport::Tls { idle } if edns.keepalive == Keepalive::Asked => {
+                Some(idle)
+            }
+            // RFC 7828 3.2.2: in datagrams it is ignored. RFC 9250 5.5.2: over QUIC it isn't sent.
+            _ => None,
         },
         extended_error: None,
     }
+}
+
+/// Whether an answer is padded: only where nobody sees what is inside (RFC 7830 6), and for clients
+/// that pad themselves (RFC 8467 4.1).
+fn pads(edns: &Edns<'_>, transport: Transport) -> bool {
+    edns.padding && matches!(transport, Transport::Tls { .. } | Transport::Quic)
 }
 
 /// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
@@ -223,6 +239,7 @@ impl<'q> Bare<'q> {
     ) -> Option<Answered> {
         let Bare { rcode, question_octets, edns, extended_error } = self;
         let extended_rcode = (rcode >> 4) as u8;
+        let pads = edns.is_some_and(|edns| pads(&edns, client.transport));
         let reply =
             edns.map(|edns| Reply { extended_rcode, extended_error, ..reply(snapshot, &edns, client) });
         let mut end = HEADER_OCTETS + question_octets;
@@ -234,7 +251,11 @@ impl<'q> Bare<'q> {
         write_header(out, [query[0], query[1]], flags, counts);
         out[HEADER_OCTETS..end].copy_from_slice(&query[HEADER_OCTETS..end]);
         if let Some(reply) = reply {
-            end = reply.write(out, end);
+            let opt_at = end;
+            end = reply.write(out, opt_at);
+            if pads {
+                end = edns::pad(out, opt_at, end);
+            }
         }
         Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false })
     }

@@ -1,4 +1,4 @@
-//! How many TCP connections there are, of whom, and whether one more is let in.
+//! How many connections there are, of whom, and whether one more is let in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const IPV6_NETWORK_OCTETS: usize = 8;
 
 /// The connections at one moment, and the most that there may be.
-pub(super) struct Connections {
+pub struct Connections {
     limit: usize,
     limit_per_client: usize,
     open: Mutex<Open>,
@@ -35,18 +35,20 @@ pub struct ConnectionTally {
 }
 
 /// One open connection; counts until it is dropped.
-pub(super) struct Ticket {
+pub struct Ticket {
     connections: Arc<Connections>,
     client: IpAddr,
 }
 
 impl Connections {
-    pub(super) fn new(limit: usize, limit_per_client: usize) -> Arc<Connections> {
+    /// None yet, and so many at once at most: in all, and of one client.
+    #[must_use]
+    pub fn new(limit: usize, limit_per_client: usize) -> Arc<Connections> {
         Arc::new(Connections { limit, limit_per_client, open: Mutex::default() })
     }
 
     /// Lets a connection in, unless there are too many.
-    pub(super) fn enter(self: &Arc<Connections>, peer: IpAddr) -> Option<Ticket> {
+    pub fn enter(self: &Arc<Connections>, peer: IpAddr) -> Option<Ticket> {
         let client = client(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = open.clients.get(&client).copied().unwrap_or(0);
@@ -61,7 +63,8 @@ impl Connections {
         Some(Ticket { connections: Arc::clone(self), client })
     }
 
-    pub(super) fn tally(&self) -> ConnectionTally {
+    /// The numbers now.
+    pub fn tally(&self) -> ConnectionTally {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         ConnectionTally { open: open.total, accepted: open.accepted, refused: open.refused }
     }

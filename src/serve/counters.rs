@@ -41,7 +41,7 @@ pub struct Tally {
 /// One writer's counters. Two lines of alignment, since processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Counters {
+pub struct Counters {
     pub(super) received: AtomicU64,
     pub(super) answered: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -60,6 +60,16 @@ pub(super) fn alone(counter: &AtomicU64, count: usize) {
 }
 
 impl Counters {
+    /// Counts responses that a stream took, or didn't.
+    pub fn written(&self, responses: usize, is_taken: bool) {
+        alone(if is_taken { &self.answered } else { &self.send_errors }, responses);
+    }
+
+    /// Counts a connection that a defect of ours ended.
+    pub fn panicked(&self) {
+        alone(&self.panics, 1);
+    }
+
     /// Counts what became of a query.
     #[inline]
     pub(super) fn record(&self, reply: Reply, response: &[u8]) {
@@ -74,7 +84,7 @@ impl Counters {
     }
 
     /// The counters now. Each is right; they needn't belong to the same moment.
-    pub(super) fn read(&self) -> Tally {
+    pub fn read(&self) -> Tally {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
         Tally {
             received: read(&self.received),
