@@ -63,6 +63,14 @@ impl Connections {
         Some(Ticket { connections: Arc::clone(self), client })
     }
 
+    /// Whether half of all places are taken, or half of this client's.
+    #[must_use]
+    pub fn is_crowded(&self, peer: IpAddr) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = open.clients.get(&client(peer)).copied().unwrap_or(0);
+        open.total >= self.limit.div_ceil(2) || of_client >= self.limit_per_client.div_ceil(2)
+    }
+
     /// The numbers now.
     pub fn tally(&self) -> ConnectionTally {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +114,7 @@ mod tests {
         let first = enter("2001:db8::1").unwrap();
         let _second = enter("2001:db8::2").unwrap();
         assert!(enter("2001:db8::3").is_none(), "the same /64");
+        assert!(connections.is_crowded("2001:db8::3".parse().unwrap()));
         let _third = enter("192.0.2.1").unwrap();
         assert!(enter("192.0.2.2").is_none(), "three in all");
         drop(first);
