@@ -7,6 +7,7 @@ mod across;
 mod commands;
 mod delegated;
 mod differential;
+mod encrypted;
 mod failover;
 mod lab;
 mod live;
