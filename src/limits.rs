@@ -147,6 +147,10 @@ pub const QUIC_RECEIVE_OCTETS: u32 = 256 << 10;
 /// further ones wait.
 pub const QUIC_SEND_OCTETS: u64 = 512 << 10;
 
+/// How long a server that ends waits for its QUIC clients to see that. Those that don't find out
+/// by their own time-outs.
+pub const QUIC_FAREWELL: Duration = Duration::from_millis(200);
+
 /// How long `check --live` waits for an answer before it asks again.
 pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Seat;
 use crate::limits::{
-    MESSAGE_OCTETS, QUIC_RECEIVE_OCTETS, QUIC_SEND_OCTETS, QUIC_STREAMS, TCP_WRITE, TLS_HANDSHAKE,
+    MESSAGE_OCTETS, QUIC_FAREWELL, QUIC_RECEIVE_OCTETS, QUIC_SEND_OCTETS, QUIC_STREAMS, TCP_WRITE,
+    TLS_HANDSHAKE,
 };
 use crate::serve::Service;
 
@@ -87,8 +88,8 @@ pub(super) async fn serve<S: Service>(endpoint: Endpoint, seat: Rc<Seat<S>>) {
     }
     while open.join_next().await.is_some() {}
     endpoint.close(DOQ_NO_ERROR, b"");
-    // Clients that are gone don't acknowledge the end.
-    let _ = timeout(TCP_WRITE, endpoint.wait_idle()).await;
+    // Clients that are gone don't tell that they have seen it.
+    let _ = timeout(QUIC_FAREWELL, endpoint.wait_idle()).await;
 }
 
 async fn handshake(incoming: Incoming) -> Option<Connection> {

@@ -2,14 +2,16 @@
 //! of our own can get wrong.
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::encrypted_client::{self as client, Quic, exchange};
 use crate::lab::{Ask, Lab, Server, free_port, output, stdout, wait_for, waypost};
 use crate::namespace::Daemon;
 
-pub const ZONE: &str = "\
+const ZONE: &str = "\
 $TTL 300
 @ SOA ns hostmaster 7 3600 600 86400 60
 @ NS ns
@@ -19,7 +21,7 @@ strange TYPE65280 \\# 3 abcdef
 ";
 
 /// A server of `plain.example` with this behind `[tls]`.
-pub fn lab(tls: &str) -> Lab {
+fn lab(tls: &str) -> Lab {
     let lab = Lab::new();
     lab.write("zones/plain.example.zone", ZONE);
     let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
@@ -28,7 +30,7 @@ pub fn lab(tls: &str) -> Lab {
 }
 
 /// Where a running server listens for `tls` or `quic`.
-pub fn address(server: &Server, protocol: &str) -> SocketAddr {
+fn address(server: &Server, protocol: &str) -> SocketAddr {
     wait_for("it answers encrypted", Duration::from_secs(10), || {
         let log = server.log();
         let line = log.lines().find(|line| line.contains("\"answering encrypted\""))?;
@@ -138,5 +140,77 @@ fn unbound_resolves_through_tls() {
         Ask::new("www.plain.example.", "A").try_to(resolver).ok()
     });
     assert_eq!(answer.data(), ["192.0.2.1"]);
+    server.stop();
+}
+
+/// A query for the zone's SOA, behind its length.
+fn query() -> Vec<u8> {
+    let question = b"\x05plain\x07example\0\0\x06\0\x01";
+    let message = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], question].concat();
+    [&(message.len() as u16).to_be_bytes()[..], &message].concat()
+}
+
+#[test]
+fn silent_connections_are_closed_however_alive_they_are() {
+    let lab = lab("listen = \"127.0.0.1:0\"\nquic = \"127.0.0.1:0\"\nidle = \"700ms\"");
+    let server = lab.start();
+    let mut stream = client::tls(address(&server, "tls"));
+    let quic = Quic::new();
+    let connection = quic.connect(address(&server, "quic")).unwrap();
+    assert!(exchange(&mut stream, &query()).is_ok());
+    assert!(connection.exchange(&query()).is_some());
+    let begin = Instant::now();
+    assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0);
+    assert!(begin.elapsed() >= Duration::from_millis(600), "{:?}", begin.elapsed());
+    // Its packets say every 100 ms that it is there.
+    assert_eq!(connection.closed(), 0);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    server.stop();
+}
+
+#[test]
+fn a_client_has_so_many_encrypted_connections_and_no_more() {
+    let lab = lab("listen = \"127.0.0.1:0\"\nquic = \"127.0.0.1:0\"\nconnections_per_client = 2");
+    let server = lab.start();
+    let (tls, quic) = (address(&server, "tls"), address(&server, "quic"));
+    let mut first = client::tls(tls);
+    let client = Quic::new();
+    // Half of its places are taken: it is asked to prove its address (RFC 9000 8.1.2), and does.
+    let second = client.connect(quic).unwrap();
+    assert!(second.exchange(&query()).is_some());
+    assert!(client::try_tls(tls, &["dot"]).is_err());
+    assert!(client.connect(quic).is_err());
+    // Those inside aren't disturbed, and their places are given on.
+    assert!(exchange(&mut first, &query()).is_ok());
+    drop(first);
+    wait_for("a place", Duration::from_secs(10), || client::try_tls(tls, &["dot"]).ok());
+    server.stop();
+}
+
+#[test]
+fn a_changed_certificate_is_taken_and_a_bad_one_is_not() {
+    let pair = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["ns1.example.com".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem(), certificate.der().clone())
+    };
+    let lab = lab("listen = \"127.0.0.1:0\"\ncertificate = \"c.pem\"\nkey = \"k.pem\"");
+    let (certificate, key, first) = pair();
+    lab.write("c.pem", &certificate);
+    lab.write("k.pem", &key);
+    let server = lab.start();
+    let tls = address(&server, "tls");
+    let shown = || client::tls(tls).conn.peer_certificates().unwrap()[0].clone();
+    let mut open = client::tls(tls);
+    assert_eq!(shown(), first);
+    let (certificate, key, second) = pair();
+    lab.write("c.pem", &certificate);
+    server.wait_for_log("k.pem: error: this isn't the key of the certificate in ");
+    assert_eq!(shown(), first);
+    lab.write("k.pem", &key);
+    wait_for("the new certificate", Duration::from_secs(10), || (shown() == second).then_some(()));
+    // Connections go on.
+    assert!(exchange(&mut open, &query()).is_ok());
     server.stop();
 }

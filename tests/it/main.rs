@@ -8,6 +8,7 @@ mod commands;
 mod delegated;
 mod differential;
 mod encrypted;
+mod encrypted_client;
 mod failover;
 mod lab;
 mod live;
