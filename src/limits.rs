@@ -140,8 +140,12 @@ pub const TLS_FILES_LOOKED_AT: Duration = Duration::from_secs(1);
 /// waits until QUIC tells it that streams have ended.
 pub const QUIC_STREAMS: u32 = 100;
 
+/// Octets of a query over QUIC. A longer one ends the connection (DOQ_EXCESSIVE_LOAD): no client
+/// sends such a thing, many streams at once would take much memory, and TLS takes it.
+pub const QUIC_QUERY_OCTETS: usize = 4096;
+
 /// Octets that one QUIC connection may have sent and we not yet read. It waits then.
-pub const QUIC_RECEIVE_OCTETS: u32 = 256 << 10;
+pub const QUIC_RECEIVE_OCTETS: u32 = 64 << 10;
 
 /// Octets of answers that one QUIC connection may have and not yet acknowledged. Streams with
 /// further ones wait.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Seat;
 use crate::limits::{
-    MESSAGE_OCTETS, QUIC_FAREWELL, QUIC_RECEIVE_OCTETS, QUIC_SEND_OCTETS, QUIC_STREAMS, TCP_WRITE,
+    QUIC_FAREWELL, QUIC_QUERY_OCTETS, QUIC_RECEIVE_OCTETS, QUIC_SEND_OCTETS, QUIC_STREAMS, TCP_WRITE,
     TLS_HANDSHAKE,
 };
 use crate::serve::Service;
@@ -82,7 +82,7 @@ pub(super) async fn serve<S: Service>(endpoint: Endpoint, seat: Rc<Seat<S>>) {
         open.spawn_local(async move {
             let _ticket = ticket;
             if let Some(connected) = handshake(incoming).await {
-                connection(&connected, peer, &seat).await;
+                connection(&connected, &seat).await;
             }
         });
     }
@@ -97,7 +97,7 @@ async fn handshake(incoming: Incoming) -> Option<Connection> {
 }
 
 /// Stream after stream. Packets that keep a connection alive are no queries (RFC 9250 5.5.1).
-async fn connection<S: Service>(connection: &Connection, peer: IpAddr, seat: &Rc<Seat<S>>) {
+async fn connection<S: Service>(connection: &Connection, seat: &Rc<Seat<S>>) {
     let mut streams = JoinSet::new();
     let mut deadline = Instant::now() + seat.idle;
     loop {
@@ -110,6 +110,8 @@ async fn connection<S: Service>(connection: &Connection, peer: IpAddr, seat: &Rc
         // The client closed, or QUIC did.
         let Ok((send, receive)) = accepted else { return };
         deadline = Instant::now() + seat.idle;
+        // Now: clients move (RFC 9000 9), and answers depend on where they are.
+        let peer = connection.remote_address().ip();
         let (connection, seat) = (connection.clone(), Rc::clone(seat));
         streams.spawn_local(async move {
             if let Err(code) = stream(send, receive, peer, &seat).await {
@@ -129,10 +131,10 @@ async fn stream<S: Service>(
     peer: IpAddr,
     seat: &Seat<S>,
 ) -> Result<(), VarInt> {
-    let query = timeout(seat.idle, receive.read_to_end(LENGTH_OCTETS + MESSAGE_OCTETS)).await;
+    let query = timeout(seat.idle, receive.read_to_end(LENGTH_OCTETS + QUIC_QUERY_OCTETS)).await;
     let query = match query.map_err(|_| DOQ_EXCESSIVE_LOAD)? {
         Ok(query) => query,
-        Err(quinn::ReadToEndError::TooLong) => return Err(DOQ_PROTOCOL_ERROR),
+        Err(quinn::ReadToEndError::TooLong) => return Err(DOQ_EXCESSIVE_LOAD),
         // The client thought better of it (RFC 9250 4.3.1), or is gone.
         Err(quinn::ReadToEndError::Read(_)) => return Ok(()),
     };

@@ -9,6 +9,7 @@ const KEEPALIVE: u16 = 11;
 const PADDING: u16 = 12;
 /// RFC 9250 4.3.
 const DOQ_PROTOCOL_ERROR: u64 = 2;
+const DOQ_EXCESSIVE_LOAD: u64 = 4;
 
 fn www() -> Packet {
     Packet::query("www.packets.example.", A)
@@ -233,13 +234,26 @@ fn rfc9250_4_3_3_mistakes_of_the_protocol_end_a_quic_connection() {
         query[..query.len() - 1].to_vec(),
         Vec::new(),
         vec![0, 3, 0, 0, 0],
-        vec![0; 70_000],
     ] {
         let client = Quic::new();
         let connection = client.connect(quic()).unwrap();
         assert_eq!(connection.exchange(&octets), None, "{octets:?}");
         assert_eq!(connection.closed(), DOQ_PROTOCOL_ERROR);
     }
+}
+
+#[test]
+fn rfc9250_4_3_a_query_longer_than_any_ends_a_quic_connection() {
+    let octets = waypost::limits::QUIC_QUERY_OCTETS;
+    let fixed = www().option(PADDING, &[]).octets().len();
+    let padded = |octets: usize| without_id(&www().option(PADDING, &vec![0; octets - fixed]));
+    let client = Quic::new();
+    let connection = client.connect(quic()).unwrap();
+    assert!(connection.exchange(&padded(octets)).is_some());
+    assert_eq!(connection.exchange(&padded(octets + 1)), None);
+    assert_eq!(connection.closed(), DOQ_EXCESSIVE_LOAD);
+    // Inside TLS it is a query like any other.
+    assert_eq!(over_tls(&www().option(PADDING, &vec![0; 60_000])).answers.len(), 2);
 }
 
 #[test]
