@@ -15,7 +15,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "edges",
         &[
-            "probe", "resolve", "config", "load", "state", "publish", "watch", "metrics", "daemon", "demo",
+            "probe",
+            "resolve",
+            "config",
+            "load",
+            "state",
+            "publish",
+            "watch",
+            "metrics",
+            "encrypted",
+            "daemon",
+            "demo",
             "cli",
         ],
     ),

@@ -17,6 +17,7 @@ pub struct ServerFile {
     pub server: Option<ServerSection>,
     pub tcp: Option<TcpSection>,
     pub resolver: Option<ResolverSection>,
+    pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
@@ -64,6 +65,27 @@ pub struct TcpSection {
 pub struct ResolverSection {
     /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
     pub servers: Option<OneOrMany<String>>,
+}
+
+/// DNS over TLS and QUIC. Without this section there is neither.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TlsSection {
+    /// Addresses with ports to listen on for TLS; usually port 853. Default: none.
+    pub listen: Option<OneOrMany<String>>,
+    /// Addresses with ports to listen on for QUIC; usually port 853. Default: none.
+    pub quic: Option<OneOrMany<String>>,
+    /// A file with the certificate and those of its issuers (PEM), relative to this file. Default:
+    /// one that the server signs itself and keeps in the state directory.
+    pub certificate: Option<String>,
+    /// A file with the certificate's key (PEM), relative to this file.
+    pub key: Option<String>,
+    /// How long a connection may be silent. Default: 30s.
+    pub idle: Option<DurationText>,
+    /// Connections at once, TLS and QUIC together. Default: 1024.
+    pub connections: Option<u64>,
+    /// Connections at once of one client. Default: 32.
+    pub connections_per_client: Option<u64>,
 }
 
 /// Where clients are.
@@ -372,6 +394,7 @@ mod tests {
         assert_eq!(server("[server]\nzzzzzzzz = 1"), keys::<ServerSection>());
         assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
         assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
+        assert_eq!(server("[tls]\nzzzzzzzz = 1"), keys::<TlsSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
