@@ -134,6 +134,7 @@ impl Daemon {
         let resolver = Resolver::new(sender, runtime.handle().clone());
         let start = Start { pass, fallbacks, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
+        crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;

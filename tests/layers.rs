@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "publish",
             "watch",
             "metrics",
+            "admin",
             "encrypted",
             "daemon",
             "demo",

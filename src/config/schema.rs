@@ -19,6 +19,12 @@ pub struct ServerFile {
     pub resolver: Option<ResolverSection>,
     pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
+    pub admin: Option<AdminSection>,
+    pub hooks: Option<HooksSection>,
+    /// Addresses outside of all sites that vouch for the network, by name.
+    pub canaries: Option<BTreeMap<String, CanarySection>>,
+    /// Windows in which sites are drained.
+    pub maintenance: Option<OneOrMany<MaintenanceSection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
 }
@@ -88,6 +94,49 @@ pub struct TlsSection {
     pub connections_per_client: Option<u64>,
 }
 
+/// The local API.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AdminSection {
+    /// Its Unix socket, relative to this file. Default: admin.sock in the state directory.
+    pub socket: Option<String>,
+    /// A TCP address for it too, as 127.0.0.1:8080. Needs `tokens`.
+    pub listen: Option<String>,
+    /// A file of tokens, one a line behind the name of whose it is, relative to this file.
+    pub tokens: Option<String>,
+}
+
+/// Programs to run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HooksSection {
+    /// When a site or target was drained: a program and its arguments.
+    pub drain: Option<OneOrMany<String>>,
+}
+
+/// A canary: an address, and a probe of it.
+#[derive(JsonSchema)]
+pub struct CanarySection {
+    /// The address.
+    pub address: String,
+    #[serde(flatten)]
+    pub probe: ProbeSection,
+}
+
+/// A window in which a site is drained.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MaintenanceSection {
+    /// The site.
+    pub site: String,
+    /// When it begins, in UTC: 2026-11-24T02:00:00Z.
+    pub from: String,
+    /// When it ends.
+    pub until: String,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
 /// Where clients are.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -139,6 +188,22 @@ pub struct ZoneFile {
     pub targets: Option<BTreeMap<String, TargetSection>>,
     /// Names that move. The key is the owner name, relative to the zone, unless `name` says otherwise.
     pub routes: Option<BTreeMap<String, RouteSection>>,
+}
+
+/// How many of a target's probes must be well.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum ProbesNeed {
+    Word(ProbesNeedWord),
+    Number(u64),
+}
+
+/// Words for it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbesNeedWord {
+    All,
+    Any,
 }
 
 /// A site.
@@ -206,6 +271,8 @@ pub struct TargetSection {
     pub host: Option<String>,
     /// Names of its probes.
     pub probes: Option<OneOrMany<String>>,
+    /// How many of them must be well: "all", "any", or a number. Default: all.
+    pub probes_need: Option<ProbesNeed>,
     /// What the operator says of it; wins over probes and over its site's state.
     pub state: Option<StateWord>,
     /// What to take it for until its first probe has answered. Default: up.
@@ -397,6 +464,11 @@ mod tests {
         assert_eq!(server("[tls]\nzzzzzzzz = 1"), keys::<TlsSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
+        assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
+        assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
+        let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
+        let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");
+        assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());

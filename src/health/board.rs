@@ -5,14 +5,17 @@
 //! SubjectId -> entry { machines, state }     asked on each decision: an index, no hashing
 //! ```
 //!
-//! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP.
+//! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP; unless
+//! only some of them are needed.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
 use super::{
-    Desired, Machine, Pace, ProbeKey, Report, Saved, Seen, Standing, State, Subject, Tick, Transition,
+    Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject,
+    Tick, Transition,
 };
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -24,6 +27,10 @@ pub struct Board {
     entries: Vec<Entry>,
     /// Invariant `index-whole`: every entry is found here, by borrowed parts of its subject.
     index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
+    /// Why verdicts are held, while they are.
+    doubt: Option<Doubt>,
+    /// Whether a person said that the failures are real; until there is no more reason to doubt.
+    is_accepted: bool,
 }
 
 /// A short name for a subject. Good until the next [`Board::configure`].
@@ -37,8 +44,16 @@ pub struct Watched {
     pub subject: Subject,
     /// What the operator says, from the file or at runtime: whichever wins.
     pub desired: Desired,
+    /// Who said so, in words: `drained by alice: kernel update`.
+    pub said: Option<String>,
     /// What to take it for until its probes have answered.
     pub assume_up: bool,
+    /// Its site; a target without one stands alone.
+    pub site: String,
+    /// Whether it is a canary: it stands outside of all sites and vouches for the network.
+    pub is_canary: bool,
+    /// How many of its probes must be well.
+    pub need: Need,
     /// Its probes. None: always as assumed.
     pub probes: Vec<(String, Pace)>,
 }
@@ -57,8 +72,14 @@ pub struct Observed {
 pub struct Row<'a> {
     /// Who.
     pub subject: &'a Subject,
-    /// As routing sees it.
+    /// What its probes say; routing sees another state while that is held.
     pub standing: Standing,
+    /// Whether its death is doubted: it is served as before.
+    pub is_held: bool,
+    /// Whether it is a canary.
+    pub is_canary: bool,
+    /// Who ordered what, in words, if anybody did.
+    pub said: Option<&'a str>,
     /// Its probes.
     pub probes: Vec<ProbeRow<'a>>,
 }
@@ -76,14 +97,22 @@ pub struct ProbeRow<'a> {
     pub successes: u32,
     /// Whether it is kept down because it flapped.
     pub damped: bool,
-    /// The newest report since the start.
+    /// The newest report since the start that says something of the target.
     pub last: Option<&'a Seen>,
+    /// Set while the prober is turned away, so that nothing new is learnt.
+    pub blocked: Option<&'a Refusal>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     subject: Subject,
     desired: Desired,
+    said: Option<String>,
+    site: String,
+    is_canary: bool,
+    need: Need,
+    /// When it left UP, until it is UP again.
+    left: Option<Tick>,
     assume_up: bool,
     state: State,
     since: Tick,
@@ -96,6 +125,7 @@ struct Probe {
     name: String,
     machine: Machine,
     last: Option<Seen>,
+    blocked: Option<Refusal>,
 }
 
 impl Board {
@@ -131,7 +161,11 @@ impl Board {
         let id = self.id(zone, target, *family)?;
         let entry = self.entries.get_mut(id.0 as usize)?;
         let probe = entry.probes.iter_mut().find(|probe| probe.name == key.probe)?;
-        probe.machine.observe(report.healthy, now);
+        if report.outcome == Outcome::Blocked {
+            return Some(Observed { transition: None, next_after: probe.refuse(&report.evidence, now) });
+        }
+        probe.blocked = None;
+        probe.machine.observe(report.outcome == Outcome::Healthy, now);
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
@@ -169,9 +203,76 @@ impl Board {
     #[must_use]
     pub fn standing_of(&self, id: SubjectId, now: Tick) -> Standing {
         match self.entries.get(id.0 as usize) {
-            Some(entry) => entry.standing(now),
+            Some(entry) => self.held(entry, entry.standing(now)),
             None => Standing::unprobed(Desired::Auto, true),
         }
+    }
+
+    /// Subjects of which nothing new is learnt: their probers are silent, or are turned away.
+    pub fn stale(&self, now: Tick) -> impl Iterator<Item = &Subject> {
+        self.entries.iter().filter(move |entry| entry.is_stale(now)).map(|entry| &entry.subject)
+    }
+
+    /// Why verdicts are held, while they are.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
+    /// Considers anew whether this server should doubt its probes. Says whether that changed.
+    pub fn reconsider(&mut self, now: Tick) -> bool {
+        let judged = || self.entries.iter().filter(|entry| !entry.probes.is_empty());
+        let window = judged().flat_map(|entry| &entry.probes).map(|probe| probe.machine.pace().interval);
+        let window = window.max().unwrap_or_default() + Duration::from_secs(1);
+        let witnesses: Vec<Witness<'_>> = judged()
+            .filter(|entry| !entry.is_canary && entry.desired == Desired::Auto)
+            .map(|entry| Witness {
+                site: if entry.site.is_empty() { &entry.subject.target } else { &entry.site },
+                is_up: entry.state == State::Up,
+                left: entry.left,
+            })
+            .collect();
+        let canaries: Vec<Canary> = judged().filter(|entry| entry.is_canary).map(Entry::as_canary).collect();
+        let since = self.doubt.as_ref().map(|doubt| doubt.from);
+        let doubt = doubt::judge(&witnesses, &canaries, since, (now, window));
+        self.is_accepted &= doubt.is_some();
+        let doubt = if self.is_accepted { None } else { doubt };
+        let is_changed = doubt.is_some() != self.doubt.is_some();
+        if is_changed {
+            self.doubt = doubt;
+        }
+        is_changed
+    }
+
+    /// A person says that the failures are real. Says whether they were doubted.
+    pub fn accept(&mut self) -> bool {
+        self.is_accepted = self.doubt.take().is_some();
+        if self.is_accepted {
+            self.entries.iter_mut().for_each(|entry| entry.left = None);
+        }
+        self.is_accepted
+    }
+
+    fn is_held(&self, entry: &Entry) -> bool {
+        let since = self.doubt.as_ref().map(|doubt| doubt.from);
+        entry.state == State::Down && since.is_some_and(|since| entry.left.is_some_and(|left| left >= since))
+    }
+
+    /// A death that is doubted is a suspicion: served, with the short TTL.
+    fn held(&self, entry: &Entry, standing: Standing) -> Standing {
+        if self.is_held(entry) { Standing { state: State::Suspect, ..standing } } else { standing }
+    }
+
+    /// What an operator said of a subject, in words.
+    #[must_use]
+    pub fn said(&self, id: SubjectId) -> Option<&str> {
+        self.entries.get(id.0 as usize)?.said.as_deref()
+    }
+
+    /// Probes of a subject that are being turned away, by name.
+    pub fn refusals(&self, id: SubjectId) -> impl Iterator<Item = (&str, &Refusal)> {
+        let probes = self.entries.get(id.0 as usize).into_iter().flat_map(|entry| &entry.probes);
+        probes.filter_map(|probe| Some((probe.name.as_str(), probe.blocked.as_ref()?)))
     }
 
     /// Everything for display, in the order of the subjects.
@@ -179,6 +280,9 @@ impl Board {
         self.entries.iter().map(move |entry| Row {
             subject: &entry.subject,
             standing: entry.standing(now),
+            is_held: self.is_held(entry),
+            is_canary: entry.is_canary,
+            said: entry.said.as_deref(),
             probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),
         })
     }
@@ -186,7 +290,7 @@ impl Board {
     /// Every verdict, for a file.
     #[must_use]
     pub fn save(&self) -> Saved {
-        Saved { subjects: self.entries.iter().map(Entry::save).collect() }
+        Saved { subjects: self.entries.iter().map(Entry::save).collect(), ..Saved::default() }
     }
 
     /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
@@ -207,6 +311,11 @@ impl Entry {
         Entry {
             subject,
             desired: Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: false,
+            need: Need::All,
+            left: None,
             assume_up: false,
             state: State::Unknown,
             since: now,
@@ -217,6 +326,10 @@ impl Entry {
 
     fn configure(&mut self, wanted: Watched, now: Tick) -> Option<Transition> {
         self.desired = wanted.desired;
+        self.said = wanted.said;
+        self.site = wanted.site;
+        self.is_canary = wanted.is_canary;
+        self.need = wanted.need;
         self.assume_up = wanted.assume_up;
         let mut before = std::mem::take(&mut self.probes);
         for (name, pace) in wanted.probes {
@@ -231,7 +344,7 @@ impl Entry {
                 }
                 None => {
                     let machine = Machine::inheriting(pace, self.state, self.since, now);
-                    Probe { name, machine, last: None }
+                    Probe { name, machine, last: None, blocked: None }
                 }
             };
             self.probes.push(probe);
@@ -241,12 +354,17 @@ impl Entry {
 
     /// Makes the state follow from the machines.
     fn settle(&mut self, probe: Option<&str>, evidence: &str, now: Tick) -> Option<Transition> {
-        let (from, to) = (self.state, self.worst());
+        let (from, to) = (self.state, self.composed());
         if from == to {
             return None;
         }
         self.state = to;
         self.since = now;
+        self.left = match (from, to) {
+            (_, State::Up) => None,
+            (State::Up, _) => Some(now),
+            _ => self.left,
+        };
         // While it is DOWN there is nothing to release; a later return must be released anew.
         self.recovered = match (from, to) {
             (_, State::Down) => None,
@@ -263,13 +381,37 @@ impl Entry {
         })
     }
 
+    /// What the probes say together. With a number of them needed, one that is UNKNOWN counts as
+    /// neither: it is DOWN when too few are left that could be well.
+    fn composed(&self) -> State {
+        let Need::AtLeast(needed) = self.need else { return self.worst() };
+        let count = |wanted: State| self.states().filter(|state| *state == wanted).count();
+        let (up, served) = (count(State::Up), count(State::Up) + count(State::Suspect));
+        let total = self.probes.len();
+        let needed = needed.min(total);
+        if total == 0 {
+            State::Unknown
+        } else if up >= needed {
+            State::Up
+        } else if served >= needed {
+            State::Suspect
+        } else if total - count(State::Down) < needed {
+            State::Down
+        } else {
+            State::Unknown
+        }
+    }
+
     fn worst(&self) -> State {
-        let states = self.probes.iter().map(|probe| match probe.machine.state() {
+        self.states().max_by_key(|state| badness(*state)).unwrap_or(State::Unknown)
+    }
+
+    fn states(&self) -> impl Iterator<Item = State> {
+        self.probes.iter().map(|probe| match probe.machine.state() {
             // Served on an assumption that is being refuted: caches should let go of it soon.
             State::Unknown if self.assume_up && probe.machine.failures() > 0 => State::Suspect,
             state => state,
-        });
-        states.max_by_key(|state| badness(*state)).unwrap_or(State::Unknown)
+        })
     }
 
     fn standing(&self, now: Tick) -> Standing {
@@ -277,11 +419,20 @@ impl Entry {
             state: self.state,
             desired: self.desired,
             assume_up: self.assume_up,
-            // The verdict rests on every probe, so one that is silent makes it stale.
-            stale: self.probes.iter().any(|probe| probe.machine.is_overdue(now)),
+            stale: self.is_stale(now),
             since: self.since,
             recovered: self.recovered,
         }
+    }
+
+    /// The verdict rests on every probe, so one that is silent makes it stale.
+    fn is_stale(&self, now: Tick) -> bool {
+        self.probes.iter().any(|probe| probe.machine.is_overdue(now))
+    }
+
+    fn as_canary(&self) -> Canary {
+        let heard = self.probes.iter().filter_map(|probe| Some(probe.last.as_ref()?.at)).min();
+        Canary { fails: matches!(self.state, State::Down | State::Suspect), heard }
     }
 
     fn save(&self) -> SavedSubject {
@@ -309,7 +460,7 @@ impl Entry {
             };
         }
         self.recovered = saved.recovered;
-        let worst = self.worst();
+        let worst = self.composed();
         self.since = if worst == saved.state { saved.since } else { now };
         if saved.state == State::Down && worst != State::Down {
             self.recovered = Some(now);
@@ -319,6 +470,14 @@ impl Entry {
 }
 
 impl Probe {
+    /// Notes that the prober was turned away. The machine isn't told, so a burst that confirms a
+    /// failure goes on, until the verdict is stale: then haste has no more to win.
+    fn refuse(&mut self, evidence: &str, now: Tick) -> Duration {
+        let since = self.blocked.as_ref().map_or(now, |refusal| refusal.since.min(now));
+        self.blocked = Some(Refusal { since, evidence: evidence.to_owned() });
+        if self.machine.is_overdue(now) { self.machine.pace().interval } else { self.machine.next_after() }
+    }
+
     fn row(&self, now: Tick) -> ProbeRow<'_> {
         ProbeRow {
             probe: &self.name,
@@ -327,6 +486,7 @@ impl Probe {
             successes: self.machine.successes(),
             damped: self.machine.is_damped(now),
             last: self.last.as_ref(),
+            blocked: self.blocked.as_ref(),
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::compile::shares::Shares;
 use crate::compile::sticky::Sticky;
 use crate::geo::build::explain as explain_place;
 use crate::geo::special::is_special;
+use crate::health::tick::rfc3339;
 use crate::health::{Board, Tick};
-use crate::route::{Alternative, Pick, Route, Routing, TargetId, decide, types};
+use crate::route::{Alternative, Family, Pick, Route, Routing, TargetId, decide, types};
 use crate::snapshot::ClientNetwork;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -150,6 +151,7 @@ pub fn answer(
         chosen_by(ClientNetwork::of(client), routing, &decision.pick, &sticky)
     });
     trail.extend(chosen);
+    trail.extend(remarks(zone, board, route));
     RoutedAnswer {
         rtype: rtype.to_string(),
         route: route.label.clone(),
@@ -158,6 +160,28 @@ pub fn answer(
         failed_open: decision.failed_open,
         trail,
     }
+}
+
+/// What is to be known of a route's targets beside the decision: who ordered what of them, and
+/// whose probes learn nothing.
+fn remarks(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(doubt) = board.doubt() {
+        lines.push(format!("this server doubts its probes and holds the last states: {}", doubt.why));
+    }
+    let routing = &zone.routing;
+    for target in route.targets().into_iter().flat_map(|target| routing.answering(target)) {
+        let Some(target) = routing.targets.get(target.0 as usize) else { continue };
+        let ids = || Family::BOTH.into_iter().filter_map(|one| board.id(&routing.apex, &target.name, one));
+        // What is ordered of a target is ordered of both its addresses.
+        let said = ids().find_map(|id| board.said(id));
+        lines.extend(said.map(|said| format!("{}: {said}", target.name)));
+        for (probe, refusal) in ids().flat_map(|id| board.refusals(id)) {
+            let since = rfc3339(refusal.since);
+            lines.push(format!("{}: probe {probe} BLOCKED since {since}: {}", target.name, refusal.evidence));
+        }
+    }
+    lines
 }
 
 /// Which of several alternatives a network gets, in words.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::*;
-use crate::health::{Board, Desired, Pace, State, Subject, Watched};
+use crate::health::{Board, Desired, Outcome, Pace, State, Subject, Watched};
 use crate::probe::Check;
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -33,7 +33,7 @@ fn job(target: &str, port: u16, interval: Duration) -> Job {
 async fn next(reports: &mut Reports) -> (String, bool) {
     let (key, report, at) = timeout(LONG, reports.recv()).await.unwrap().unwrap();
     assert!(at > Tick(1_700_000_000_000));
-    (key.subject.target, report.healthy)
+    (key.subject.target, report.outcome == Outcome::Healthy)
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -123,6 +123,10 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
     let watched = Watched {
         subject: job.key.subject.clone(),
         desired: Desired::Auto,
+        said: None,
+        site: String::new(),
+        is_canary: false,
+        need: crate::health::Need::All,
         assume_up: true,
         probes: vec![(job.key.probe.clone(), job.spec.pace)],
     };

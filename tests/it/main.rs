@@ -11,6 +11,7 @@ mod differential;
 mod encrypted;
 mod encrypted_client;
 mod failover;
+mod hand;
 mod lab;
 mod live;
 mod mistakes;
