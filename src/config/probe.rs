@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::duration::show;
 use super::reader::{File, Table, Value};
 use crate::health::Pace;
-use crate::probe::spec::{Check, Http, Spec, Tls};
+use crate::probe::spec::{Check, Encryption, Http, Mail, Protocol, Spec, Tls, TlsVersion};
 use crate::wire::name::Name;
 
 /// The words of `type`.
@@ -14,9 +14,15 @@ const TYPES: &[(&str, Type)] = &[
     ("https", Type::Https),
     ("tcp", Type::Tcp),
     ("tls", Type::Tls),
-    ("smtp", Type::Smtp),
-    ("imap", Type::Imap),
-    ("imaps", Type::Imaps),
+    ("smtp", Type::Mail(Protocol::Smtp, Encrypted::IfTold, 25)),
+    ("submission", Type::Mail(Protocol::Submission, Encrypted::Start, 587)),
+    ("submissions", Type::Mail(Protocol::Submission, Encrypted::Implicit, 465)),
+    ("lmtp", Type::Mail(Protocol::Lmtp, Encrypted::IfTold, 24)),
+    ("imap", Type::Mail(Protocol::Imap, Encrypted::IfTold, 143)),
+    ("imaps", Type::Mail(Protocol::Imap, Encrypted::Implicit, 993)),
+    ("pop3", Type::Mail(Protocol::Pop3, Encrypted::IfTold, 110)),
+    ("pop3s", Type::Mail(Protocol::Pop3, Encrypted::Implicit, 995)),
+    ("managesieve", Type::Mail(Protocol::Sieve, Encrypted::IfTold, 4190)),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,9 +31,17 @@ enum Type {
     Https,
     Tcp,
     Tls,
-    Smtp,
-    Imap,
-    Imaps,
+    /// With its encryption and its port.
+    Mail(Protocol, Encrypted, u16),
+}
+
+/// How a type of mail probe encrypts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encrypted {
+    /// Only if the file says `starttls = true`.
+    IfTold,
+    Start,
+    Implicit,
 }
 
 /// Reads a probe; nothing if its type is missing or it lacks what that needs.
@@ -61,15 +75,20 @@ fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: 
         }
         Type::Tcp => Some(Check::Tcp { port: table.need("port", "25")?.integer(1..=65_535)? }),
         Type::Tls => Some(Check::Tls { port: port(443)?, tls: tls(table, None, file, key)? }),
-        Type::Smtp => {
-            let ehlo = table.get("ehlo").and_then(|value| host_name(&value, apex));
-            let port = port(25)?;
-            let starttls = table.get("starttls").and_then(|value| value.bool()).unwrap_or(false);
-            let starttls = if starttls { Some(tls(table, None, file, key)?) } else { None };
-            Some(Check::Smtp { port, ehlo, starttls })
+        Type::Mail(protocol, encrypted, usual) => {
+            let speaks_hello = matches!(protocol, Protocol::Smtp | Protocol::Submission | Protocol::Lmtp);
+            let ehlo = if speaks_hello { table.get("ehlo") } else { None };
+            let ehlo = ehlo.and_then(|value| host_name(&value, apex));
+            let port = port(usual)?;
+            let starttls = || table.get("starttls").and_then(|value| value.bool()).unwrap_or(false);
+            let encryption = match encrypted {
+                Encrypted::Implicit => Encryption::Implicit(tls(table, None, file, key)?),
+                Encrypted::Start => Encryption::StartTls(tls(table, None, file, key)?),
+                Encrypted::IfTold if starttls() => Encryption::StartTls(tls(table, None, file, key)?),
+                Encrypted::IfTold => Encryption::None,
+            };
+            Some(Check::Mail(Mail { protocol, port, encryption, ehlo }))
         }
-        Type::Imap => Some(Check::Imap { port: port(143)?, tls: None }),
-        Type::Imaps => Some(Check::Imap { port: port(993)?, tls: Some(tls(table, None, file, key)?) }),
     }
 }
 
@@ -91,7 +110,10 @@ fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) 
         let help = "add for example tls_name = \"mail.example.com\"; verify = false takes any certificate";
         file.error(&key.key_span, "TLS needs the name that the certificate must have", help);
     }
-    Some(Tls { name: name?, verify })
+    let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+    let least = table.get("tls_min").and_then(|value| value.one_of(&versions)).unwrap_or_default();
+    let days = table.get("cert_days").and_then(|value| value.integer(0..=3_650)).unwrap_or(0);
+    Some(Tls { name: name?, verify, least, days })
 }
 
 fn host_name(value: &Value<'_>, apex: &Name) -> Option<String> {

@@ -136,14 +136,18 @@ pub struct ProbeSection {
     pub status: Option<OneOrMany<StatusRange>>,
     /// Text that the body must contain.
     pub body: Option<String>,
-    /// Name given with EHLO.
+    /// Name given with EHLO and LHLO. Default: that of `[probing]`.
     pub ehlo: Option<String>,
-    /// Whether smtp must offer STARTTLS and its handshake succeed.
+    /// Whether smtp, lmtp, imap, pop3 and managesieve must offer STARTTLS and its handshake succeed.
     pub starttls: Option<bool>,
     /// Name for SNI, which the certificate must have.
     pub tls_name: Option<String>,
     /// Whether the certificate is verified. Default: true.
     pub verify: Option<bool>,
+    /// The oldest version of TLS that will do. Default: 1.2.
+    pub tls_min: Option<TlsVersionWord>,
+    /// Days that the certificate must still be valid for. Default: 0, which asks nothing.
+    pub cert_days: Option<u16>,
     /// Time between two probes. Default: 5s.
     pub interval: Option<DurationText>,
     /// Time after which an unanswered probe has failed. Default: 2s.
@@ -278,8 +282,22 @@ pub enum ProbeType {
     Tcp,
     Tls,
     Smtp,
+    Submission,
+    Submissions,
+    Lmtp,
     Imap,
     Imaps,
+    Pop3,
+    Pop3s,
+    Managesieve,
+}
+
+#[derive(JsonSchema)]
+pub enum TlsVersionWord {
+    #[schemars(rename = "1.2")]
+    V1_2,
+    #[schemars(rename = "1.3")]
+    V1_3,
 }
 
 #[derive(JsonSchema)]
@@ -350,7 +368,7 @@ mod tests {
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());
         assert_eq!(zone("[targets.a]\nipv4 = \"192.0.2.1\"\nzzzzzzzz = 1"), keys::<TargetSection>());
         let mut of_probes = BTreeSet::new();
-        for probe in ["http", "https", "tcp", "tls", "smtp", "imap", "imaps"] {
+        for probe in ["http", "https", "tcp", "tls", "smtp", "submission", "imap", "imaps"] {
             let starttls = if probe == "smtp" { "starttls = true\n" } else { "" };
             of_probes.extend(zone(&format!(
                 "[probes.a]\ntype = \"{probe}\"\nhost = \"h\"\n{starttls}zzzzzzzz = 1"

@@ -138,13 +138,19 @@ mod tests {
     use std::time::Duration;
 
     use super::super::certificate::Authority;
-    use super::super::service::port;
     use super::*;
     use crate::health::Pace;
-    use crate::probe::{Asker, Check, Http, ProberOptions, Spec, Tls};
+    use crate::probe::{
+        Asker, Check, Encryption, Http, Mail, ProberOptions, Protocol, Spec, Tls, TlsVersion,
+    };
 
     fn checks() -> Vec<Check> {
-        let tls = || Tls { name: "mail.example.com".to_owned(), verify: true };
+        let tls = || Tls {
+            name: "mail.example.com".to_owned(),
+            verify: true,
+            least: TlsVersion::default(),
+            days: 0,
+        };
         let http = |tls: Option<Tls>, port| {
             let host = "mail.example.com".to_owned();
             Check::Http(Http {
@@ -156,15 +162,16 @@ mod tests {
                 body: None,
             })
         };
+        let mail = |protocol, port, encryption| Check::Mail(Mail { protocol, port, encryption, ehlo: None });
         vec![
             http(Some(tls()), 443),
             http(None, 80),
             Check::Tcp { port: 7 },
             Check::Tls { port: 4433, tls: tls() },
-            Check::Smtp { port: 25, ehlo: None, starttls: Some(tls()) },
-            Check::Smtp { port: 587, ehlo: None, starttls: None },
-            Check::Imap { port: 993, tls: Some(tls()) },
-            Check::Imap { port: 143, tls: None },
+            mail(Protocol::Smtp, 25, Encryption::StartTls(tls())),
+            mail(Protocol::Smtp, 587, Encryption::None),
+            mail(Protocol::Imap, 993, Encryption::Implicit(tls())),
+            mail(Protocol::Imap, 143, Encryption::None),
         ]
     }
 
@@ -175,8 +182,9 @@ mod tests {
         let address = "198.51.100.10".parse().unwrap();
         let mut options = ProberOptions { extra_roots: vec![authority.root()], ..ProberOptions::default() };
         for check in checks() {
-            let here = site.open(Service::asked_by(&check)).unwrap();
-            options.redirect.insert(SocketAddr::new(address, port(&check)), here);
+            let (service, port) = Service::asked_by(&check).unwrap();
+            let here = site.open(service).unwrap();
+            options.redirect.insert(SocketAddr::new(address, port), here);
         }
         let asker = Asker::new(&options);
         let pace = Pace { timeout: Duration::from_secs(10), ..Pace::default() };

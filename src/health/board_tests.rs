@@ -37,7 +37,7 @@ fn feed(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &
         *now = *now + Duration::from_secs(1);
         let healthy = result == '+';
         let evidence = if healthy { "HTTP 200" } else { "HTTP 503" }.to_owned();
-        let report = Report { healthy, latency: Duration::from_millis(3), evidence };
+        let report = Report { healthy, latency: Duration::from_millis(3), evidence, figures: Vec::new() };
         last = board.observe(&key, &report, *now).unwrap().transition.or(last);
     }
     last
@@ -116,7 +116,8 @@ fn configuration_keeps_what_stays() {
     // What is gone is forgotten, and its late reports are nobody's.
     assert_eq!(board.configure(vec![watched("web-my", &["web"])], now), []);
     let late = ProbeKey { subject: subject("web-tw"), probe: "https".to_owned() };
-    let report = Report { healthy: true, latency: Duration::ZERO, evidence: String::new() };
+    let report =
+        Report { healthy: true, latency: Duration::ZERO, evidence: String::new(), figures: Vec::new() };
     assert_eq!(board.observe(&late, &report, now), None);
     assert_eq!(board.id(&late.subject.zone, "web-tw", Family::V4), None);
 
@@ -207,7 +208,7 @@ proptest! {
             let key = ProbeKey { subject: subject(target), probe: probe.to_owned() };
             failures[which] = if healthy { 0 } else { failures[which] + 1 };
             let before = board.standing(&key.subject, now);
-            let report = Report { healthy, latency: Duration::ZERO, evidence: String::new() };
+            let report = Report { healthy, latency: Duration::ZERO, evidence: String::new(), figures: Vec::new() };
             let observed = board.observe(&key, &report, now).unwrap();
             let after = board.standing(&key.subject, now);
             prop_assert_eq!(observed.transition.is_some(), before.state != after.state);

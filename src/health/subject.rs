@@ -27,7 +27,7 @@ pub struct ProbeKey {
 }
 
 /// What one probe saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Whether it was as wanted.
     pub healthy: bool,
@@ -36,10 +36,12 @@ pub struct Report {
     /// What was seen, one short printable line: `HTTP 503`, `connection refused`,
     /// `220 mx.example.com`.
     pub evidence: String,
+    /// What was measured, by name: `certificate_days`, a plugin's performance data.
+    pub figures: Vec<(String, f64)>,
 }
 
 /// A report, and when it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// When it came.
     pub at: Tick,

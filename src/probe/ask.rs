@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::time::Instant;
 
 use super::dial::Deadline;
-use super::evidence::{Failure, printable};
-use super::{Check, ProberOptions, Spec, Trust, dial, http, imap, smtp, tls};
+use super::evidence::{Failure, Seen, printable};
+use super::{Check, ProberOptions, Spec, Trust, dial, http, mail, tls};
 use crate::health::Report;
 
 /// What all probes share: whom they trust and where they connect to.
@@ -35,37 +35,30 @@ impl Asker {
         let deadline = Deadline::new(started, spec.pace.timeout);
         let seen = self.check(address, &spec.check, deadline).await;
         let latency = started.elapsed();
-        let (healthy, evidence) = match seen {
-            Ok(evidence) => (true, evidence),
-            Err(Failure(evidence)) => (false, evidence),
+        let (healthy, evidence, figures) = match seen {
+            Ok(Seen { evidence, figures }) => (true, evidence, figures),
+            Err(Failure { evidence, figures, .. }) => (false, evidence, figures),
         };
-        Report { healthy, latency, evidence: printable(&evidence) }
+        Report { healthy, latency, evidence: printable(&evidence), figures }
     }
 
-    async fn check(&self, address: IpAddr, check: &Check, deadline: Deadline) -> Result<String, Failure> {
+    async fn check(&self, address: IpAddr, check: &Check, deadline: Deadline) -> Result<Seen, Failure> {
         match check {
-            Check::Http(http) => {
-                http::ask(self.destination(address, http.port), http, &self.trust, deadline).await
-            }
+            Check::Http(http) => http::ask(self.destination(address, http.port), http, &self.trust, deadline)
+                .await
+                .map(Seen::new),
             Check::Tcp { port } => {
                 dial::connect(self.destination(address, *port), deadline).await?;
-                Ok("connected".to_owned())
+                Ok(Seen::new("connected"))
             }
             Check::Tls { port, tls } => {
                 let stream = dial::connect(self.destination(address, *port), deadline).await?;
                 tls::ask(stream, tls, &self.trust, deadline).await
             }
-            Check::Smtp { port, ehlo, starttls } => {
-                let stream = dial::connect(self.destination(address, *port), deadline).await?;
-                let name = ehlo.as_ref().or(self.own_name.as_ref());
-                smtp::ask(stream, name.map(String::as_str), starttls.as_ref(), &self.trust, deadline).await
-            }
-            Check::Imap { port, tls } => {
-                let stream = dial::connect(self.destination(address, *port), deadline).await?;
-                match tls {
-                    Some(tls) => imap::ask(self.trust.connect(stream, tls, deadline).await?, deadline).await,
-                    None => imap::ask(stream, deadline).await,
-                }
+            Check::Mail(mail) => {
+                let stream = dial::connect(self.destination(address, mail.port), deadline).await?;
+                let name = mail.ehlo.as_ref().or(self.own_name.as_ref());
+                mail::ask(stream, mail, name.map(String::as_str), &self.trust, deadline).await
             }
         }
     }

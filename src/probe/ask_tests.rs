@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::health::Pace;
 use crate::limits::{PROBE_ANSWER_LINES, PROBE_BODY_OCTETS};
-use crate::probe::{Http, Tls};
+use crate::probe::{Encryption, Http, Mail, Protocol, Tls, TlsVersion};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -121,7 +121,7 @@ fn trusting(root: &CertificateDer<'static>) -> ProberOptions {
 }
 
 fn tls(name: &str, verify: bool) -> Tls {
-    Tls { name: name.to_owned(), verify }
+    Tls { name: name.to_owned(), verify, least: TlsVersion::default(), days: 0 }
 }
 
 fn http(port: u16) -> Http {
@@ -136,7 +136,16 @@ fn http(port: u16) -> Http {
 }
 
 fn smtp(port: u16, starttls: Option<Tls>) -> Check {
-    Check::Smtp { port, ehlo: Some("ns1.example.com".to_owned()), starttls }
+    let encryption = starttls.map_or(Encryption::None, Encryption::StartTls);
+    mail(Protocol::Smtp, port, encryption)
+}
+
+fn imap(port: u16, tls: Option<Tls>) -> Check {
+    mail(Protocol::Imap, port, tls.map_or(Encryption::None, Encryption::Implicit))
+}
+
+fn mail(protocol: Protocol, port: u16, encryption: Encryption) -> Check {
+    Check::Mail(Mail { protocol, port, encryption, ehlo: Some("ns1.example.com".to_owned()) })
 }
 
 async fn ask_with(options: &ProberOptions, check: Check) -> Report {
@@ -273,8 +282,14 @@ async fn tls_handshake() {
     })
     .await;
     let check = |name, verify| Check::Tls { port, tls: tls(name, verify) };
-    assert_eq!(healthy(&trusting(&root), check("mail.example.com", true)).await, "TLS 1.3");
-    assert_eq!(healthy(&plain(), check("mail.example.com", false)).await, "TLS 1.3");
+    assert!(
+        healthy(&trusting(&root), check("mail.example.com", true))
+            .await
+            .starts_with("TLS 1.3, certificate for ")
+    );
+    assert!(
+        healthy(&plain(), check("mail.example.com", false)).await.starts_with("TLS 1.3, certificate for ")
+    );
     assert!(ill(&plain(), check("mail.example.com", true)).await.contains("UnknownIssuer"));
     assert!(ill(&trusting(&root), check("example.net", true)).await.contains("not valid for name"));
     ill(&plain(), check("no server name", true)).await;
@@ -299,7 +314,8 @@ async fn smtp_is_polite_and_sends_no_mail() {
     assert_eq!(missing, "STARTTLS isn't offered");
     assert_eq!(commands.lock().unwrap().last().unwrap(), "QUIT");
     commands.lock().unwrap().clear();
-    healthy(&plain(), Check::Smtp { port, ehlo: None, starttls: None }).await;
+    let nameless = Mail { protocol: Protocol::Smtp, port, encryption: Encryption::None, ehlo: None };
+    healthy(&plain(), Check::Mail(nameless)).await;
     assert_eq!(commands.lock().unwrap()[0], "EHLO [127.0.0.1]");
 }
 
@@ -310,7 +326,7 @@ async fn smtp_with_starttls() {
     let noted = commands.clone();
     let port = serve(move |stream| smtp_answer(stream, Some(acceptor.clone()), noted.clone())).await;
     let seen = healthy(&trusting(&root), smtp(port, Some(tls("mx.example.com", true)))).await;
-    assert_eq!(seen, "220 mx.example.com ESMTP (TLS 1.3)");
+    assert!(seen.starts_with("220 mx.example.com ESMTP (TLS 1.3, certificate for "), "{seen}");
     let hello = "EHLO ns1.example.com";
     assert_eq!(*commands.lock().unwrap(), [hello, "STARTTLS", hello, "QUIT"]);
     assert!(ill(&plain(), smtp(port, Some(tls("mx.example.com", true)))).await.contains("UnknownIssuer"));
@@ -327,13 +343,10 @@ async fn smtp_that_refuses_or_rambles() {
     for (said, seen) in [
         (
             "554-5.7.1 your address\r\n554 is \x1b[1mlisted\r\n".to_owned(),
-            "banner refused for good (is the prober blocked?): 554 5.7.1 your address is [1mlisted",
+            "banner refused for good: 554 5.7.1 your address is [1mlisted",
         ),
-        ("421 too busy\r\n".to_owned(), "banner refused for now (busy?): 421 too busy"),
-        (
-            "220 mx\r\n550 go away\r\n".to_owned(),
-            "reply to EHLO refused for good (is the prober blocked?): 550 go away",
-        ),
+        ("421 too busy\r\n".to_owned(), "banner refused for now: 421 too busy"),
+        ("220 mx\r\n550 go away\r\n".to_owned(), "reply to EHLO refused for good: 550 go away"),
         ("* OK IMAP4rev2\r\n".to_owned(), "no SMTP: * OK IMAP4rev2"),
         ("220-mx\r\n250 mx\r\n".to_owned(), "no SMTP: 250 mx"),
         ("x\r\n".to_owned(), "no SMTP: x"),
@@ -350,13 +363,13 @@ async fn smtp_that_refuses_or_rambles() {
 }
 
 #[tokio::test]
-async fn imap() {
+async fn imap_greetings() {
     for (said, seen) in [
         ("* OK [CAPABILITY IMAP4rev2] ready\r\n", "* OK [CAPABILITY IMAP4rev2] ready"),
         ("* preauth welcome\r\n* BYE\r\na OK bye\r\n", "* preauth welcome"),
     ] {
         let port = saying(said).await;
-        assert_eq!(healthy(&plain(), Check::Imap { port, tls: None }).await, seen);
+        assert_eq!(healthy(&plain(), imap(port, None)).await, seen);
     }
     for (said, seen) in [
         ("* BYE shutting down\r\n", "refused us: * BYE shutting down"),
@@ -366,13 +379,10 @@ async fn imap() {
         ("", "no IMAP greeting within 500ms"),
     ] {
         let port = saying(said).await;
-        assert_eq!(ill(&plain(), Check::Imap { port, tls: None }).await, seen);
+        assert_eq!(ill(&plain(), imap(port, None)).await, seen);
     }
     let port = saying("x".repeat(100_000)).await;
-    assert_eq!(
-        ill(&plain(), Check::Imap { port, tls: None }).await,
-        "IMAP greeting is longer than 8192 octets"
-    );
+    assert_eq!(ill(&plain(), imap(port, None)).await, "IMAP greeting is longer than 8192 octets");
 
     let (acceptor, root) = certificate("imap.example.com");
     let port = serve(move |stream| {
@@ -385,7 +395,8 @@ async fn imap() {
         }
     })
     .await;
-    let imaps = |verify| Check::Imap { port, tls: Some(tls("imap.example.com", verify)) };
-    assert_eq!(healthy(&trusting(&root), imaps(true)).await, "* OK ready");
+    let imaps = |verify| imap(port, Some(tls("imap.example.com", verify)));
+    let seen = healthy(&trusting(&root), imaps(true)).await;
+    assert!(seen.starts_with("* OK ready (TLS 1.3, certificate for "), "{seen}");
     assert!(ill(&plain(), imaps(true)).await.contains("UnknownIssuer"));
 }

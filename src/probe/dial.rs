@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::evidence::{self, Failure};
+use super::evidence::{Failure, of_socket};
 use crate::limits::PROBE_FAREWELL;
 
 /// When a probe must have ended. All its steps share one, so that a slow answer to each of ten
@@ -31,7 +31,7 @@ impl Deadline {
     pub(super) async fn limit<T>(self, step: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
         match timeout_at(self.at, work).await {
             Ok(done) => Ok(done),
-            Err(_) => Err(Failure(format!("no {step} within {:?}", self.timeout))),
+            Err(_) => Err(Failure::new(format!("no {step} within {:?}", self.timeout))),
         }
     }
 }
@@ -39,6 +39,6 @@ impl Deadline {
 pub(super) async fn connect(to: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
     match deadline.limit("connection", TcpStream::connect(to)).await? {
         Ok(stream) => Ok(stream),
-        Err(error) => Err(Failure(evidence::of_error(&error))),
+        Err(error) => Err(of_socket(&error)),
     }
 }

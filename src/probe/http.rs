@@ -9,7 +9,7 @@ use reqwest::{Client, Response, Url};
 
 use super::dial::Deadline;
 use super::evidence::{Failure, of_error};
-use super::{Http, Trust};
+use super::{Http, TlsVersion, Trust};
 use crate::limits::PROBE_BODY_OCTETS;
 
 /// How probes call themselves, so that operators can find them in logs.
@@ -24,16 +24,16 @@ pub(super) async fn ask(
     let client = client(to, http, trust)?;
     let request = client.get(url(to, http)?).header(HOST, host(http)?);
     let response = deadline.limit("HTTP answer", request.send()).await?;
-    let response = response.map_err(|error| Failure(of_error(&error)))?;
+    let response = response.map_err(|error| Failure::new(of_error(&error)))?;
     let status = response.status().as_u16();
     if !http.status.iter().any(|(from, to)| (*from..=*to).contains(&status)) {
         let wanted: Vec<String> = http.status.iter().map(|(from, to)| range(*from, *to)).collect();
-        return Err(Failure(format!("HTTP {status}, wanted {}", wanted.join(", "))));
+        return Err(Failure::new(format!("HTTP {status}, wanted {}", wanted.join(", "))));
     }
     if let Some(text) = &http.body {
         let found = deadline.limit("HTTP body", contains(response, text.as_bytes())).await?;
-        if !found.map_err(|error| Failure(format!("HTTP {status}, then {}", of_error(&error))))? {
-            return Err(Failure(format!("HTTP {status}, but the body lacks its text")));
+        if !found.map_err(|error| Failure::new(format!("HTTP {status}, then {}", of_error(&error))))? {
+            return Err(Failure::new(format!("HTTP {status}, but the body lacks its text")));
         }
     }
     Ok(format!("HTTP {status}"))
@@ -44,7 +44,7 @@ fn client(to: SocketAddr, http: &Http, trust: &Trust) -> Result<Client, Failure>
     let verify = http.tls.as_ref().is_some_and(|tls| tls.verify);
     let built = Client::builder()
         // Also without TLS: reqwest would look for a crypto provider of the whole process.
-        .tls_backend_preconfigured(trust.config(verify).as_ref().clone())
+        .tls_backend_preconfigured(trust.config(verify, TlsVersion::V1_2).as_ref().clone())
         .dns_resolver(OnlyTarget(to))
         // A proxy from the environment would answer in the target's place.
         .no_proxy()
@@ -53,7 +53,7 @@ fn client(to: SocketAddr, http: &Http, trust: &Trust) -> Result<Client, Failure>
         .pool_max_idle_per_host(0)
         .user_agent(USER_AGENT)
         .build();
-    built.map_err(|error| Failure(of_error(&error)))
+    built.map_err(|error| Failure::new(of_error(&error)))
 }
 
 /// Resolves every name to the target.
@@ -69,7 +69,7 @@ impl Resolve for OnlyTarget {
 /// The URL decides SNI and the certificate's name, so its host is that of `tls`; without TLS it
 /// decides nothing, and is a name that can't be taken for an address.
 fn url(to: SocketAddr, http: &Http) -> Result<Url, Failure> {
-    let bad = |what: &str| Failure(format!("{what} can't be asked for"));
+    let bad = |what: &str| Failure::new(format!("{what} can't be asked for"));
     let scheme = if http.tls.is_some() { "https" } else { "http" };
     let mut url = Url::parse(&format!("{scheme}://target.invalid/")).map_err(|_| bad("nothing"))?;
     if let Some(tls) = &http.tls {
@@ -105,7 +105,7 @@ fn host(http: &Http) -> Result<HeaderValue, Failure> {
         http.host.clone()
     };
     let value = if http.port == usual { host } else { format!("{host}:{}", http.port) };
-    HeaderValue::from_str(&value).map_err(|_| Failure(format!("{value:?} is no host")))
+    HeaderValue::from_str(&value).map_err(|_| Failure::new(format!("{value:?} is no host")))
 }
 
 /// Looks for a text at the beginning of the body.
@@ -134,7 +134,12 @@ mod tests {
 
     fn http(path: &str, tls_name: Option<&str>) -> Http {
         Http {
-            tls: tls_name.map(|name| Tls { name: name.to_owned(), verify: true }),
+            tls: tls_name.map(|name| Tls {
+                name: name.to_owned(),
+                verify: true,
+                least: TlsVersion::default(),
+                days: 0,
+            }),
             port: 8443,
             host: "www.example.com".to_owned(),
             path: path.to_owned(),

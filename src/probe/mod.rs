@@ -10,12 +10,16 @@
 //! reads bounded answers, and its report is dropped (and counted) if nobody takes it.
 
 mod ask;
+mod blocked;
 mod dial;
 mod evidence;
 mod http;
 mod imap;
 mod lines;
+mod mail;
+mod pop3;
 pub mod prober;
+mod sieve;
 mod smtp;
 pub mod spec;
 mod tls;
@@ -23,5 +27,5 @@ pub mod trust;
 
 pub use ask::Asker;
 pub use prober::{Figures, Job, Prober, ProberOptions};
-pub use spec::{Check, Http, Spec, Tls};
+pub use spec::{Check, Encryption, Http, Mail, Protocol, Spec, Tls, TlsVersion};
 pub use trust::Trust;

@@ -30,22 +30,8 @@ pub enum Check {
         /// Name and certificate.
         tls: Tls,
     },
-    /// SMTP (RFC 5321): banner 220, EHLO 250, STARTTLS if wanted, QUIT.
-    Smtp {
-        /// Port; default 25.
-        port: u16,
-        /// Name given with EHLO; default the host's own name.
-        ehlo: Option<String>,
-        /// With STARTTLS (RFC 3207): must be offered and succeed.
-        starttls: Option<Tls>,
-    },
-    /// IMAP (RFC 9051): greeting `* OK` or `* PREAUTH`, then LOGOUT.
-    Imap {
-        /// Port; default 143, and 993 with TLS.
-        port: u16,
-        /// TLS from the start (IMAPS).
-        tls: Option<Tls>,
-    },
+    /// A mail server's greeting, and encryption as wanted.
+    Mail(Mail),
 }
 
 /// A request over HTTP. The connection goes to the target's address, whatever `host` resolves to.
@@ -65,6 +51,58 @@ pub struct Http {
     pub body: Option<String>,
 }
 
+/// The beginning and the end of a conversation with a mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Port; the protocol has a default.
+    pub port: u16,
+    /// When the connection is encrypted.
+    pub encryption: Encryption,
+    /// Name given with EHLO or LHLO; default the prober's own name.
+    pub ehlo: Option<String>,
+}
+
+/// What mail servers speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 5321: banner 220, EHLO 250, QUIT.
+    Smtp,
+    /// RFC 6409: SMTP that offers AUTH (RFC 4954), and only to encrypted connections.
+    Submission,
+    /// RFC 2033: SMTP that is greeted by LHLO.
+    Lmtp,
+    /// RFC 9051: greeting `* OK` or `* PREAUTH`, LOGOUT.
+    Imap,
+    /// RFC 1939: greeting `+OK`, QUIT.
+    Pop3,
+    /// RFC 5804 (ManageSieve): capabilities and `OK`, LOGOUT.
+    Sieve,
+}
+
+/// When a mail server's connection is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Never.
+    None,
+    /// After STARTTLS or STLS, which must be offered and succeed.
+    StartTls(Tls),
+    /// From the start (RFC 8314 3).
+    Implicit(Tls),
+}
+
+impl Encryption {
+    /// How the certificate is checked, if there is one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Encryption::None => None,
+            Encryption::StartTls(tls) | Encryption::Implicit(tls) => Some(tls),
+        }
+    }
+}
+
 /// How a TLS connection is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
@@ -72,4 +110,18 @@ pub struct Tls {
     pub name: String,
     /// Whether the certificate must be valid for `name` and chain to a trusted root.
     pub verify: bool,
+    /// The oldest version that will do.
+    pub least: TlsVersion,
+    /// Days that the certificate must still be valid for; 0 asks nothing.
+    pub days: u16,
+}
+
+/// Versions of TLS that probes speak. What is older is refused, as clients do (RFC 8996).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    V1_2,
+    /// RFC 8446.
+    V1_3,
 }
