@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::duration::show;
 use super::reader::{File, Table, Value};
+use super::{http, metrics};
 use crate::health::Pace;
-use crate::probe::spec::{Check, Encryption, Http, Mail, Protocol, Spec, Tls, TlsVersion};
+use crate::probe::spec::{Check, Dns, Encryption, Exec, Mail, Protocol, Spec, Tls, TlsVersion};
 use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
 
 /// The words of `type`.
 const TYPES: &[(&str, Type)] = &[
@@ -14,6 +16,10 @@ const TYPES: &[(&str, Type)] = &[
     ("https", Type::Https),
     ("tcp", Type::Tcp),
     ("tls", Type::Tls),
+    ("dns", Type::Dns),
+    ("icmp", Type::Icmp),
+    ("exec", Type::Exec),
+    ("prometheus", Type::Prometheus),
     ("smtp", Type::Mail(Protocol::Smtp, Encrypted::IfTold, 25)),
     ("submission", Type::Mail(Protocol::Submission, Encrypted::Start, 587)),
     ("submissions", Type::Mail(Protocol::Submission, Encrypted::Implicit, 465)),
@@ -31,6 +37,10 @@ enum Type {
     Https,
     Tcp,
     Tls,
+    Dns,
+    Icmp,
+    Exec,
+    Prometheus,
     /// With its encryption and its port.
     Mail(Protocol, Encrypted, u16),
 }
@@ -64,14 +74,28 @@ fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: 
         Type::Http | Type::Https => {
             let host = table.need("host", "\"webmail.example.com\"")?.string()?;
             let tls = if kind == Type::Https { Some(tls(table, Some(&host), file, key)?) } else { None };
-            Some(Check::Http(Http {
-                port: port(if tls.is_some() { 443 } else { 80 })?,
-                tls,
-                path: path(table)?,
-                status: status(table),
-                body: table.get("body").and_then(|value| value.string()),
-                host,
-            }))
+            Some(Check::Http(http::page(table, host, tls, port)?))
+        }
+        Type::Prometheus => Some(Check::Prometheus(metrics::metric(file, key, table, port)?)),
+        Type::Dns => Some(Check::Dns(Dns {
+            port: port(53)?,
+            tcp: table.get("tcp").and_then(|value| value.bool()).unwrap_or(false),
+            name: question(&table.need("name", "\"example.com.\"")?, apex)?,
+            rtype: table.get("rtype").map_or(Some(Rtype::SOA), |value| value.parsed("type", "SOA"))?,
+            recursion: table.get("recursion").and_then(|value| value.bool()).unwrap_or(false),
+            wants_answer: table.get("answer").and_then(|value| value.bool()).unwrap_or(false),
+        })),
+        Type::Icmp => Some(Check::Icmp),
+        Type::Exec => {
+            let command =
+                table.need("command", "[\"/usr/lib/nagios/plugins/check_imap\", \"-H\", \"{address}\"]")?;
+            let argv = command.strings();
+            if !argv.first().is_some_and(|program| program.starts_with('/')) {
+                command.error("a program is named by its whole path", "write a list as [\"/usr/bin/true\"]");
+                return None;
+            }
+            let warning = table.get("warning_is_healthy").and_then(|value| value.bool()).unwrap_or(true);
+            Some(Check::Exec(Exec { argv, warning_is_healthy: warning }))
         }
         Type::Tcp => Some(Check::Tcp { port: table.need("port", "25")?.integer(1..=65_535)? }),
         Type::Tls => Some(Check::Tls { port: port(443)?, tls: tls(table, None, file, key)? }),
@@ -92,17 +116,8 @@ fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: 
     }
 }
 
-fn path(table: &Table<'_>) -> Option<String> {
-    let Some(value) = table.get("path") else { return Some("/".to_owned()) };
-    let path = value.string()?;
-    if !path.starts_with('/') {
-        value.error(format!("the path \"{path}\" doesn't begin with /"), format!("write \"/{path}\""));
-    }
-    Some(path)
-}
-
 /// Name and verification of TLS. HTTPS takes the name from its host.
-fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) -> Option<Tls> {
+pub(super) fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) -> Option<Tls> {
     let name = table.get("tls_name").and_then(|value| value.string());
     let verify = table.get("verify").and_then(|value| value.bool()).unwrap_or(true);
     let name = name.or_else(|| host.map(str::to_owned));
@@ -124,29 +139,11 @@ fn host_name(value: &Value<'_>, apex: &Name) -> Option<String> {
     Some(text)
 }
 
-/// `200`, `"200-399"`, or several of these.
-fn status(table: &Table<'_>) -> Vec<(u16, u16)> {
-    let Some(value) = table.get("status") else { return vec![(200, 399)] };
-    let codes = 100..=599;
-    let range = |one: &Value<'_>| {
-        if one.is_integer() {
-            return one.integer(codes.clone()).map(|code: u16| (code, code));
-        }
-        let text = one.str()?;
-        let (least, most) = text.split_once('-').unwrap_or((text, text));
-        let range =
-            least.trim().parse().ok().zip(most.trim().parse().ok()).filter(|(least, most): &(u16, u16)| {
-                codes.contains(&u64::from(*least)) && codes.contains(&u64::from(*most)) && least <= most
-            });
-        if range.is_none() {
-            one.error(
-                format!("\"{text}\" is no range of status codes"),
-                "write 200, \"200-399\", or a list of these",
-            );
-        }
-        range
-    };
-    value.list().iter().filter_map(range).collect()
+fn question(value: &Value<'_>, apex: &Name) -> Option<Name> {
+    let text = value.str()?;
+    Name::parse(text, Some(apex))
+        .map_err(|error| value.error(format!("\"{text}\" is no name: {error}"), "write \"example.com.\""))
+        .ok()
 }
 
 fn pace(file: &File<'_>, table: &Table<'_>) -> Pace {

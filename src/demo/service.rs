@@ -45,6 +45,7 @@ impl Service {
                 (Protocol::Imap, Encryption::Implicit(_)) => Some((Service::Imap { tls: true }, mail.port)),
                 _ => None,
             },
+            Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
         }
     }
 
@@ -66,7 +67,8 @@ impl Service {
 pub(super) fn tls_name(check: &Check) -> Option<&str> {
     let tls = match check {
         Check::Http(http) => http.tls.as_ref(),
-        Check::Tcp { .. } => None,
+        Check::Prometheus(prometheus) => prometheus.page.tls.as_ref(),
+        Check::Tcp { .. } | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
         Check::Tls { tls, .. } => Some(tls),
         Check::Mail(mail) => mail.encryption.tls(),
     };

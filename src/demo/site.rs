@@ -140,26 +140,17 @@ mod tests {
     use super::super::certificate::Authority;
     use super::*;
     use crate::health::Pace;
-    use crate::probe::{
-        Asker, Check, Encryption, Http, Mail, ProberOptions, Protocol, Spec, Tls, TlsVersion,
-    };
+    use crate::probe::{Asker, Check, Encryption, Http, Mail, ProberOptions, Protocol, Spec, Tls};
 
     fn checks() -> Vec<Check> {
-        let tls = || Tls {
-            name: "mail.example.com".to_owned(),
-            verify: true,
-            least: TlsVersion::default(),
-            days: 0,
-        };
+        let tls = || Tls::of("mail.example.com");
         let http = |tls: Option<Tls>, port| {
-            let host = "mail.example.com".to_owned();
             Check::Http(Http {
                 tls,
                 port,
-                host,
                 path: "/healthz".to_owned(),
                 status: vec![(200, 200)],
-                body: None,
+                ..Http::get("mail.example.com")
             })
         };
         let mail = |protocol, port, encryption| Check::Mail(Mail { protocol, port, encryption, ehlo: None });
@@ -196,7 +187,7 @@ mod tests {
             }
             for check in checks() {
                 let spec = Spec { name: "probe".to_owned(), check, pace };
-                let report = asker.ask(address, &spec).await;
+                let report = asker.ask(address, "mail-tw", &spec).await;
                 assert_eq!(report.healthy, up, "{:?}: {report:?}", spec.check);
                 assert!(up || report.evidence.contains("refused"), "{report:?}");
             }

@@ -121,17 +121,15 @@ fn trusting(root: &CertificateDer<'static>) -> ProberOptions {
 }
 
 fn tls(name: &str, verify: bool) -> Tls {
-    Tls { name: name.to_owned(), verify, least: TlsVersion::default(), days: 0 }
+    Tls { verify, ..Tls::of(name) }
 }
 
 fn http(port: u16) -> Http {
     Http {
-        tls: None,
         port,
-        host: "www.example.com".to_owned(),
         path: "/healthz?full=1".to_owned(),
         status: vec![(200, 299), (401, 401)],
-        body: None,
+        ..Http::get("www.example.com")
     }
 }
 
@@ -151,7 +149,7 @@ fn mail(protocol: Protocol, port: u16, encryption: Encryption) -> Check {
 async fn ask_with(options: &ProberOptions, check: Check) -> Report {
     let pace = Pace { timeout: Duration::from_millis(500), ..Pace::default() };
     let spec = Spec { name: "probe".to_owned(), check, pace };
-    let report = Asker::new(options).ask(HERE, &spec).await;
+    let report = Asker::new(options).ask(HERE, "mx-tw", &spec).await;
     assert!(report.latency < Duration::from_secs(2), "{report:?}");
     report
 }
@@ -191,7 +189,7 @@ async fn redirected_to_where_a_demonstration_listens() {
     let redirect = HashMap::from([((documented, 25).into(), (HERE, port).into())]);
     let asker = Asker::new(&ProberOptions { redirect, ..plain() });
     let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port: 25 }, pace: Pace::default() };
-    assert!(asker.ask(documented, &spec).await.healthy);
+    assert!(asker.ask(documented, "mx-tw", &spec).await.healthy);
 }
 
 #[tokio::test]
@@ -261,8 +259,11 @@ async fn https_verifies_unless_told_not_to() {
     })
     .await;
     let https = |tls| Check::Http(Http { tls: Some(tls), ..http(port) });
-    assert_eq!(healthy(&trusting(&root), https(tls("www.example.com", true))).await, "HTTP 200");
-    assert_eq!(healthy(&plain(), https(tls("www.example.com", false))).await, "HTTP 200");
+    assert_eq!(
+        healthy(&trusting(&root), https(tls("www.example.com", true))).await[..18],
+        *"HTTP 200 (TLS 1.3,"
+    );
+    assert_eq!(healthy(&plain(), https(tls("www.example.com", false))).await[..8], *"HTTP 200");
     let unknown = ill(&plain(), https(tls("www.example.com", true))).await;
     assert!(unknown.starts_with("TLS: invalid peer certificate: UnknownIssuer"), "{unknown}");
     let other = ill(&trusting(&root), https(tls("mail.example.com", true))).await;

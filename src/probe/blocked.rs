@@ -8,6 +8,10 @@
 //! | any other enhanced code, as X.3.Y (the system) | failed |
 //! | none, but words of policy about this client | blocked |
 //! | none, other words: `421 service not available`, `421 too busy` | failed |
+//! | HTTP 403 or 429 with a header of gates, 429 with `Retry-After` | blocked |
+//! | a reset before the first octet of a server that speaks first | blocked |
+
+use hyper::header::HeaderMap;
 
 /// What servers say to a client that they don't want, in lower case. All of it is about the client:
 /// "too many connections" alone may hold for everybody.
@@ -38,6 +42,17 @@ pub(super) fn by_reply(code: &str, text: &str) -> bool {
     }
 }
 
+/// What a status says of a gate in front of the server: the header that only gates send.
+pub(super) fn by_gate(status: u16, headers: &HeaderMap) -> Option<&'static str> {
+    let marks: &[&'static str] = match status {
+        403 => &["cf-ray", "cf-mitigated", "x-amzn-waf-action", "x-sucuri-id", "x-iinfo"],
+        // RFC 6585 4: the client sent too much. A server that is busy says 503.
+        429 => &["retry-after", "cf-ray", "cf-mitigated", "x-amzn-waf-action", "x-sucuri-id", "x-iinfo"],
+        _ => &[],
+    };
+    marks.iter().copied().find(|mark| headers.contains_key(*mark))
+}
+
 /// Class and subject of an enhanced code (RFC 3463 2) at the beginning of a text.
 fn enhanced(text: &str) -> Option<(&str, &str)> {
     let mut parts = text.split(' ').next()?.splitn(3, '.');
@@ -54,6 +69,17 @@ fn speaks_of_policy(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gates_leave_their_mark() {
+        let with = |name: &'static str| HeaderMap::from_iter([(name.parse().unwrap(), "1".parse().unwrap())]);
+        assert_eq!(by_gate(403, &with("cf-ray")), Some("cf-ray"));
+        assert_eq!(by_gate(429, &with("retry-after")), Some("retry-after"));
+        // A server may say when it will be well again.
+        assert_eq!(by_gate(403, &with("retry-after")), None);
+        assert_eq!(by_gate(503, &with("cf-ray")), None);
+        assert_eq!(by_gate(403, &HeaderMap::new()), None);
+    }
 
     #[test]
     fn replies_that_turn_the_prober_away() {

@@ -15,9 +15,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Asker, Spec};
+use super::{Asker, Manners, Spec};
 use crate::health::{ProbeKey, Report, Tick};
-use crate::limits::PROBES_AT_ONCE;
 
 /// Longest time over which the first probes of new jobs are spread: a verdict comes soon after
 /// the start, and thousands of jobs don't ask in the same millisecond.
@@ -34,9 +33,8 @@ pub struct ProberOptions {
     pub redirect: HashMap<SocketAddr, SocketAddr>,
     /// Roots to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Name that SMTP probes give with EHLO if theirs says none; none: the address that they
-    /// connect from.
-    pub own_name: Option<String>,
+    /// Who probes say they are, and how many come at once.
+    pub manners: Manners,
 }
 
 /// A probe to be run again and again.
@@ -103,7 +101,7 @@ impl Prober {
     ) -> Prober {
         let shared = Shared {
             asker: Asker::new(options),
-            turns: Semaphore::new(PROBES_AT_ONCE),
+            turns: Semaphore::new(options.manners.max_in_flight),
             reports,
             sent: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -181,7 +179,7 @@ async fn run(shared: Arc<Shared>, job: Job, first: Instant, mut paced: watch::Re
         sleep_until(next).await;
         let report = {
             let Ok(_turn) = shared.turns.acquire().await else { return };
-            shared.asker.ask(job.address, &job.spec).await
+            shared.asker.ask(job.address, &job.key.subject.target, &job.spec).await
         };
         let nth = shared.sent.fetch_add(1, Ordering::Relaxed);
         let reported = Instant::now();
