@@ -11,8 +11,9 @@ use super::{Model, ZoneModel};
 use crate::compile::routed::{family_of, records};
 use crate::geo::build::explain as explain_place;
 use crate::geo::special::is_special;
+use crate::health::tick::rfc3339;
 use crate::health::{Board, Tick};
-use crate::route::{Route, decide, types};
+use crate::route::{Family, Route, decide, types};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -139,14 +140,31 @@ pub fn answer(
             shown.push(if is_shared { format!("{text} (weight {weight})") } else { text });
         }
     }
+    let mut trail: Vec<String> = decision.trail.iter().map(|step| step.describe(routing, now)).collect();
+    trail.extend(refusals(zone, board, route));
     RoutedAnswer {
         rtype: rtype.to_string(),
         route: route.label.clone(),
         records: shown,
         ttl: decision.ttl,
         failed_open: decision.failed_open,
-        trail: decision.trail.iter().map(|step| step.describe(routing, now).to_string()).collect(),
+        trail,
     }
+}
+
+/// What is to be known of a route's targets beside the decision: whose probes learn nothing.
+fn refusals(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
+    let mut lines = Vec::new();
+    for target in route.targets() {
+        let Some(target) = zone.routing.targets.get(target.0 as usize) else { continue };
+        let ids =
+            Family::BOTH.into_iter().filter_map(|family| board.id(&zone.routing.apex, &target.name, family));
+        for (probe, refusal) in ids.flat_map(|id| board.refusals(id)) {
+            let since = rfc3339(refusal.since);
+            lines.push(format!("{}: probe {probe} BLOCKED since {since}: {}", target.name, refusal.evidence));
+        }
+    }
+    lines
 }
 
 impl Explanation {

@@ -13,7 +13,7 @@ use super::evidence::{Failure, Seen, printable};
 use super::http::Client;
 use super::manners::USER_AGENT;
 use super::{Check, ProberOptions, Spec, Trust, dns, exec, http, icmp, mail, prometheus, tls};
-use crate::health::Report;
+use crate::health::{Outcome, Report};
 
 /// What all probes share: whom they trust, who they are, and where they connect to.
 #[derive(Clone, Debug)]
@@ -49,11 +49,13 @@ impl Asker {
         let deadline = Deadline::new(started, spec.pace.timeout);
         let seen = self.check(address, target, &spec.check, deadline).await;
         let latency = started.elapsed();
-        let (healthy, evidence, figures) = match seen {
-            Ok(Seen { evidence, figures }) => (true, evidence, figures),
-            Err(Failure { evidence, figures, .. }) => (false, evidence, figures),
+        let (outcome, evidence, figures) = match seen {
+            Ok(Seen { evidence, figures }) => (Outcome::Healthy, evidence, figures),
+            Err(Failure { evidence, blocked, figures }) => {
+                (if blocked { Outcome::Blocked } else { Outcome::Failed }, evidence, figures)
+            }
         };
-        Report { healthy, latency, evidence: printable(&evidence), figures }
+        Report { outcome, latency, evidence: printable(&evidence), figures }
     }
 
     async fn check(
