@@ -33,6 +33,27 @@ pub const PROBES_AT_ONCE: usize = 512;
 /// for their turn: servers count clients' connections, and turn away whom they have too many of.
 pub const PROBES_PER_TARGET: usize = 4;
 
+/// Tripwires, each an open file. Further targets have none: their failures are seen by the next
+/// probe.
+pub const TRIPWIRES: usize = 256;
+
+/// Time for a tripwire to be connected and greeted. Then it is tried again later.
+pub const TRIPWIRE_OPENING: Duration = Duration::from_secs(5);
+
+/// Wait before a tripwire connects again. It doubles up to [`TRIPWIRE_BACKOFF_MOST`] as long as
+/// connections don't last.
+pub const TRIPWIRE_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest wait before a tripwire connects again.
+pub const TRIPWIRE_BACKOFF_MOST: Duration = Duration::from_secs(60);
+
+/// Silence after which the kernel asks whether a tripwire's other end is there, and after which it
+/// asks again.
+pub const TRIPWIRE_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// Such questions without an answer until the tripwire is lost.
+pub const TRIPWIRE_KEEPALIVES: u32 = 3;
+
 /// Programs of `exec` probes at one time. Further ones wait; those that had no turn within their
 /// time-outs say nothing of their targets.
 pub const PROBE_PROGRAMS_AT_ONCE: usize = 16;

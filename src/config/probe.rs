@@ -65,7 +65,10 @@ pub(super) fn spec(
     let kind = table.need("type", "\"https\"")?.one_of(TYPES);
     let pace = pace(file, table);
     let check = check(file, key, table, kind?, apex)?;
-    Some(Spec { name: name.to_owned(), check, pace })
+    let has_connection =
+        !matches!(check, Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_));
+    let tripwire = if has_connection { table.get("tripwire").and_then(|value| value.bool()) } else { None };
+    Some(Spec { name: name.to_owned(), check, pace, tripwire })
 }
 
 fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: &Name) -> Option<Check> {

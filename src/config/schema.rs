@@ -195,6 +195,9 @@ pub struct ProbeSection {
     pub tls_min: Option<TlsVersionWord>,
     /// Days that the certificate must still be valid for. Default: 0, which asks nothing.
     pub cert_days: Option<u16>,
+    /// Whether an idle connection is held, whose loss has the target probed at once. Default: true
+    /// for http, https, imap and imaps, false for others.
+    pub tripwire: Option<bool>,
     /// Time between two probes. Default: 5s.
     pub interval: Option<DurationText>,
     /// Time after which an unanswered probe has failed. Default: 2s.

@@ -186,7 +186,7 @@ mod tests {
                 site.take_down().await.unwrap();
             }
             for check in checks() {
-                let spec = Spec { name: "probe".to_owned(), check, pace };
+                let spec = Spec { name: "probe".to_owned(), check, pace, tripwire: None };
                 let report = asker.ask(address, "mail-tw", &spec).await;
                 assert_eq!(report.outcome == Outcome::Healthy, up, "{:?}: {report:?}", spec.check);
                 assert!(up || report.evidence.contains("refused"), "{report:?}");

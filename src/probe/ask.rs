@@ -12,6 +12,7 @@ use super::dial::{Deadline, Dialer};
 use super::evidence::{Failure, Seen, printable};
 use super::http::Client;
 use super::manners::USER_AGENT;
+use super::tripwire::{Kind, Wire};
 use super::{Check, ProberOptions, Spec, Trust, dns, exec, http, icmp, mail, prometheus, tls};
 use crate::health::{Outcome, Report};
 
@@ -89,6 +90,21 @@ impl Asker {
             Check::Icmp => icmp::ask(address, self.question(), dialer, deadline).await,
             Check::Exec(exec) => exec::ask(exec, address, target, deadline).await,
         }
+    }
+
+    /// The idle connection that suits a job, if its probe wants one.
+    pub(super) fn wire(&self, address: IpAddr, spec: &Spec) -> Option<Wire> {
+        if !spec.tripwire.unwrap_or(Kind::is_usual(&spec.check)) {
+            return None;
+        }
+        let (kind, port) = Kind::of(&spec.check)?;
+        Some(Wire {
+            to: self.destination(address, port),
+            kind,
+            dialer: self.dialer,
+            trust: self.trust.clone(),
+            user_agent: self.user_agent.clone(),
+        })
     }
 
     fn client(&self, deadline: Deadline) -> Client<'_> {

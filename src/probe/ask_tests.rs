@@ -151,7 +151,7 @@ fn mail(protocol: Protocol, port: u16, encryption: Encryption) -> Check {
 
 async fn ask_with(options: &ProberOptions, check: Check) -> Report {
     let pace = Pace { timeout: Duration::from_millis(500), ..Pace::default() };
-    let spec = Spec { name: "probe".to_owned(), check, pace };
+    let spec = Spec { name: "probe".to_owned(), check, pace, tripwire: None };
     let report = Asker::new(options).ask(HERE, "mx-tw", &spec).await;
     assert!(report.latency < Duration::from_secs(2), "{report:?}");
     report
@@ -197,7 +197,12 @@ async fn redirected_to_where_a_demonstration_listens() {
     let documented: IpAddr = "192.0.2.10".parse().unwrap();
     let redirect = HashMap::from([((documented, 25).into(), (HERE, port).into())]);
     let asker = Asker::new(&ProberOptions { redirect, ..plain() });
-    let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port: 25 }, pace: Pace::default() };
+    let spec = Spec {
+        name: "tcp".to_owned(),
+        check: Check::Tcp { port: 25 },
+        pace: Pace::default(),
+        tripwire: None,
+    };
     assert!(asker.ask(documented, "mx-tw", &spec).await.outcome == Outcome::Healthy);
 }
 

@@ -28,6 +28,7 @@ mod sieve;
 mod smtp;
 pub mod spec;
 mod tls;
+mod tripwire;
 pub mod trust;
 
 pub use ask::Asker;

@@ -13,6 +13,9 @@ pub struct Spec {
     pub check: Check,
     /// How often, and what makes a verdict.
     pub pace: Pace,
+    /// Whether an idle connection is held, whose loss has it asked at once; none: as is usual for
+    /// its kind.
+    pub tripwire: Option<bool>,
 }
 
 /// What a probe asks. Ports are TCP ports at the target's address.
