@@ -109,14 +109,18 @@ where
 fn certificate(name: &str) -> (TlsAcceptor, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let root = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    (acceptor(root.clone(), &made.signing_key), root)
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> TlsAcceptor {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![root.clone()], key.into())
+        .with_single_cert(vec![certificate], key.into())
         .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), root)
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn trusting(root: &CertificateDer<'static>) -> ProberOptions {
@@ -655,7 +659,34 @@ async fn probes_come_from_their_source() {
 }
 
 #[tokio::test]
-async fn certificates_that_expire_soon_and_old_tls() {
+async fn a_certificate_that_has_expired() {
+    let mut params = rcgen::CertificateParams::new(["mail.example.com".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let root = made.der().clone();
+    let acceptor = acceptor(root.clone(), &key);
+    let port = serve(move |stream| {
+        let accept = acceptor.accept(stream);
+        async move {
+            if let Ok(mut stream) = accept.await {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        }
+    })
+    .await;
+    let check = |verify, days| Check::Tls { port, tls: Tls { days, ..tls("mail.example.com", verify) } };
+    let seen = ill(&trusting(&root), check(true, 0)).await;
+    assert!(seen.contains("expired"), "{seen}");
+    // Who takes any certificate may still ask for its days.
+    let seen = ill(&plain(), check(false, 1)).await;
+    assert!(seen.starts_with("the certificate expires in -"), "{seen}");
+    healthy(&plain(), check(false, 0)).await;
+}
+
+#[tokio::test]
+async fn days_of_a_certificate_are_a_figure() {
     let (acceptor, _) = certificate("mail.example.com");
     let port = serve(move |stream| {
         let accept = acceptor.accept(stream);
