@@ -1,5 +1,6 @@
 //! Work shared by all cores of the machine.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `work` for each number below `count`, on all cores; results come in no order. Each core
@@ -21,13 +22,20 @@ pub fn share<S, T: Send>(
             done.push(work(number, &mut scratch));
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    let cores = cores().min(count);
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..cores).map(|_| scope.spawn(run)).collect();
         let mut done = run();
         done.extend(others.into_iter().flat_map(|core| core.join().expect("shared work doesn't panic")));
         done
     })
+}
+
+/// How many cores this process may use. Asked once: the answer takes a dozen system calls, and
+/// ten thousand small zones would ask as often.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 #[cfg(test)]

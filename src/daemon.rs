@@ -12,13 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::answer::{Client, Kind, Prepared};
+use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
-use crate::serve::{self, BindError, Reply, Running};
+use crate::resolve::Resolver;
+use crate::serve::{self, BindError, Running};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
@@ -27,6 +28,9 @@ use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
 const REPORTS_QUEUED: usize = 4096;
+
+/// Resolved names that wait for the writer. Further ones wait to be handed over.
+const FOUND_QUEUED: usize = 64;
 
 /// What a server is started with.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +126,9 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
-        let start = Start { pass, fallbacks, store, prober, reports };
+        let (sender, found) = mpsc::channel(FOUND_QUEUED);
+        let resolver = Resolver::new(sender, runtime.handle().clone());
+        let start = Start { pass, fallbacks, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let running = sockets.serve(service).map_err(DaemonError::System)?;
@@ -189,15 +195,10 @@ impl serve::Service for Service {
         Prepared::fetch(prepared);
     }
 
-    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Reply {
-        let answered = prepared.answer(client, out);
-        // Response codes have 12 bits; those in use here have 8 (RFC 6891 9).
-        Reply { octets: answered.octets, rcode: answered.rcode as u8, kind: answered.kind as u8 }
+    fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Answered {
+        prepared.answer(client, out)
     }
 }
-
-/// Kinds of answers fit the counters of the sockets.
-const _: () = assert!(Kind::COUNT <= serve::KINDS);
 
 /// How the sockets are served.
 fn serve_options(server: &Server) -> serve::Options {

@@ -4,8 +4,8 @@
 //! ```text
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
 //! Model        zone, route, health, model, compile         pure: time comes in as a value
-//! Edges        probe, config, load, state, publish,        files, sockets, clocks
-//!              watch, daemon, demo, cli
+//! Edges        probe, resolve, config, load, state,        files, sockets, clocks
+//!              publish, watch, metrics, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -33,9 +33,11 @@ pub mod geo;
 pub mod health;
 pub mod limits;
 pub mod load;
+pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod publish;
+pub mod resolve;
 pub mod route;
 pub mod serve;
 pub mod snapshot;

@@ -91,6 +91,16 @@ pub const PROBE_METRICS_OCTETS: usize = 4 << 20;
 /// Characters of a probe's evidence. The rest is cut: it goes into logs, tables and TXT records.
 pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
 
+/// Zones that are counted apart, and two. Further ones are counted together, so that each worker's
+/// counters, and what a collector of metrics keeps, stay small.
+pub const ZONE_ROWS: u16 = 1002;
+
+/// Regions that are counted apart, and two. Further ones are counted together.
+pub const REGION_ROWS: u16 = 502;
+
+/// Routes whose targets are counted in metrics. Further ones aren't shown there.
+pub const ROUTES_SHOWN: usize = 2000;
+
 /// Datagrams of one `recvmmsg` and one `sendmmsg`. More wait in the socket's buffer for the next.
 pub const UDP_BATCH: usize = 32;
 
@@ -124,6 +134,33 @@ pub const PORT_ATTEMPTS: usize = 32;
 /// Secrets of cookies: one that signs, and those that roll over. More are refused, since each may
 /// cost every forged cookie a hash.
 pub const COOKIE_SECRETS: usize = 4;
+
+/// Weighted alternatives among which a client's network chooses. Of a tier with more, each query
+/// gets one by chance.
+pub const STICKY_ALTERNATIVES: usize = 256;
+
+/// Tables of sticky choices kept for routes to come. At more all are forgotten and made again when
+/// they are wanted; those in use stay.
+pub const STICKY_TABLES: usize = 1024;
+
+/// Addresses of one family that a target's host name gives. The others, in the order of addresses,
+/// are neither answered nor probed: no client tries more.
+pub const RESOLVED_ADDRESSES: usize = 16;
+
+/// Shortest time between two resolutions of a target's host name, whatever its TTL says; also after
+/// one that failed.
+pub const RESOLVE_AGAIN_MIN: Duration = Duration::from_secs(5);
+
+/// Longest time between two resolutions of a target's host name, whatever its TTL says: what was
+/// changed by mistake for a day is known again within this time.
+pub const RESOLVE_AGAIN_MAX: Duration = Duration::from_secs(3600);
+
+/// How long one question about a target's host name may take, further attempts included. Then it
+/// has failed, and the addresses from before stay.
+pub const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Host names of targets that are asked for at one time. Further ones wait for their turn.
+pub const RESOLVED_AT_ONCE: usize = 32;
 
 /// TCP connections at once. A further one is closed as soon as it is accepted.
 pub const TCP_CONNECTIONS: usize = 4096;

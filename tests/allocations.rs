@@ -121,6 +121,13 @@ ipv6 = "2001:db8:2::10"
 type = "address"
 tw = ["web-tw", "web-my"]
 default = ["web-my", "web-tw"]
+[routes.shift]
+type = "address"
+default = [["web-my", { target = "web-tw", percent = 5 }]]
+[routes.chance]
+type = "address"
+sticky = false
+default = [["web-my", { target = "web-tw", percent = 5 }]]
 "#;
 
 /// What is asked, and the kind of answer that it must get.
@@ -166,6 +173,10 @@ fn cases() -> Vec<Case> {
         ask("webmail.example.com.", Rtype::A, Kind::Routed),
         with(ask("webmail.example.com.", Rtype::A, Kind::Routed), &subnet_ipv4),
         with(ask("webmail.example.com.", Rtype::AAAA, Kind::Routed), &subnet_ipv6),
+        ask("shift.example.com.", Rtype::A, Kind::Routed),
+        with(ask("shift.example.com.", Rtype::A, Kind::Routed), &subnet_ipv4),
+        with(ask("shift.example.com.", Rtype::AAAA, Kind::Routed), &subnet_ipv6),
+        ask("chance.example.com.", Rtype::A, Kind::Routed),
         ask("nothing.example.com.", Rtype::A, Kind::NxDomain),
         long,
         ask("www.example.com.", Rtype::AAAA, Kind::NoData),

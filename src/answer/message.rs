@@ -1,8 +1,9 @@
 //! The response while it is being written: header and question first, OPT last.
 
-use super::{Answered, Client, Kind, Transport};
+use super::{Answered, Client, Facts, Kind, Transport};
 use crate::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
 use crate::snapshot::Snapshot;
+use crate::wire::cookie::Standing;
 use crate::wire::edns::{Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
 use crate::wire::rendered::{Place, Rendered};
@@ -29,6 +30,8 @@ pub(super) struct Message<'a, 'o> {
     pub(super) scope: u8,
     /// Why there are no data, for clients that understand it.
     pub(super) extended_error: Option<ExtendedError>,
+    /// What is counted.
+    pub(super) facts: Facts,
     reply: Option<Reply<'a>>,
     flags: u16,
     id: [u8; 2],
@@ -54,7 +57,7 @@ impl<'a, 'o> Message<'a, 'o> {
             Transport::Udp => payload_octets(query.edns.as_ref(), snapshot.settings.udp_payload),
             Transport::Tcp { .. } => MESSAGE_OCTETS,
         };
-        let reply = query.edns.as_ref().map(|edns| reply(snapshot, edns, client));
+        let (reply, cookie) = reply(snapshot, query.edns.as_ref(), client);
         // An extended error needs no room kept for it: it comes without data.
         let reserved = reply.as_ref().map_or(0, Reply::octets);
         let question_end = HEADER_OCTETS + query.question.len();
@@ -65,6 +68,7 @@ impl<'a, 'o> Message<'a, 'o> {
             authoritative: false,
             scope: 0,
             extended_error: None,
+            facts: Facts::new(query.qtype, query.edns.as_ref(), cookie),
             reply,
             flags: u16::from_be_bytes([octets[2], octets[3]]) & COPIED,
             id: [octets[0], octets[1]],
@@ -175,27 +179,35 @@ impl<'a, 'o> Message<'a, 'o> {
             | if self.truncated { TRUNCATED } else { 0 }
             | (self.rcode & 15);
         write_header(self.out, self.id, flags, [1, self.counts[0], self.counts[1], self.counts[2]]);
-        Answered { octets: self.end, rcode: self.rcode, kind, truncated: self.truncated }
+        Answered { octets: self.end, rcode: self.rcode, kind, truncated: self.truncated, facts: self.facts }
     }
 }
 
-/// What the OPT record of an answer says whatever the answer is.
-fn reply<'r>(snapshot: &'r Snapshot, edns: &Edns<'r>, client: &Client) -> Reply<'r> {
+/// What the OPT record of an answer says whatever the answer is, and what the cookie proved.
+fn reply<'r>(
+    snapshot: &'r Snapshot,
+    edns: Option<&Edns<'r>>,
+    client: &Client,
+) -> (Option<Reply<'r>>, Option<Standing>) {
+    let Some(edns) = edns else { return (None, None) };
     let settings = &snapshot.settings;
-    Reply {
+    let cookie =
+        edns.cookie.as_ref().map(|cookie| settings.cookies.check(cookie, client.address, client.now));
+    let reply = Reply {
         payload: settings.udp_payload,
         extended_rcode: 0,
         dnssec_ok: edns.dnssec_ok,
         nsid: edns.nsid.then_some(settings.identity.as_bytes()),
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
-        cookie: edns.cookie.map(|cookie| settings.cookies.check(&cookie, client.address, client.now).answer),
+        cookie: cookie.as_ref().map(|cookie| cookie.answer),
         keepalive: match client.transport {
             Transport::Tcp { idle } if edns.keepalive == Keepalive::Asked => Some(idle),
             // RFC 7828 3.2.2: in datagrams it is ignored.
             Transport::Tcp { .. } | Transport::Udp => None,
         },
         extended_error: None,
-    }
+    };
+    (Some(reply), cookie.map(|cookie| cookie.standing))
 }
 
 /// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
@@ -223,8 +235,8 @@ impl<'q> Bare<'q> {
     ) -> Option<Answered> {
         let Bare { rcode, question_octets, edns, extended_error } = self;
         let extended_rcode = (rcode >> 4) as u8;
-        let reply =
-            edns.map(|edns| Reply { extended_rcode, extended_error, ..reply(snapshot, &edns, client) });
+        let (reply, cookie) = reply(snapshot, edns.as_ref(), client);
+        let reply = reply.map(|reply| Reply { extended_rcode, extended_error, ..reply });
         let mut end = HEADER_OCTETS + question_octets;
         if end + reply.as_ref().map_or(0, Reply::octets) > out.len() {
             return None;
@@ -236,7 +248,8 @@ impl<'q> Bare<'q> {
         if let Some(reply) = reply {
             end = reply.write(out, end);
         }
-        Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false })
+        let facts = Facts::new(Rtype(0), edns.as_ref(), cookie);
+        Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false, facts })
     }
 }
 

@@ -6,15 +6,17 @@
 
 mod chaos;
 mod client;
+mod facts;
 mod message;
 
 pub use client::{Client, Transport};
+pub use facts::{Facts, Placed};
 
 use message::{Bare, Message};
 
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::entry::{Flags, Payload};
-use crate::snapshot::{Found, Lookup, NameHash, Slot, Snapshot};
+use crate::snapshot::{ClientNetwork, Found, Lookup, NameHash, Slot, Snapshot};
 use crate::wire::client_subnet::ClientSubnet;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::{ExtendedError, Keepalive};
@@ -33,6 +35,8 @@ pub struct Answered {
     pub kind: Kind,
     /// Whether it was cut short, so that the client comes again over TCP.
     pub truncated: bool,
+    /// What the query asked.
+    pub facts: Facts,
 }
 
 /// Kinds of answers, for counting.
@@ -59,8 +63,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// How many kinds there are.
-    pub const COUNT: usize = 9;
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 9] = [
+        Kind::Dropped,
+        Kind::Rejected,
+        Kind::Static,
+        Kind::Routed,
+        Kind::NoData,
+        Kind::NxDomain,
+        Kind::Referral,
+        Kind::Failed,
+        Kind::Chaos,
+    ];
 }
 
 /// Answers a query into `out`, which should hold 65,535 octets for TCP and the configured UDP
@@ -154,7 +168,8 @@ impl<'a> Prepared<'a> {
     }
 }
 
-const DROPPED: Answered = Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false };
+const DROPPED: Answered =
+    Answered { octets: 0, rcode: 0, kind: Kind::Dropped, truncated: false, facts: Facts::NONE };
 
 /// Types of queries that RRsets answer, and ANY (RFC 8482). Otherwise the code, and why.
 fn askable(qtype: Rtype) -> Result<(), (u16, ExtendedError)> {
@@ -290,7 +305,11 @@ impl<'a> Search<'a, '_, '_> {
 
     fn step(&mut self, name: &LowerName, lookup: Lookup<'_>, place: Place) -> Step {
         let Lookup { entry, found } = lookup;
-        let negative = self.snapshot.zone(entry.zone()).and_then(|zone| zone.negative.as_deref());
+        let zone = self.snapshot.zone(entry.zone());
+        if let Some(zone) = zone.filter(|_| self.is_first) {
+            self.message.facts.zone = zone.row;
+        }
+        let negative = zone.and_then(|zone| zone.negative.as_deref());
         let Some(negative) = negative.and_then(Rendered::read) else {
             // Behind a CNAME, what was found stands.
             if self.is_first {
@@ -391,17 +410,22 @@ impl<'a> Search<'a, '_, '_> {
         // RFC 7871 7.1.2: a prefix of 0 asks not to be placed by it; private networks say nothing.
         let usable = self.subnet.filter(|subnet| slot.ecs && subnet.source_prefix > 0);
         let address = usable.and_then(|subnet| subnet.address);
-        let region = match address.filter(|address| !crate::geo::special::is_special(*address)) {
-            Some(address) => {
-                let located = self.snapshot.geo.locate(address);
-                self.message.scope = located.scope;
-                located.region
-            }
-            None => self.snapshot.geo.locate(self.client.address).region,
-        };
-        if let Some(rendered) = slot.pick(region, self.client.entropy) {
-            self.message.write(&rendered, place);
+        let told = address.filter(|address| !crate::geo::special::is_special(*address));
+        let placed_by = told.unwrap_or(self.client.address);
+        let located = self.snapshot.geo.locate(placed_by);
+        self.message.facts.placed = Some(Placed {
+            region: self.snapshot.region_row(located.region),
+            by_subnet: told.is_some(),
+            how: located.how,
+        });
+        let network = ClientNetwork::of(placed_by);
+        let Some(picked) = slot.pick(located.region, network, self.client.entropy) else { return };
+        if told.is_some() {
+            // RFC 7871 7.2.1: caches must not give one network's choice to others.
+            let chosen_for = if picked.by_network { network.prefix_length() } else { 0 };
+            self.message.scope = located.scope.max(chosen_for);
         }
+        self.message.write(&picked.rendered, place);
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::assume::{self, Assumption};
+use super::resolved::resolved;
 use super::{ConfigArg, Failure, ask};
 use crate::health::Board;
 use crate::load::read_once;
@@ -72,8 +73,12 @@ fn online(args: &Args, server: SocketAddr, name: &Name, asker: Asker) -> Result<
 fn offline(args: &Args, name: &Name, asker: Asker) -> Result<(), Failure> {
     let offline = read_once(&args.config.config);
     assume::check(&args.assume, &offline)?;
+    let resolved = resolved(&[&offline])?;
     let model = offline
-        .model(|routing| args.assume.iter().for_each(|assumption| assumption.apply(routing)))
+        .model(|routing| {
+            args.assume.iter().for_each(|assumption| assumption.apply(routing));
+            *routing = routing.with_addresses(&resolved);
+        })
         .map_err(|errors| {
             errors.iter().for_each(|error| eprintln!("{error}"));
             Failure::Said

@@ -14,6 +14,7 @@ mod explain;
 mod health;
 mod live;
 mod plan;
+mod resolved;
 mod run;
 
 use std::path::PathBuf;

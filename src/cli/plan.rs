@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 
 use super::assume::{self, Assumption};
+use super::resolved::resolved;
 use super::{CONFIG, Failure};
 use crate::geo::RegionId;
 use crate::health::Board;
-use crate::load::read_once;
+use crate::load::{Offline, read_once};
 use crate::model::{Model, ZoneModel, explain};
 use crate::publish::now;
-use crate::route::types;
+use crate::route::{Resolved, Routing, types};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::{self, rdata_text};
@@ -51,8 +52,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let scratch = tempfile::tempdir()?;
     let old = version(&args.old, &scratch.path().join("old"))?;
     let new = version(&args.new, &scratch.path().join("new"))?;
-    let before = model(&old, &[])?;
-    let after = model(&new, &args.assume)?;
+    let (old, new) = (read_once(&old.join(CONFIG)), read_once(&new.join(CONFIG)));
+    // Once for both, so that what differs is what the files say.
+    let resolved = resolved(&[&old, &new])?;
+    let before = model(&old, &[], &resolved)?;
+    let after = model(&new, &args.assume, &resolved)?;
     let differences = differences(&before, &after);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&differences)?);
@@ -108,10 +112,13 @@ fn version(text: &str, scratch: &Path) -> Result<PathBuf, Failure> {
     Ok(scratch.to_owned())
 }
 
-fn model(directory: &Path, assumptions: &[Assumption]) -> Result<Model, Failure> {
-    let offline = read_once(&directory.join(CONFIG));
-    assume::check(assumptions, &offline)?;
-    offline.model(|routing| assumptions.iter().for_each(|one| one.apply(routing))).map_err(|errors| {
+fn model(offline: &Offline, assumptions: &[Assumption], resolved: &Resolved) -> Result<Model, Failure> {
+    assume::check(assumptions, offline)?;
+    let change = |routing: &mut Routing| {
+        assumptions.iter().for_each(|one| one.apply(routing));
+        *routing = routing.with_addresses(resolved);
+    };
+    offline.model(change).map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{error}"));
         Failure::Said
     })
@@ -204,7 +211,7 @@ fn answer(model: &Model, zone: Option<&ZoneModel>, name: &Name, rtype: Rtype, re
     let mut records: Vec<String> = match routed {
         Some(route) => {
             let region = id.unwrap_or(RegionId::DEFAULT);
-            explain::answer(zone, &Board::default(), route, rtype, region, now()).records
+            explain::answer(zone, &Board::default(), route, rtype, region, None, now()).records
         }
         None => {
             let lower = name.to_lower();

@@ -6,6 +6,8 @@ mod message_tests;
 mod model_tests;
 pub mod routed;
 pub mod shape;
+pub mod shares;
+pub mod sticky;
 #[cfg(test)]
 mod tests;
 pub mod zone;

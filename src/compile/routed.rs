@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::shares::Shares;
+use super::sticky::Sticky;
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
 use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
@@ -30,8 +32,10 @@ pub fn slot(
     regions: impl Iterator<Item = RegionId>,
     standing: &dyn Fn(TargetId, Family) -> Standing,
     now: Tick,
+    shares: &mut Shares,
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
+    let sticky = Sticky::new(routing, route);
     let mut recheck: Option<Tick> = None;
     let mut places: HashMap<Variant, u16> = HashMap::new();
     let mut by_region: Vec<u16> = Vec::new();
@@ -43,7 +47,7 @@ pub fn slot(
         }
         let decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
-        let variant = variant(routing, rtype, &decision)?;
+        let variant = variant(routing, rtype, &decision, &sticky, shares)?;
         let fresh = u16::try_from(places.len()).unwrap_or(0);
         by_region.push(*places.entry(variant).or_insert(fresh));
     }
@@ -68,7 +72,7 @@ pub fn records(routing: &Routing, rtype: Rtype, pick: &Pick) -> Vec<(u32, Vec<Ve
     let alternatives = |alternatives: &[Alternative], rdata: &dyn Fn(TargetId) -> Option<Vec<u8>>| {
         alternatives
             .iter()
-            .map(|one| (u32::from(one.weight), one.targets.iter().filter_map(|id| rdata(*id)).collect()))
+            .map(|one| (u32::from(one.weight), distinct(one.targets.iter().filter_map(|id| rdata(*id)))))
             .collect()
     };
     match pick {
@@ -94,7 +98,25 @@ pub fn records(routing: &Routing, rtype: Rtype, pick: &Pick) -> Vec<(u32, Vec<Ve
     }
 }
 
-fn variant(routing: &Routing, rtype: Rtype, decision: &Decision) -> Result<Variant, TooLarge> {
+/// RFC 2181 5.2: an RRset has no two records of the same data, as two targets or host names at one
+/// address would give.
+fn distinct(all: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut distinct: Vec<Vec<u8>> = Vec::new();
+    for rdata in all {
+        if !distinct.contains(&rdata) {
+            distinct.push(rdata);
+        }
+    }
+    distinct
+}
+
+fn variant(
+    routing: &Routing,
+    rtype: Rtype,
+    decision: &Decision,
+    sticky: &Sticky<'_>,
+    shares: &mut Shares,
+) -> Result<Variant, TooLarge> {
     let mut sum = 0u32;
     let mut alternatives = Vec::new();
     for (weight, records) in records(routing, rtype, &decision.pick) {
@@ -105,5 +127,28 @@ fn variant(routing: &Routing, rtype: Rtype, decision: &Decision) -> Result<Varia
         }
         alternatives.push((sum, renderer.finish()?.into()));
     }
-    Ok(Variant { alternatives: alternatives.into() })
+    let among = sticky.among(&decision.pick);
+    let buckets = if among.is_empty() { None } else { shares.buckets(&among) };
+    Ok(Variant { alternatives: alternatives.into(), buckets })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::zone;
+    use crate::wire::name::Name;
+
+    #[test]
+    fn rfc2181_5_2_two_targets_at_one_address_are_one_record() {
+        let apex = Name::parse("example.com.", None).unwrap();
+        let text = "[targets.a]\nipv4 = \"192.0.2.1\"\n[targets.b]\nipv4 = \"192.0.2.1\"\n\
+                    [routes.w]\ntype = \"address\"\ndefault = [[\"a\", \"b\"]]\n";
+        let (config, _) = zone::parse(Path::new("z.toml"), text, &apex, &[]).unwrap();
+        let (routing, route) = (&config.routing, &config.routing.routes[0]);
+        let standing = |_, _| Standing::unprobed(crate::health::Desired::Auto, true);
+        let decision = decide(routing, route, RegionId::DEFAULT, Family::V4, &standing, Tick(0));
+        assert_eq!(records(routing, Rtype::A, &decision.pick), [(1, vec![vec![192, 0, 2, 1]])]);
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::shape::{Shape, is_wildcard};
 use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::Flags;
-use crate::snapshot::{SlotId, ZoneAnswers, ZoneId};
+use crate::snapshot::{Row, SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
 use crate::wire::render::{Renderer, Section, TooLarge};
 use crate::wire::rtype::Rtype;
@@ -152,7 +152,7 @@ impl Source<'_> {
     pub fn common(&self) -> Result<ZoneAnswers, RrsetTooLarge> {
         let apex = self.zone.apex();
         let negative = negative(self.zone).map_err(|TooLarge| self.too_large(apex.as_wire(), Rtype::SOA))?;
-        Ok(ZoneAnswers { apex: apex.clone(), negative: Some(negative.into()) })
+        Ok(ZoneAnswers { apex: apex.clone(), negative: Some(negative.into()), row: Row::OTHERS })
     }
 
     /// Puts one name's entry in, or takes it out if it doesn't exist or is hidden.
@@ -286,7 +286,7 @@ pub fn names<'z>(zone: &'z Zone, routed: &'z RoutedOwners, shape: &'z Shape) -> 
 pub fn broken(apex: &Name, id: ZoneId) -> (Edits, ZoneAnswers) {
     let mut edits = Edits::default();
     edits.put(apex.to_lower().as_wire(), Flags::APEX, id, []);
-    (edits, ZoneAnswers { apex: apex.clone(), negative: None })
+    (edits, ZoneAnswers { apex: apex.clone(), negative: None, row: Row::OTHERS })
 }
 
 fn plain(owner: &[u8], rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {

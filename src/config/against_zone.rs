@@ -2,7 +2,7 @@
 
 use super::zone::ZoneConfig;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::route::{Kind, Route};
+use crate::route::{Kind, Route, TargetId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -22,7 +22,9 @@ pub fn against_zone(
     for (route, place) in config.routing.routes.iter().zip(&config.route_places) {
         checker.owners(route, place, &mut findings);
         checker.hosts(route, place, &mut findings);
+        checker.unresolved(route, place, &mut findings);
     }
+    checker.own_names(&mut findings);
     if let Some(place) = config.route_places.first().filter(|_| soa_minimum > MINIMUM_MAX) {
         let message = format!("the zone has routes, and its SOA MINIMUM is {soa_minimum}");
         let help = "write 60 or less: for so long resolvers keep that a name or type isn't there";
@@ -72,7 +74,10 @@ impl Checker<'_> {
                     findings.push(said(place, Severity::Error, message, "use type = \"address\""));
                 }
             }
-            if matches!(route.kind, Kind::Address) {
+            // Which types a host name will have isn't known here.
+            if matches!(route.kind, Kind::Address)
+                && !route.targets().into_iter().any(|id| self.is_by_name(id))
+            {
                 let types = crate::route::types(&self.config.routing, route);
                 for rtype in [Rtype::A, Rtype::AAAA] {
                     if !types.contains(&rtype) && (self.has)(owner, rtype) {
@@ -102,7 +107,7 @@ impl Checker<'_> {
                 if matches!(route.kind, Kind::Cname) {
                     let message = format!("cname route \"{}\" leads out of the zone, to {host}", route.label);
                     let help = "where the other zone ignores client subnets, resolvers mix regions up: \
-                                an address route doesn't have that";
+                                an address route with `address_of` doesn't have that";
                     findings.push(said(route_place, Severity::Warning, message, help));
                 }
                 continue;
@@ -127,6 +132,37 @@ impl Checker<'_> {
                     message,
                     "give it an A or AAAA record in the zone file, or an address route",
                 ));
+            }
+        }
+    }
+
+    /// Until its targets' host names have been resolved for the first time, such a route has
+    /// nothing to answer with.
+    fn unresolved(&self, route: &Route, place: &Diagnostic, findings: &mut Vec<Diagnostic>) {
+        let is_static = |owner: &Name| (self.has)(owner, Rtype::A) || (self.has)(owner, Rtype::AAAA);
+        if matches!(route.kind, Kind::Address)
+            && route.targets().into_iter().all(|id| self.is_by_name(id))
+            && !route.owners.iter().all(is_static)
+        {
+            let message =
+                format!("all targets of route \"{}\" are host names that others serve", route.label);
+            let help = "until one is resolved for the first time the route has no address: add a target \
+                        that has one, or A records in the zone file for that time";
+            findings.push(said(place, Severity::Warning, message, help));
+        }
+    }
+
+    fn is_by_name(&self, id: TargetId) -> bool {
+        self.config.routing.targets.get(id.0 as usize).is_some_and(|target| target.address_of.is_some())
+    }
+
+    /// A name that this zone answers for would be asked of ourselves, and depend on its own answer.
+    fn own_names(&self, findings: &mut Vec<Diagnostic>) {
+        for (target, place) in self.config.routing.targets.iter().zip(&self.config.target_places) {
+            let Some(name) = &target.address_of else { continue };
+            if name.is_at_or_below(&self.config.routing.apex) && self.cut_above(name).is_none() {
+                let message = format!("{name} is in this zone itself");
+                findings.push(said(place, Severity::Error, message, "write its addresses: ipv4 and ipv6"));
             }
         }
     }

@@ -1,4 +1,7 @@
 //! A region's chain: tiers, each a target or several of equal rank.
+//!
+//! A tier's members share its clients by weights, or by per cent: what is left of a hundred goes
+//! to the members that say nothing, in equal parts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,17 +23,16 @@ pub(super) fn chain(
         if members.is_empty() {
             element.error("an empty tier", "take it out, or put targets into it");
         }
-        let found: Vec<Member> =
+        let found: Vec<(TargetId, Share)> =
             members.iter().filter_map(|one| member(one, routing, ids, kind, &mut seen)).collect();
-        let weighted = found.iter().filter(|member| member.weight > 0).count();
-        if weighted > 0 && weighted < found.len() {
-            element.error(
-                "some targets of this tier have a weight and others don't",
-                "give each one a weight, or none: then all answer together",
-            );
+        let weights = weights(&element, &found);
+        if let ([(_, Share::Weight(_))], Some(Kind::Address | Kind::Cname)) = (&found[..], kind) {
+            element.warning("a weight and nobody to share with: this tier has one target", TOGETHER);
         }
         if !found.is_empty() {
-            tiers.push(Tier { members: found });
+            let members = found.iter().zip(weights);
+            let members = members.map(|(&(target, _), weight)| Member { target, weight }).collect();
+            tiers.push(Tier { members });
         }
     }
     if value.array().is_some_and(|elements| elements.is_empty()) {
@@ -39,21 +41,79 @@ pub(super) fn chain(
     tiers
 }
 
+/// What is meant when a target with a share is alone.
+const TOGETHER: &str =
+    "put targets that share clients into one tier: [[\"web-tw\", { target = \"web-vn\", percent = 5 }]]";
+
+/// What a member says of its part of the tier's clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Unsaid,
+    Weight(u16),
+    Percent(u16),
+}
+
+/// The members' weights: all zero if none says anything.
+fn weights(tier: &Value<'_>, members: &[(TargetId, Share)]) -> Vec<u16> {
+    let shares = || members.iter().map(|(_, share)| *share);
+    let unsaid = shares().filter(|share| *share == Share::Unsaid).count();
+    let percents = || shares().filter_map(|share| if let Share::Percent(p) = share { Some(p) } else { None });
+    let has_weights = shares().any(|share| matches!(share, Share::Weight(_)));
+    if percents().next().is_none() {
+        if has_weights && unsaid > 0 {
+            tier.error(
+                "some targets of this tier have a weight and others don't",
+                "give each one a weight, or none: then all answer together",
+            );
+        }
+        return shares().map(|share| if let Share::Weight(weight) = share { weight } else { 0 }).collect();
+    }
+    if has_weights {
+        let help = "say all in per cent, or all in weights";
+        tier.error("this tier has both `weight` and `percent`", help);
+    }
+    let sum = percents().fold(0, u16::saturating_add);
+    if sum > 100 {
+        tier.error(format!("the targets of this tier have {sum} per cent"), "write 100 at most in one tier");
+    } else if unsaid == 0 && sum < 100 {
+        let message = format!("nobody of this tier gets the other {} per cent", 100 - sum);
+        tier.error(message, if members.len() == 1 { TOGETHER } else { "write 100 in all" });
+    } else if unsaid > 0 && sum == 100 {
+        let help = "take out those that say nothing, or leave them some per cent";
+        tier.error("nothing is left for the targets of this tier that say nothing", help);
+    }
+    // What the others share is cut into as many parts as they are.
+    let parts = u16::try_from(unsaid.max(1)).unwrap_or(u16::MAX);
+    let weight = |share| match share {
+        Share::Percent(percent) => percent.saturating_mul(parts),
+        _ => 100u16.saturating_sub(sum),
+    };
+    shares().map(weight).collect()
+}
+
 fn member(
     value: &Value<'_>,
     routing: &Routing,
     ids: &HashMap<&str, TargetId>,
     kind: Option<&Kind>,
     seen: &mut BTreeSet<String>,
-) -> Option<Member> {
-    let (name_value, weight) = if value.is_table() {
+) -> Option<(TargetId, Share)> {
+    let (name_value, share) = if value.is_table() {
         let table = value.table()?;
         let target = table.need("target", "\"web-tw\"");
-        let weight = table.get("weight").and_then(|weight| weight.integer(1..=65_535)).unwrap_or(0);
+        let weight = table.get("weight").and_then(|weight| weight.integer(1..=65_535)).map(Share::Weight);
+        let percent = table.get("percent").and_then(|percent| percent.integer(1..=100)).map(Share::Percent);
         table.finish();
-        (target?, weight)
+        if weight.is_some() && percent.is_some() {
+            value.error("`weight` and `percent` stand together", "keep one of them");
+        }
+        if matches!(kind, Some(Kind::Mx)) && (weight.is_some() || percent.is_some()) {
+            let help = "take it out: senders share exchangers of one tier by themselves (RFC 5321 5.1)";
+            value.error("exchangers have no weights", help);
+        }
+        (target?, percent.or(weight).unwrap_or(Share::Unsaid))
     } else {
-        (value.clone(), 0)
+        (value.clone(), Share::Unsaid)
     };
     let name = name_value.str()?;
     let Some(&id) = ids.get(name) else {
@@ -68,10 +128,13 @@ fn member(
     }
     let target = &routing.targets[id.0 as usize];
     match kind {
-        Some(Kind::Address) if Family::BOTH.into_iter().all(|family| target.address(family).is_none()) => {
+        Some(Kind::Address)
+            if target.address_of.is_none()
+                && Family::BOTH.into_iter().all(|family| target.address(family).is_none()) =>
+        {
             name_value.error(
                 format!("target \"{name}\" has no address, which an address route answers"),
-                format!("add ipv4 or ipv6 to [targets.{name}]"),
+                format!("add ipv4, ipv6 or address_of to [targets.{name}]"),
             );
         }
         Some(Kind::Cname | Kind::Mx | Kind::Srv { .. }) if target.host.is_none() => {
@@ -82,5 +145,5 @@ fn member(
         }
         _ => {}
     }
-    Some(Member { target: id, weight })
+    Some((id, share))
 }

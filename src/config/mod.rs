@@ -17,6 +17,7 @@ mod metrics;
 mod probe;
 mod probing;
 mod reader;
+mod route_options;
 #[cfg(test)]
 mod tests;
 mod worst_case;

@@ -170,6 +170,10 @@ impl<'r> Value<'r> {
         self.file.error(&self.span, message, help);
     }
 
+    pub(super) fn warning(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.file.warning(&self.span, message, help);
+    }
+
     /// Reports something about the key that the value stands at.
     pub(super) fn key_error(&self, message: impl Into<String>, help: impl Into<String>) {
         self.file.error(&self.key_span, message, help);

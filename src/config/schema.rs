@@ -17,6 +17,7 @@ pub struct ServerFile {
     pub server: Option<ServerSection>,
     pub tcp: Option<TcpSection>,
     pub probing: Option<ProbingSection>,
+    pub resolver: Option<ResolverSection>,
     pub geoip: Option<GeoipSection>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
@@ -74,6 +75,14 @@ pub struct ProbingSection {
     pub max_connections_per_target: Option<u64>,
     /// Probes on their way at once. Default: 512.
     pub max_in_flight: Option<u64>,
+}
+
+/// Who says the addresses of targets that are host names.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ResolverSection {
+    /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
+    pub servers: Option<OneOrMany<String>>,
 }
 
 /// Where clients are.
@@ -245,6 +254,9 @@ pub struct TargetSection {
     pub ipv4: Option<String>,
     /// IPv6 address, likewise.
     pub ipv6: Option<String>,
+    /// Host name that others serve and that says the addresses, in place of ipv4 and ipv6:
+    /// resolved again and again by its TTL. Always absolute.
+    pub address_of: Option<String>,
     /// Host name: answered by cname, mx and srv routes.
     pub host: Option<String>,
     /// Names of its probes.
@@ -280,6 +292,12 @@ pub struct RouteSection {
     pub active_standby: Option<bool>,
     /// Whether the client subnet places the client. Default: true.
     pub ecs: Option<bool>,
+    /// Whether a client's network always gets the same of several targets with shares. Default:
+    /// true; otherwise each query gets one by chance.
+    pub sticky: Option<bool>,
+    /// How much of a tier must be healthy for it to answer: "50%" of its weights, or a number of
+    /// targets. A tier below it hands all its clients to the next.
+    pub min_healthy: Option<MinimumText>,
     #[schemars(flatten)]
     pub regions: BTreeMap<String, OneOrMany<TierItem>>,
 }
@@ -308,12 +326,22 @@ pub enum TierMember {
     Weighted(WeightedTarget),
 }
 
-/// A target with its share of the tier's clients.
+/// Part of a tier: "50%", or a number of targets.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum MinimumText {
+    Percent(String),
+    Targets(u32),
+}
+
+/// A target with its share of the tier's clients: by weight, or in per cent.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct WeightedTarget {
     pub target: String,
     pub weight: Option<u16>,
+    /// Per cent of the tier's clients; targets of the tier without it share the rest.
+    pub percent: Option<u8>,
 }
 
 /// A length of time: "5s", "300ms", "10m", or seconds.
@@ -439,6 +467,7 @@ mod tests {
         assert_eq!(server("[server]\nzzzzzzzz = 1"), keys::<ServerSection>());
         assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
         assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
+        assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());

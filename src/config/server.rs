@@ -1,6 +1,6 @@
 //! `waypost.toml`: where to listen, where files are, and where clients are.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Server {
     pub tcp: Tcp,
     /// How probes behave.
     pub probing: Manners,
+    /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
+    pub resolvers: Vec<SocketAddr>,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -102,6 +104,7 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
         probing: Manners::default(),
+        resolvers: Vec::new(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -119,6 +122,10 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
         server.probing = probing::manners(&table);
         table.finish();
     }
+    if let Some(table) = root.table("resolver") {
+        server.resolvers = resolvers(&table);
+        table.finish();
+    }
     if let Some(table) = root.table("geoip") {
         section_geoip(&table, directory, &mut server);
         table.finish();
@@ -129,6 +136,20 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
         table.finish();
     }
     server
+}
+
+fn resolvers(table: &Table<'_>) -> Vec<SocketAddr> {
+    let Some(value) = table.get("servers") else { return Vec::new() };
+    let server = |value: &Value<'_>| {
+        let text = value.str()?;
+        let server = text.parse().or_else(|_| text.parse().map(|address: IpAddr| (address, 53).into())).ok();
+        if server.is_none() {
+            let message = format!("\"{text}\" is no address of a resolver");
+            value.error(message, "write \"192.0.2.53\", with a port where it isn't 53");
+        }
+        server
+    };
+    value.list().iter().filter_map(server).collect()
 }
 
 fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::{Check, Encryption, Protocol};
-use crate::route::{Failback, Kind};
+use crate::route::{Failback, Kind, Minimum};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -70,6 +70,50 @@ fn each_mistake_of_a_zone_has_its_place() {
             "9:12 some targets of this tier have a weight and others don't",
         ),
         (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 60 }, { target = \"web-my\", percent = 50 }]]",
+            "9:12 the targets of this tier have 110 per cent",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 60 }, { target = \"web-my\", percent = 30 }]]",
+            "9:12 nobody of this tier gets the other 10 per cent; write 100 in all",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", { target = \"web-my\", percent = 5 }]",
+            "9:22 nobody of this tier gets the other 95 per cent; put targets that share clients into one tier",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", { target = \"web-my\", weight = 5 }]",
+            "9:22 a weight and nobody to share with",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[\"web-tw\", { target = \"web-my\", percent = 100 }]]",
+            "9:12 nothing is left for the targets of this tier that say nothing",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", weight = 1 }, { target = \"web-my\", percent = 5 }]]",
+            "9:12 this tier has both `weight` and `percent`",
+        ),
+        (
+            "[routes.w]\ntype = \"mx\"\ndefault = [[{ target = \"web-tw\", weight = 1 }, { target = \"web-my\", weight = 5 }]]",
+            "9:13 exchangers have no weights",
+        ),
+        (
+            "[routes.w]\ntype = \"mx\"\ndefault = \"web-tw\"\nmin_healthy = 2",
+            "10:15 only address and cname routes have min_healthy",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nmin_healthy = \"half\"",
+            "10:15 this is no part of a tier; write \"50%\"",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nsticky = true",
+            "10:10 no target of this route has a share of the clients",
+        ),
+        (
+            "[routes.w]\ntype = \"address\"\ndefault = [[{ target = \"web-tw\", percent = 5 }, \"web-my\"]]\necs = false",
+            "10:7 without ECS the resolver's network chooses",
+        ),
+        (
             "[routes.w]\ntype = \"address\"\ndefault = \"web-tw\"\nttl = 5\nshort_ttl = 9",
             "11:13 the short TTL 9 is over the normal one, 5",
         ),
@@ -99,6 +143,12 @@ fn each_mistake_of_a_zone_has_its_place() {
             "[targets.x]\nipv6 = \"192.0.2.1\"",
             "8:8 \"192.0.2.1\" is no ipv6 address; this is an address of the other family: use ipv4",
         ),
+        (
+            "[targets.x]\nipv4 = \"192.0.2.3\"\naddress_of = \"lb.example.net\"",
+            "9:1 `address_of` stands beside addresses",
+        ),
+        ("[targets.x]\naddress_of = \"a..b\"", "8:14 \"a..b\" is no name: empty label"),
+        ("[targets.\"x@y\"]\nipv4 = \"192.0.2.3\"", "7:10 a target's name can't have \"@\" in it"),
         ("[targets.x]\nsite = \"tw\"", "7:10 target \"x\" is nowhere"),
         (
             "[targets.x]\nhost = \"h\"\nprobes = [\"web\"]\n[probes.web]\ntype = \"tcp\"\nport = 25",
@@ -186,7 +236,7 @@ fn a_zone_reads_as_written() {
          assume = \"down\"\nprobes = [\"p\"]\n[probes.p]\ntype = \"imaps\"\ntls_name = \"imap.example.com\"\n\
          interval = \"300ms\"\ntimeout = \"100ms\"\n[routes.w]\nnames = [\"w\", \"*.w\"]\ntype = \"address\"\n\
          tw = [\"web-tw\", [{{ target = \"web-my\", weight = 3 }}, {{ target = \"x\", weight = 1 }}]]\n\
-         default = \"x\"\nactive_standby = true\nttl = 7\necs = false\nanswers = 2\n"
+         default = \"x\"\nactive_standby = true\nttl = 7\necs = false\nsticky = false\nanswers = 2\nmin_healthy = \"50%\"\n"
     );
     let (config, warnings) = parse(&text).unwrap();
     assert!(warnings.is_empty(), "{warnings:#?}");
@@ -200,6 +250,7 @@ fn a_zone_reads_as_written() {
     );
     assert_eq!((route.ttl.normal, route.ttl.short, route.answers, route.ecs), (7, 5, 2, false));
     assert_eq!((route.failback, &route.kind), (Failback::Manual, &Kind::Address));
+    assert_eq!((route.sticky, route.min_healthy), (false, Some(Minimum::Percent(50))));
     assert_eq!(route.chain(RegionId(1)).len(), 2);
     assert_eq!(route.chain(RegionId(1))[1].members[0].weight, 3);
     assert_eq!(route.chain(RegionId(2)), route.chain(RegionId::DEFAULT));
@@ -208,6 +259,23 @@ fn a_zone_reads_as_written() {
     assert!(matches!(&mail.encryption, Encryption::Implicit(tls) if tls.verify));
     assert_eq!(config.probes[0].pace.interval, Duration::from_millis(300));
     assert!(parse("").unwrap().0.routing.routes.is_empty());
+}
+
+#[test]
+fn per_cent_become_weights() {
+    let weights = |tier: &str| -> Vec<u16> {
+        let text = format!(
+            "{TARGETS}[targets.x]\nipv4 = \"192.0.2.3\"\n[routes.w]\ntype = \"address\"\ndefault = [[{tier}]]\n"
+        );
+        let (config, _) = parse(&text).unwrap();
+        config.routing.routes[0].default[0].members.iter().map(|member| member.weight).collect()
+    };
+    let some = |target: &str, percent: u8| format!("{{ target = \"{target}\", percent = {percent} }}");
+    assert_eq!(weights(&format!("\"web-tw\", {}", some("web-my", 5))), [95, 5]);
+    // What is left is shared alike: 10 per cent of all, and 45 each.
+    assert_eq!(weights(&format!("\"web-tw\", \"x\", {}", some("web-my", 10))), [90, 90, 20]);
+    assert_eq!(weights(&format!("{}, {}", some("web-tw", 1), some("x", 99))), [1, 99]);
+    assert_eq!(weights("\"web-tw\", \"x\""), [0, 0]);
 }
 
 #[test]
@@ -255,6 +323,15 @@ fn routes_against_their_zone() {
     );
     let below = "[routes.w]\nname = \"w.sub\"\ntype = \"address\"\ndefault = \"web-tw\"\n";
     assert!(check(below, &[("sub", Rtype::NS)], 60)[0].contains("lies in sub.example.com."));
+    let by_name =
+        "[targets.x]\naddress_of = \"lb.example.net\"\n[routes.w]\ntype = \"address\"\ndefault = \"x\"\n";
+    let found = check(by_name, &[], 60);
+    assert_eq!(found, ["~9:9 all targets of route \"w\" are host names that others serve"]);
+    assert!(check(by_name, &[("w", Rtype::A)], 60).is_empty());
+    let own = by_name.replace("example.net", "example.com");
+    assert!(check(&own, &[], 60).contains(&"7:10 lb.example.com. is in this zone itself".to_owned()));
+    // What is delegated to others is theirs.
+    assert!(check(&own, &[("w", Rtype::A), ("lb", Rtype::NS)], 60).is_empty());
     let cname = "[routes.w]\ntype = \"cname\"\ndefault = \"web-tw\"\n";
     assert!(check(cname, &[("w", Rtype::TXT), ("tw", Rtype::A)], 60)[0].contains("has TXT in the zone file"));
 }
@@ -272,6 +349,10 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[probing]\nsource_ipv4 = \"2001:db8::1\"", "2:15 \"2001:db8::1\" is no IPv4 address"),
         ("[probing]\nehlo = \"a\\r\\nb\"", "2:8 this can't be said to a server"),
         ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
+        (
+            "[resolver]\nservers = \"resolver.example\"",
+            "2:11 \"resolver.example\" is no address of a resolver",
+        ),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {
         let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 pub use super::against_zone::against_zone;
 pub use super::worst_case::{WorstCase, worst_case};
@@ -12,11 +11,13 @@ pub use super::worst_case::{WorstCase, worst_case};
 use super::chain::chain;
 use super::probe;
 use super::reader::{File, Table, Value};
+use super::route_options::{failback, is_chosen, min_healthy, sticky, ttl};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
 use crate::health::Desired;
 use crate::probe::spec::Spec;
-use crate::route::{Failback, Kind, Route, Routing, Target, TargetId, Ttl};
+use crate::route::addresses::PART_MARK;
+use crate::route::{Kind, Route, Routing, Target, TargetId};
 use crate::wire::name::Name;
 
 /// Keys of a route that aren't regions.
@@ -32,10 +33,9 @@ pub(super) const ROUTE_KEYS: &[&str] = &[
     "failback",
     "active_standby",
     "ecs",
+    "sticky",
+    "min_healthy",
 ];
-
-/// Highest TTL (RFC 2181 8).
-const TTL_MAX: u64 = i32::MAX as u64;
 
 /// How a zone's names move, and what is probed for it.
 #[derive(Clone, Debug)]
@@ -161,6 +161,9 @@ impl<'r> Reader<'r> {
                     .get("ipv6")
                     .and_then(|value| address::<Ipv6Addr, Ipv4Addr>(&value, "ipv6", "ipv4")),
                 host: table.get("host").and_then(|value| self.name(&value)),
+                address_of: table.get("address_of").and_then(|value| self.address_of(&value, &table)),
+                parts: Vec::new(),
+                part_of: None,
                 // A target's own word goes before its site's.
                 desired: if own == Desired::Auto { of_site } else { own },
                 assume_up: table
@@ -171,14 +174,18 @@ impl<'r> Reader<'r> {
                 site,
             };
             // A mistyped address is told already; it is no missing one.
-            let has_address = table.get("ipv4").is_some() || table.get("ipv6").is_some();
+            let has_address = ["ipv4", "ipv6", "address_of"].into_iter().any(|key| table.get(key).is_some());
+            if name.contains(PART_MARK) {
+                let message = format!("a target's name can't have \"{PART_MARK}\" in it");
+                self.file.error(&key.key_span, message, "write another character");
+            }
             if !has_address && !target.probes.is_empty() {
                 let message = format!("target \"{name}\" has probes and no address to send them to");
-                self.file.error(&key.key_span, message, "add ipv4 or ipv6, beside `host`");
+                self.file.error(&key.key_span, message, "add ipv4, ipv6 or address_of, beside `host`");
             }
             if !has_address && table.get("host").is_none() {
                 let message = format!("target \"{name}\" is nowhere");
-                self.file.error(&key.key_span, message, "add ipv4, ipv6 or host");
+                self.file.error(&key.key_span, message, "add ipv4, ipv6, address_of or host");
             }
             table.finish();
             self.config.target_places.push(self.file.place(&key.key_span));
@@ -236,7 +243,10 @@ impl<'r> Reader<'r> {
         let ttl = ttl(table, kind.as_ref());
         let answers = table.get("answers").and_then(|value| value.integer(1..=64)).unwrap_or(0);
         let failback = failback(table);
-        let ecs = table.get("ecs").and_then(|value| value.bool()).unwrap_or(true);
+        let ecs_value = table.get("ecs");
+        let ecs = ecs_value.as_ref().and_then(|value| value.bool()).unwrap_or(true);
+        let sticky_value = table.get("sticky");
+        let min_healthy = min_healthy(table, kind.as_ref());
         let default = table
             .need("default", "[\"web-tw\"]")
             .map(|value| chain(&value, &self.config.routing, &self.target_ids, kind.as_ref()))
@@ -256,6 +266,15 @@ impl<'r> Reader<'r> {
             };
             regions.push((id, chain(&value, &self.config.routing, &self.target_ids, kind.as_ref())));
         }
+        let chains = || regions.iter().map(|(_, chain)| chain).chain([&default]).flatten();
+        let has_shares = chains().any(|tier| tier.members.iter().any(|member| member.weight > 0));
+        let sticky = sticky(sticky_value.as_ref(), kind.as_ref(), has_shares);
+        if let Some(value) = ecs_value.filter(|_| !ecs && sticky && has_shares && is_chosen(kind.as_ref())) {
+            value.warning(
+                "without ECS the resolver's network chooses among shares, not its clients'",
+                "all clients of one resolver go to one target: let ECS be, or write sticky = false",
+            );
+        }
         let (Some(kind), Some(owners)) = (kind, owners) else { return };
         self.config.route_places.push(self.file.place(&key.key_span));
         self.config.routing.routes.push(Route {
@@ -268,6 +287,8 @@ impl<'r> Reader<'r> {
             ttl,
             failback,
             ecs,
+            sticky,
+            min_healthy,
         });
     }
 
@@ -350,6 +371,25 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// A name that others serve, so it is always absolute.
+    fn address_of(&self, value: &Value<'r>, table: &Table<'r>) -> Option<Name> {
+        if table.get("ipv4").is_some() || table.get("ipv6").is_some() {
+            value.key_error("`address_of` stands beside addresses", "keep the name or the addresses");
+        }
+        let text = value.str()?;
+        match Name::parse(text, Some(&Name::root())) {
+            Ok(name) if !name.is_root() => return Some(name.to_lower()),
+            Ok(_) => value.error("the root has no addresses", "write a host name: \"lb.example.net\""),
+            Err(error) => {
+                value.error(
+                    format!("\"{text}\" is no name: {error}"),
+                    "write a host name: \"lb.example.net\"",
+                );
+            }
+        }
+        None
+    }
+
     /// What nobody names is often a name mistyped elsewhere.
     fn unused(&self) {
         let routing = &self.config.routing;
@@ -387,43 +427,4 @@ fn address<T: std::str::FromStr, Other: std::str::FromStr>(
         value.error(format!("\"{text}\" is no {key} address"), help);
     }
     address
-}
-
-fn ttl(table: &Table<'_>, kind: Option<&Kind>) -> Ttl {
-    // Failover as users see it is detection and the normal TTL, since caches filled just before
-    // hold that. Senders of mail go on to the next exchanger by themselves.
-    let default = match kind {
-        Some(Kind::Mx | Kind::Srv { .. }) => Ttl { normal: 300, short: 60 },
-        _ => Ttl { normal: 20, short: 5 },
-    };
-    let normal = table.get("ttl").and_then(|value| value.integer(0..=TTL_MAX)).unwrap_or(default.normal);
-    let value = table.get("short_ttl");
-    let short =
-        value.as_ref().and_then(|value| value.integer(0..=TTL_MAX)).unwrap_or(default.short.min(normal));
-    if let Some(value) = value.filter(|_| short > normal) {
-        value.error(
-            format!("the short TTL {short} is over the normal one, {normal}"),
-            "write a shorter one, or a longer `ttl`",
-        );
-    }
-    Ttl { normal, short }
-}
-
-fn failback(table: &Table<'_>) -> Failback {
-    let standby = table.get("active_standby").and_then(|value| value.bool()).unwrap_or(false);
-    // A stale primary must not take over by itself.
-    let default = if standby { Failback::Manual } else { Failback::Auto };
-    let Some(value) = table.get("failback") else { return default };
-    match value.str() {
-        Some("auto") => Failback::Auto,
-        Some("manual") => Failback::Manual,
-        Some(text) if text.starts_with(|first: char| first.is_ascii_digit()) => value
-            .duration(Duration::from_secs(1)..=Duration::from_secs(30 * 86_400))
-            .map_or(default, Failback::After),
-        Some(_) => {
-            value.one_of::<()>(&[("auto", ()), ("manual", ()), ("10m", ())]);
-            default
-        }
-        None => default,
-    }
 }

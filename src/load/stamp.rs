@@ -1,9 +1,9 @@
 //! Whether a file is still the one that was read.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -39,14 +39,19 @@ pub(super) struct Stamps {
 
 impl Stamp {
     fn of(path: &Path) -> Option<Stamp> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Stamp {
+        fs::metadata(path).ok().map(|metadata| Stamp::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Stamp {
+        Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             octets: metadata.size(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
-        })
+        }
     }
 }
 
@@ -98,18 +103,16 @@ impl Recorder {
             read.insert(path.to_owned(), reading);
             return Ok(content);
         }
-        // The stamp first: if the file changes in between, the stamp is the older one, and the
-        // next pass reads again.
-        let stamp = Stamp::of(path);
-        let content = match fs::read(path) {
-            Ok(octets) => Some(Bytes::from(octets)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let reading = match read_stamped(path) {
+            Ok((stamp, octets)) => (Some(stamp), Some(Bytes::from(octets))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
             Err(error) => {
-                read.insert(path.to_owned(), (stamp, None));
+                read.insert(path.to_owned(), (Stamp::of(path), None));
                 return Err(error);
             }
         };
-        read.insert(path.to_owned(), (stamp, content.clone()));
+        let content = reading.1.clone();
+        read.insert(path.to_owned(), reading);
         Ok(content)
     }
 
@@ -145,6 +148,24 @@ impl Recorder {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.iter().filter_map(|(path, (_, content))| Some((path.clone(), content.clone()?))).collect()
     }
+}
+
+/// A file in as few system calls as there can be: ten thousand small ones are read at a start.
+///
+/// The stamp first: if the file changes in between, the stamp is the older one, and the next pass
+/// reads again.
+fn read_stamped(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // Room for one octet more: a read that leaves it empty has found the end.
+    let size = usize::try_from(metadata.size()).unwrap_or(0);
+    let mut octets = vec![0; size.saturating_add(1)];
+    let count = file.read(&mut octets)?;
+    octets.truncate(count);
+    if !metadata.is_file() || count != size {
+        file.read_to_end(&mut octets)?;
+    }
+    Ok((Stamp::from(&metadata), octets))
 }
 
 impl Files for Recorder {

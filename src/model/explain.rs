@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::{Model, ZoneModel};
 use crate::compile::routed::{family_of, records};
+use crate::compile::shares::Shares;
+use crate::compile::sticky::Sticky;
 use crate::geo::build::explain as explain_place;
 use crate::geo::special::is_special;
 use crate::health::tick::rfc3339;
 use crate::health::{Board, Tick};
-use crate::route::{Family, Route, decide, types};
+use crate::route::{Alternative, Family, Pick, Route, Routing, TargetId, decide, types};
+use crate::snapshot::ClientNetwork;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -90,7 +93,7 @@ pub fn explain(
             place_words += "; this route ignores ECS and looks at the source address";
         }
         for rtype in types(&zone.routing, route).into_iter().filter(|rtype| is_wanted(*rtype)) {
-            routed.push(answer(zone, board, route, rtype, place.region, now));
+            routed.push(answer(zone, board, route, rtype, place.region, Some(asker.address), now));
         }
     }
     let lower = name.to_lower();
@@ -118,7 +121,8 @@ pub fn explain(
     })
 }
 
-/// What a route answers to a region, with its trail.
+/// What a route answers to a region, with its trail; and which part of it the network around
+/// `client` gets.
 #[must_use]
 pub fn answer(
     zone: &ZoneModel,
@@ -126,6 +130,7 @@ pub fn answer(
     route: &Route,
     rtype: Rtype,
     region: crate::geo::RegionId,
+    client: Option<IpAddr>,
     now: Tick,
 ) -> RoutedAnswer {
     let routing = &zone.routing;
@@ -141,6 +146,11 @@ pub fn answer(
         }
     }
     let mut trail: Vec<String> = decision.trail.iter().map(|step| step.describe(routing, now)).collect();
+    let chosen = client.and_then(|client| {
+        let sticky = Sticky::new(routing, route).among(&decision.pick);
+        chosen_by(ClientNetwork::of(client), routing, &decision.pick, &sticky)
+    });
+    trail.extend(chosen);
     trail.extend(refusals(zone, board, route));
     RoutedAnswer {
         rtype: rtype.to_string(),
@@ -165,6 +175,21 @@ fn refusals(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Which of several alternatives a network gets, in words.
+fn chosen_by(
+    network: ClientNetwork,
+    routing: &Routing,
+    pick: &Pick,
+    sticky: &[(u64, u32)],
+) -> Option<String> {
+    let (Pick::Addresses(all) | Pick::Cname(all)) = pick else { return None };
+    let buckets = if sticky.is_empty() { None } else { Shares::default().buckets(sticky) };
+    let chosen: &Alternative = all.get(usize::from(buckets?[network.bucket()]))?;
+    let name = |id: &TargetId| routing.targets.get(id.0 as usize).map(|target| target.name.as_str());
+    let names: Vec<&str> = chosen.targets.iter().filter_map(name).collect();
+    Some(format!("sticky: this client's /{} gets {}", network.prefix_length(), names.join(" and ")))
 }
 
 impl Explanation {

@@ -10,6 +10,7 @@ use super::Status;
 use super::writer::now;
 use crate::health::{Desired, Row, Tick};
 use crate::model::explain::{Asker, explain};
+use crate::route::addresses::is_meant;
 use crate::snapshot::Inspect;
 use crate::wire::name::Name;
 
@@ -29,9 +30,21 @@ impl Inspector {
         let now = now();
         let board = self.status.board();
         let model = self.status.model();
-        let rows: Vec<Row<'_>> =
-            board.rows(now).filter(|row| target.is_none_or(|target| row.subject.target == target)).collect();
-        if rows.is_empty() && target.is_some() {
+        let rows: Vec<Row<'_>> = board
+            .rows(now)
+            .filter(|row| target.is_none_or(|target| is_meant(&row.subject.target, target)))
+            .collect();
+        let is_asked_for = |name: &str| target.is_none_or(|target| name == target);
+        let unresolved: Vec<String> = model
+            .zones
+            .values()
+            .flat_map(|zone| zone.routing.targets.iter().map(|target| (&zone.routing.apex, target)))
+            .filter(|(_, one)| one.parts.is_empty() && is_asked_for(&one.name))
+            .filter_map(|(apex, one)| {
+                Some(unresolved_line(apex, &one.name, one.address_of.as_ref()?, as_json))
+            })
+            .collect();
+        if rows.is_empty() && unresolved.is_empty() && target.is_some() {
             return None;
         }
         let lines = rows.iter().map(|row| {
@@ -42,7 +55,7 @@ impl Inspector {
             });
             if as_json { health_json(row, address).to_string() } else { health_line(row, address, now) }
         });
-        Some(lines.collect())
+        Some(lines.chain(unresolved).collect())
     }
 
     fn why(&self, name: &Name, asker: Asker, as_json: bool) -> Option<Vec<String>> {
@@ -167,6 +180,15 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
         }
     }
     line
+}
+
+/// A target that is a host name without addresses: nothing of it can be watched.
+fn unresolved_line(zone: &Name, target: &str, name: &Name, as_json: bool) -> String {
+    if as_json {
+        let unresolved = name.to_string();
+        return json!({ "zone": zone.to_string(), "target": target, "unresolved": unresolved }).to_string();
+    }
+    format!("{target} not resolved yet: {name}")
 }
 
 fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {

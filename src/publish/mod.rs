@@ -11,12 +11,15 @@
 
 mod inspect;
 mod memory;
+mod names;
 mod rehearsal;
+mod rows;
 mod slots;
 mod status;
 mod writer;
 mod zones;
 
 pub use rehearsal::rehearsal;
+pub use rows::Rows;
 pub use status::{Event, Status, ZoneStatus};
 pub use writer::{Change, Control, Start, StartError, now, start};

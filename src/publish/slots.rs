@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::compile::routed;
+use crate::compile::shares::Shares;
 use crate::compile::zone::RoutedOwners;
 use crate::health::{Board, Standing, Tick};
 use crate::model::{Geography, ZoneModel};
@@ -23,6 +24,8 @@ pub(super) struct Slots {
     by_target: HashMap<(Name, String), Vec<usize>>,
     /// When a route decides anew without a transition: a failback that waits.
     rechecks: BTreeMap<(Name, usize), Tick>,
+    /// Tables of sticky choices.
+    shares: Shares,
 }
 
 /// The slots of one route, by type.
@@ -112,7 +115,8 @@ impl Slots {
             self.rechecks.retain(|(zone, _), _| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
-            for target in route.targets() {
+            let targets = route.targets();
+            for target in targets.iter().flat_map(|target| routing.answering(*target)) {
                 let Some(target) = routing.targets.get(target.0 as usize) else { continue };
                 self.by_target.entry((apex.clone(), target.name.clone())).or_default().push(at);
             }
@@ -181,8 +185,8 @@ impl Slots {
         let mut changed = false;
         let mut recheck: Option<Tick> = None;
         for (&rtype, slot) in &slots.types {
-            let compiled =
-                routed::slot(&zone.routing, route, rtype, scene.geography.regions(), standing, scene.now);
+            let (regions, shares) = (scene.geography.regions(), &mut self.shares);
+            let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, shares);
             // What was decided stays in force when it can't be rendered; `check` refuses such a
             // route, so this is a set of hundreds of hosts.
             let Ok(compiled) = compiled else {
@@ -225,7 +229,7 @@ mod tests {
         let mut slots = Slots::default();
         let first = Name::parse("a.example.", None).unwrap();
         slots.assign(&first, &Routing::none(&first), plan());
-        let variant = Variant { alternatives: [(1, [0, 1].into())].into() };
+        let variant = Variant { alternatives: [(1, [0, 1].into())].into(), buckets: None };
         let answered = Slot { regions: [0].into(), variants: [variant].into(), ecs: false };
         slots.slots[0] = Arc::new(answered.clone());
         // A route that stays keeps its answers until it is decided anew.

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 
+use super::rows::Rows;
 use crate::health::{Board, Tick};
 use crate::model::Model;
 use crate::wire::name::Name;
@@ -22,6 +23,7 @@ pub struct Status {
     board: RwLock<Board>,
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
     events: RwLock<VecDeque<Event>>,
+    rows: Arc<Rows>,
 }
 
 /// Something that happened.
@@ -57,6 +59,7 @@ impl Status {
             board: RwLock::default(),
             zones: RwLock::default(),
             events: RwLock::default(),
+            rows: Arc::default(),
         }
     }
 
@@ -79,6 +82,12 @@ impl Status {
     /// What happened, the oldest first.
     pub fn events(&self) -> RwLockReadGuard<'_, VecDeque<Event>> {
         self.events.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is counted in which row of the workers' counters.
+    #[must_use]
+    pub fn rows(&self) -> &Arc<Rows> {
+        &self.rows
     }
 
     pub(super) fn set_model(&self, model: Arc<Model>) {

@@ -1,6 +1,6 @@
 //! The writer's loop: one change after another, each published at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::inspect::Inspector;
+use super::names::Names;
 use super::slots::{Assignment, Scene, Slots};
 use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
@@ -20,8 +21,10 @@ use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::{Job, Prober};
 use crate::probe::spec::Spec;
+use crate::resolve::{Found, Resolver};
+use crate::route::addresses::is_meant;
 use crate::route::{Family, Routing};
-use crate::snapshot::{Published, Settings, Snapshot};
+use crate::snapshot::{Published, Row, Settings, Snapshot};
 use crate::state::{Keeper, Store};
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
@@ -76,6 +79,10 @@ pub struct Start {
     pub prober: Prober,
     /// Where probes report to.
     pub reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
+    /// Resolves host names of targets.
+    pub resolver: Resolver,
+    /// Where it tells what it found.
+    pub found: mpsc::Receiver<Found>,
 }
 
 /// Why nothing could be published at all.
@@ -131,7 +138,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, store, prober, reports } = start;
+    let Start { mut pass, fallbacks, store, prober, reports, resolver, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -143,6 +150,10 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
             tracing::warn!(%error, "health from before the restart can't be used; targets are as assumed");
             None
         })
+    });
+    let addresses = store.as_ref().map(Store::read_addresses).transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, "addresses from before the restart can't be used; names are resolved first");
+        None
     });
     let keeper = match store {
         Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
@@ -157,12 +168,14 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         server,
         cookie_secrets,
         model,
-        zones: Zones::default(),
+        zones: Zones::counted_in(Arc::clone(status.rows())),
         slots: Slots::default(),
         specs: BTreeMap::new(),
         status: Arc::clone(&status),
         published: Arc::clone(&published),
         prober,
+        names: Names::restored(addresses.unwrap_or_default()),
+        resolver,
         keeper,
         retired: VecDeque::new(),
         has_loaded: false,
@@ -184,12 +197,13 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     writer.decide_all(now);
     writer.publish(Some(batch));
     writer.probe();
+    writer.resolve();
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
     let thread = std::thread::Builder::new()
         .name("writer".into())
-        .spawn(move || runtime.block_on(writer.run(queue, reports)))
+        .spawn(move || runtime.block_on(writer.run(queue, reports, found)))
         .map_err(StartError::Thread)?;
     Ok((control, thread))
 }
@@ -221,6 +235,8 @@ struct Writer {
     status: Arc<Status>,
     published: Arc<Published>,
     prober: Prober,
+    names: Names,
+    resolver: Resolver,
     keeper: Option<Keeper>,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
@@ -232,6 +248,7 @@ impl Writer {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
+        mut found: mpsc::Receiver<Found>,
     ) {
         loop {
             let due = self.next_due();
@@ -242,6 +259,7 @@ impl Writer {
                     Some(Change::Stop) | None => break,
                 },
                 Some((key, report, at)) = reports.recv() => self.take_report(&key, &report, at),
+                Some(found) = found.recv() => self.take_found(&found),
                 () = tokio::time::sleep(due) => self.take_due(),
             }
         }
@@ -316,21 +334,87 @@ impl Writer {
 
     fn release(&mut self, apex: &Name, target: &str) {
         let now = now();
-        if !self.status.board_mut().release(apex, target) {
+        let zone = self.model.zones.get(apex).cloned();
+        let known = zone.iter().flat_map(|zone| &zone.routing.targets).map(|target| target.name.as_str());
+        let meant: Vec<&str> = known.filter(|name| is_meant(name, target)).collect();
+        let released = |name: &&str| self.status.board_mut().release(apex, name);
+        if meant.iter().filter(|name| released(name)).count() == 0 {
             return;
         }
         self.note(now, format!("{target} was released by an operator: it has its clients back"));
-        if let Some(zone) = self.model.zones.get(apex).cloned() {
+        if let Some(zone) = &zone {
             let changed = {
                 let board = self.status.board();
                 let scene = Scene { geography: &self.model.geography, board: &board, now };
-                self.slots.decide_target(&zone, target, scene)
+                meant
+                    .iter()
+                    .fold(false, |changed, name| self.slots.decide_target(zone, name, scene) | changed)
             };
             if changed {
                 self.publish(None);
             }
         }
         self.keep_health();
+    }
+
+    /// A host name has addresses: targets that are given by it change as with a change of files.
+    fn take_found(&mut self, found: &Found) {
+        let is_named =
+            |zone: &&Arc<ZoneModel>| zone.routing.names_to_resolve().any(|name| *name == found.name);
+        let named: Vec<_> = self.model.zones.values().filter(is_named).cloned().collect();
+        if named.is_empty() {
+            return;
+        }
+        let now = now();
+        let news = self.names.take(found);
+        if let Some(told) = news.told {
+            if news.is_trouble {
+                tracing::warn!(name = %found.name, "{told}");
+            } else {
+                tracing::info!(name = %found.name, "{told}");
+            }
+            self.note(now, told);
+        }
+        if !news.is_changed {
+            return;
+        }
+        let mut batch = Batch::default();
+        named.iter().for_each(|zone| self.put_addresses(zone, &mut batch));
+        let transitions = self.watch_targets(now);
+        for zone in &named {
+            let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
+            let board = self.status.board();
+            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            self.slots.decide_zone(&zone, scene);
+        }
+        self.publish(Some(batch));
+        self.probe();
+        transitions.iter().for_each(|transition| self.tell(transition));
+        if let Some(keeper) = &self.keeper {
+            keeper.addresses(self.names.save());
+        }
+    }
+
+    fn put_addresses(&mut self, zone: &ZoneModel, batch: &mut Batch) {
+        let routing = Arc::new(zone.routing.with_addresses(self.names.resolved()));
+        let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
+        let apex = model.zone.apex().clone();
+        let assignment = self.slots.plan(&apex, &model.routing);
+        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+            tracing::error!(zone = %apex, %error, "new addresses can't be published");
+            return;
+        }
+        self.slots.assign(&apex, &model.routing, assignment);
+        Arc::make_mut(&mut self.model).zones.insert(apex, model);
+    }
+
+    /// Tells the resolver which names there are.
+    fn resolve(&mut self) {
+        let zones = self.model.zones.values();
+        let wanted: BTreeSet<Name> =
+            zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
+        self.names.keep_only(&wanted);
+        self.resolver.apply(wanted, &self.server.resolvers);
     }
 
     fn take_pass(&mut self, mut pass: Pass) {
@@ -356,6 +440,7 @@ impl Writer {
         self.decide_all(now);
         self.publish(Some(batch));
         self.probe();
+        self.resolve();
         for transition in &transitions {
             self.tell(transition);
         }
@@ -432,7 +517,8 @@ impl Writer {
         let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
         let before = self.model.zones.get(&apex).cloned();
-        let model = Arc::new(ZoneModel { zone, routing: Arc::new(config.routing.clone()) });
+        let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
+        let model = Arc::new(ZoneModel { zone, routing });
         let assignment = self.slots.plan(&apex, &model.routing);
         if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
@@ -543,6 +629,7 @@ impl Writer {
                 self.has_loaded = true;
                 let mut next = self.zones.published(batch, &current);
                 next.geo = Arc::clone(&self.model.geography.table);
+                next.region_rows = self.region_rows();
                 next.settings = Arc::new(settings(&self.server, &self.cookie_secrets));
                 next
             }
@@ -551,6 +638,11 @@ impl Writer {
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
         self.retired.push_back((now(), self.published.swap(Arc::new(next))));
+    }
+
+    fn region_rows(&self) -> Arc<[Row]> {
+        let geography = &self.model.geography;
+        geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
     fn keep_health(&self) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::rows::Rows;
 use crate::compile::shape::Shape;
 use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
@@ -17,6 +18,8 @@ pub(super) struct Zones {
     answers: Vec<Option<Arc<ZoneAnswers>>>,
     free: Vec<ZoneId>,
     placed: BTreeMap<Name, Placed>,
+    /// Where the queries of each are counted.
+    rows: Arc<Rows>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,11 @@ pub(super) struct Batch {
 }
 
 impl Zones {
+    /// No zones yet; the queries of those that come are counted in these rows.
+    pub(super) fn counted_in(rows: Arc<Rows>) -> Zones {
+        Zones { rows, ..Zones::default() }
+    }
+
     /// Puts a zone in, or another version in its place.
     ///
     /// # Errors
@@ -58,7 +66,7 @@ impl Zones {
         let routed = Arc::new(routed);
         let source =
             Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_ref() };
-        let common = source.common()?;
+        let common = ZoneAnswers { row: self.rows.zone(&apex.to_string()), ..source.common()? };
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
         let some = match old {
             Some(old) if old.routed == routed => old.amended(&source)?,
@@ -101,7 +109,8 @@ impl Zones {
             return;
         }
         let id = self.unused();
-        let (edits, answers) = compile::broken(apex, id);
+        let (edits, mut answers) = compile::broken(apex, id);
+        answers.row = self.rows.zone(&apex.to_string());
         batch.edits.append(edits);
         self.set_answers(id, Some(Arc::new(answers)));
         self.placed.insert(apex.clone(), Placed { id, compiled: None });

@@ -4,11 +4,15 @@
 //! 1  the first tier with an eligible target        3  fail open: the first tier, as though healthy
 //! 2  the first tier with a waiting target          4  the same, with what the operator took out
 //! ```
+//! Where the route says how much of a tier must be eligible, tiers with less are passed over in
+//! step 1; if none has enough, the one with the greatest share of it answers.
+//!
 //! A region's clients leave its chain only when no target of it can give the type at all; then
 //! the route's other targets, in order of mention, are the chain (see [`super::types`]).
 
 use super::decide::{Alternative, Decision, Pick};
 use super::judge::{Judge, Judged, Wanted};
+use super::minimum;
 use super::trail::Step;
 use super::{Family, TargetId};
 use crate::geo::RegionId;
@@ -21,13 +25,29 @@ pub(super) fn addresses(judge: &Judge<'_>, region: RegionId, family: Family) -> 
     let alternatives = if walk.answering.iter().all(|placed| placed.weight == 0) {
         vec![Alternative { weight: 1, targets: together(&walk.answering) }]
     } else {
-        let weighted = walk.answering.iter().filter(|placed| placed.weight > 0);
-        weighted
-            .map(|placed| Alternative { weight: placed.weight, targets: vec![placed.judged.target] })
-            .collect()
+        shared(judge, &walk.answering)
     };
     let alternatives = walk.fill_up(alternatives, judge.route.answers);
     walk.into_decision(judge, Pick::Addresses(alternatives))
+}
+
+/// An alternative for each member that has a weight; the addresses of one member are answered
+/// together.
+fn shared(judge: &Judge<'_>, answering: &[Placed]) -> Vec<Alternative> {
+    let mut alternatives: Vec<Alternative> = Vec::new();
+    let mut before = None;
+    for placed in answering.iter().filter(|placed| placed.weight > 0) {
+        let whole = judge.routing.whole(placed.judged.target);
+        match alternatives.last_mut().filter(|_| before == Some(whole)) {
+            Some(alternative) => alternative.targets.push(placed.judged.target),
+            None => {
+                let targets = vec![placed.judged.target];
+                alternatives.push(Alternative { weight: placed.weight, targets });
+            }
+        }
+        before = Some(whole);
+    }
+    alternatives
 }
 
 /// The one host that `region`'s clients get. Members without weights take turns: a name has one
@@ -66,9 +86,12 @@ struct Placed {
     tier: usize,
 }
 
-struct Candidate {
-    judged: Judged,
-    weight: u16,
+/// A member of a tier, judged.
+pub(super) struct Candidate {
+    pub(super) judged: Judged,
+    /// The target that the chain names, of which it may be one address of several.
+    pub(super) member: TargetId,
+    pub(super) weight: u16,
 }
 
 fn walk(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Walk {
@@ -88,9 +111,11 @@ fn walk(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Walk {
     ];
     for (pass, accepts) in passes.into_iter().enumerate() {
         let accepted = |candidate: &&Candidate| accepts(&candidate.judged);
-        let Some(answering) = tiers.iter().position(|tier| tier.iter().any(|c| accepts(&c.judged))) else {
-            continue;
+        let found = match judge.route.min_healthy {
+            Some(minimum) if pass == 0 => minimum::answering(&tiers, minimum, &mut walk.trail),
+            _ => tiers.iter().position(|tier| tier.iter().any(|c| accepts(&c.judged))),
         };
+        let Some(answering) = found else { continue };
         let looked_at = if pass == 0 { &tiers[..=answering] } else { &tiers[..] };
         walk.pass_over(looked_at.iter().flatten());
         walk.consulted = looked_at.iter().flatten().map(|candidate| candidate.judged).collect();
@@ -128,8 +153,7 @@ fn region_tiers(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Vec<Vec<
         for member in &tier.members {
             if !seen.contains(&member.target) {
                 seen.push(member.target);
-                let judged = judge.judge(member.target, wanted);
-                candidates.push(Candidate { judged, weight: member.weight });
+                candidates.extend(member_candidates(judge, member.target, member.weight, wanted));
             }
         }
         candidates
@@ -140,7 +164,20 @@ fn region_tiers(judge: &Judge<'_>, region: RegionId, wanted: Wanted) -> Vec<Vec<
 /// Every target of the route in a tier of its own.
 fn all_tiers(judge: &Judge<'_>, wanted: Wanted) -> Vec<Vec<Candidate>> {
     let targets = judge.route.targets().into_iter();
-    targets.map(|target| vec![Candidate { judged: judge.judge(target, wanted), weight: 0 }]).collect()
+    targets.map(|target| member_candidates(judge, target, 0, wanted)).collect()
+}
+
+/// A member, judged: each of its addresses that can give the type; itself, if none can.
+fn member_candidates(judge: &Judge<'_>, target: TargetId, weight: u16, wanted: Wanted) -> Vec<Candidate> {
+    let candidate = |id| Candidate { judged: judge.judge(id, wanted), member: target, weight };
+    let itself = || vec![candidate(target)];
+    let has_parts = judge.routing.targets.get(target.0 as usize).is_some_and(|one| !one.parts.is_empty());
+    if matches!(wanted, Wanted::Host) || !has_parts {
+        return itself();
+    }
+    let able: Vec<Candidate> =
+        judge.routing.answering(target).map(candidate).filter(|one| one.judged.has()).collect();
+    if able.is_empty() { itself() } else { able }
 }
 
 impl Walk {

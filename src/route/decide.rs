@@ -103,8 +103,11 @@ pub fn decide(
 #[must_use]
 pub fn types(routing: &Routing, route: &Route) -> Vec<Rtype> {
     let targets = route.targets();
+    // Of a target that is a host name, what the name has now: a family that it gains or loses comes
+    // and goes for all regions at once, as with a change of the file.
     let any = |has: &dyn Fn(&super::Target) -> bool| {
-        targets.iter().filter_map(|id| routing.targets.get(id.0 as usize)).any(has)
+        let parts = targets.iter().flat_map(|id| routing.targets.get(id.0 as usize)).flat_map(|t| &t.parts);
+        targets.iter().chain(parts).filter_map(|id| routing.targets.get(id.0 as usize)).any(has)
     };
     let host = any(&|target| target.host.is_some());
     match route.kind {

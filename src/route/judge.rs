@@ -91,6 +91,9 @@ impl Judge<'_> {
         let lacks = |reason| Judged { target: id, verdict: Verdict::Lacks(reason), moving: false };
         let Some(target) = self.routing.targets.get(id.0 as usize) else { return lacks(Reason::NoHost) };
         match wanted {
+            Wanted::Address(_) if target.address_of.is_some() && target.parts.is_empty() => {
+                lacks(Reason::NotResolved)
+            }
             Wanted::Address(family) if target.address(family).is_none() => lacks(Reason::NoAddress(family)),
             Wanted::Address(family) => self.weigh(id, (self.standing)(id, family)),
             Wanted::Host if target.host.is_none() => lacks(Reason::NoHost),
@@ -100,9 +103,14 @@ impl Judge<'_> {
 
     /// A host is as good as the best of its addresses: clients find the one that works.
     fn host(&self, id: TargetId, target: &Target) -> Judged {
-        let families = Family::BOTH.into_iter().filter(|family| target.address(*family).is_some());
-        let judged: Vec<Judged> =
-            families.map(|family| self.weigh(id, (self.standing)(id, family))).collect();
+        let addresses = self.routing.answering(id).flat_map(|id| Family::BOTH.map(|family| (id, family)));
+        let has = |(id, family): &(TargetId, Family)| {
+            self.routing.targets.get(id.0 as usize).is_some_and(|target| target.address(*family).is_some())
+        };
+        let judged: Vec<Judged> = addresses
+            .filter(has)
+            .map(|(part, family)| self.weigh(id, (self.standing)(part, family)))
+            .collect();
         let best = judged.iter().min_by_key(|judged| match judged.verdict {
             Verdict::Eligible => (0, 0),
             // Of two that wait, the one whose time comes first.

@@ -61,6 +61,12 @@ pub struct Target {
     pub ipv6: Option<Ipv6Addr>,
     /// Host name: served by CNAME, MX and SRV routes. Absolute.
     pub host: Option<Name>,
+    /// Host name that says its addresses, in place of `ipv4` and `ipv6`. Absolute.
+    pub address_of: Option<Name>,
+    /// The addresses of that name now, each a target of its own behind those of the file.
+    pub parts: Vec<TargetId>,
+    /// Of a part: the target that it belongs to.
+    pub part_of: Option<TargetId>,
     /// The operator's word in the file (`state = "drained"`).
     pub desired: Desired,
     /// What to take it for until its first probe has answered.
@@ -70,7 +76,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The address of a family, if it has one.
+    /// The address of a family, if it has one of its own.
     #[must_use]
     pub fn address(&self, family: Family) -> Option<IpAddr> {
         match family {
@@ -117,6 +123,21 @@ pub struct Route {
     pub failback: Failback,
     /// Whether ECS places the client; otherwise its source address alone.
     pub ecs: bool,
+    /// Whether a client's network always gets the same of several weighted targets; otherwise
+    /// each query gets one by chance.
+    pub sticky: bool,
+    /// How much of a tier must be eligible for it to answer; none: any target of it.
+    pub min_healthy: Option<Minimum>,
+}
+
+/// How much of a tier must be eligible for it to answer. A tier below it hands all its clients to
+/// the next, so that few targets don't carry what was meant for many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minimum {
+    /// Per cent of its weights; of its targets, if they have none.
+    Percent(u32),
+    /// Targets; all of a tier that has fewer.
+    Targets(usize),
 }
 
 impl Route {

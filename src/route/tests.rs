@@ -1,5 +1,6 @@
 //! Decisions by example, and what must hold for every route, region and state.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -22,6 +23,9 @@ fn routing(targets: u32, v6: &[u32], route: Route) -> Routing {
         ipv4: Some([198, 51, 100, u8::try_from(n).unwrap()].into()),
         ipv6: v6.contains(&n).then(|| [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::try_from(n).unwrap()].into()),
         host: Some(apex.child(format!("t{n}").as_bytes()).unwrap()),
+        address_of: None,
+        parts: Vec::new(),
+        part_of: None,
         desired: Desired::Auto,
         assume_up: true,
         probes: vec!["p".to_owned()],
@@ -45,6 +49,8 @@ fn route(kind: Kind, regions: Vec<(RegionId, Vec<Tier>)>, default: Vec<Tier>) ->
         ttl: Ttl { normal: 20, short: 5 },
         failback: Failback::Auto,
         ecs: true,
+        sticky: true,
+        min_healthy: None,
     }
 }
 
@@ -115,6 +121,86 @@ fn weights_make_alternatives_and_fill_up_goes_on() {
         addresses(&decided(&routing, TW, Family::V4, &[(2, standing(State::Down))])),
         [(3, vec![0, 3]), (1, vec![1, 3])]
     );
+}
+
+#[test]
+fn a_tier_with_too_few_healthy_targets_hands_its_clients_on() {
+    let chain = tiers(&[&[(0, 0), (1, 0), (2, 0)], &[(3, 0), (4, 0)]]);
+    let mut routing = routing(5, &[], route(Kind::Address, vec![], chain));
+    let down = |dead: &[u32]| dead.iter().map(|n| (*n, standing(State::Down))).collect::<Vec<_>>();
+    let answer = |routing: &Routing, dead: &[u32]| {
+        let decision = decided(routing, TW, Family::V4, &down(dead));
+        (addresses(&decision).remove(0).1, words(routing, &decision))
+    };
+    assert_eq!(answer(&routing, &[0, 1]).0, [2]);
+    for minimum in [Minimum::Percent(50), Minimum::Targets(2)] {
+        routing.routes[0].min_healthy = Some(minimum);
+        assert_eq!(answer(&routing, &[0]).0, [1, 2]);
+        let (served, why) = answer(&routing, &[0, 1]);
+        assert_eq!(served, [3, 4]);
+        assert!(why[0].starts_with("tier 1 has 1 of 3 healthy (33%), "), "{why:?}");
+    }
+    // No tier has two: the one with the greater share of it answers, the first of equal ones.
+    routing.routes[0].min_healthy = Some(Minimum::Percent(60));
+    let (served, why) = answer(&routing, &[0, 1, 3]);
+    assert_eq!(served, [4]);
+    assert_eq!(why[2], "no tier has enough: tier 2 comes nearest");
+    routing.routes[0].min_healthy = Some(Minimum::Targets(2));
+    assert_eq!(answer(&routing, &[0, 1, 3]).0, [2]);
+    // A tier of one has all that it can have; with nothing healthy the first tier fails open.
+    routing.routes[0].default = tiers(&[&[(0, 0)], &[(1, 0), (2, 0)]]);
+    assert_eq!(answer(&routing, &[]).0, [0]);
+    assert_eq!(answer(&routing, &[0, 1, 2]).0, [0]);
+    // Weights count: one in twenty is no half, however many targets it is.
+    routing.routes[0].default = tiers(&[&[(0, 95), (1, 5)], &[(2, 0)]]);
+    routing.routes[0].min_healthy = Some(Minimum::Percent(50));
+    assert_eq!(answer(&routing, &[1]).0, [0]);
+    assert_eq!(answer(&routing, &[0]).0, [2]);
+}
+
+#[test]
+fn a_host_name_answers_with_all_its_addresses_that_live() {
+    let chain = tiers(&[&[(0, 0)], &[(1, 0)]]);
+    let mut unresolved = routing(2, &[], route(Kind::Address, vec![], chain));
+    let mut resolved = Resolved::new();
+    by_a_name(&mut unresolved.targets[0], &mut resolved);
+    // Until then the next tier answers, with the normal TTL: nothing has failed.
+    let decision = decided(&unresolved, TW, Family::V4, &[]);
+    assert_eq!((addresses(&decision), decision.ttl, decision.failed_open), (vec![(1, vec![1])], 20, false));
+    let why = words(&unresolved, &decision);
+    assert_eq!(why[0], "t0 passed over: the name that says its addresses isn't resolved yet");
+
+    let mut routing = unresolved.with_addresses(&resolved);
+    assert_eq!(routing.targets[2].name, "t0@198.51.100.0");
+    assert_eq!(addresses(&decided(&routing, TW, Family::V4, &[])), [(1, vec![2, 3])]);
+    // Each is judged for itself.
+    let down = |dead: &[u32]| dead.iter().map(|n| (*n, standing(State::Down))).collect::<Vec<_>>();
+    assert_eq!(addresses(&decided(&routing, TW, Family::V4, &down(&[2]))), [(1, vec![3])]);
+    assert_eq!(addresses(&decided(&routing, TW, Family::V4, &down(&[2, 3]))), [(1, vec![1])]);
+    // The name has no IPv6 address, and neither has the other target.
+    assert_eq!(types(&routing, &routing.routes[0]), [crate::wire::rtype::Rtype::A]);
+    assert_eq!(decided(&routing, TW, Family::V6, &[]).pick, Pick::Nothing);
+    // One share for the name, whatever the number of its addresses.
+    routing.routes[0].default = tiers(&[&[(0, 5), (1, 95)]]);
+    assert_eq!(addresses(&decided(&routing, TW, Family::V4, &[])), [(5, vec![2, 3]), (95, vec![1])]);
+    routing.routes[0].min_healthy = Some(Minimum::Targets(2));
+    assert_eq!(decided(&routing, TW, Family::V4, &down(&[2])).trail.len(), 4);
+    // Other addresses take the place of the old ones.
+    resolved.values_mut().for_each(|known| *known = Addresses::new(["2001:db8::1".parse().unwrap()]));
+    let routing = routing.with_addresses(&resolved);
+    assert_eq!(routing.targets.len(), 3);
+    assert_eq!(addresses(&decided(&routing, TW, Family::V6, &[])), [(5, vec![2])]);
+    assert_eq!(types(&routing, &routing.routes[0]).len(), 2);
+}
+
+#[test]
+fn a_drained_site_moves_every_kind_of_route() {
+    for kind in [Kind::Address, Kind::Cname, Kind::Mx, Kind::Srv { port: 993 }] {
+        let routing = routing(2, &[0, 1], route(kind, vec![], tiers(&[&[(0, 0)], &[(1, 0)]])));
+        let drained = [(0, Standing { desired: Desired::Drained, ..standing(State::Up) })];
+        let decision = decided(&routing, TW, Family::V4, &drained);
+        assert_eq!(answers(&decision.pick)[0][0].0, 1, "{decision:?}");
+    }
 }
 
 #[test]
@@ -266,22 +352,45 @@ fn any_failback() -> impl Strategy<Value = Failback> {
     prop_oneof![Just(Failback::Auto), Just(Failback::Manual), Just(Failback::After(Duration::from_secs(60)))]
 }
 
+fn any_minimum() -> impl Strategy<Value = Option<Minimum>> {
+    let minimum =
+        prop_oneof![(1u32..=100).prop_map(Minimum::Percent), (1usize..4).prop_map(Minimum::Targets)];
+    prop::option::of(minimum)
+}
+
 fn any_routing() -> impl Strategy<Value = Routing> {
     let regions = (prop::option::of(any_chain()), prop::option::of(any_chain()));
-    let addresses = prop::collection::vec((any::<bool>(), any::<bool>()), TARGETS as usize);
-    (any_kind(), regions, any_chain(), 0usize..4, any_failback(), addresses).prop_map(
-        |(kind, (tw, vn), default, answers, failback, addresses)| {
+    let addresses = prop::collection::vec((any::<bool>(), any::<bool>(), 0u8..4), TARGETS as usize);
+    let how = (0usize..4, any_failback(), any_minimum());
+    (any_kind(), regions, any_chain(), how, addresses).prop_map(
+        |(kind, (tw, vn), default, (answers, failback, min_healthy), addresses)| {
             let regions = [(TW, tw), (VN, vn)].into_iter().filter_map(|(id, chain)| Some((id, chain?)));
-            let route = Route { answers, failback, ..route(kind, regions.collect(), default) };
+            let route = Route { answers, failback, min_healthy, ..route(kind, regions.collect(), default) };
             let all: Vec<u32> = (0..TARGETS).collect();
             let mut routing = routing(TARGETS, &all, route);
-            for (target, (v4, v6)) in routing.targets.iter_mut().zip(addresses) {
+            let mut resolved = Resolved::new();
+            for (target, (v4, v6, by_name)) in routing.targets.iter_mut().zip(addresses) {
                 target.ipv4 = target.ipv4.filter(|_| v4);
                 target.ipv6 = target.ipv6.filter(|_| v6);
+                if by_name == 0 {
+                    by_a_name(target, &mut resolved);
+                }
             }
-            routing
+            routing.with_addresses(&resolved)
         },
     )
+}
+
+/// Gives a target by a host name, which has two addresses where the target had one.
+fn by_a_name(target: &mut Target, resolved: &mut Resolved) {
+    let own = Family::BOTH.into_iter().filter_map(|family| target.address(family));
+    let addresses = own.flat_map(|address| match address {
+        IpAddr::V4(v4) => [address, IpAddr::V4((v4.to_bits() | 128).into())],
+        IpAddr::V6(v6) => [address, IpAddr::V6((v6.to_bits() | 128).into())],
+    });
+    let name = Name::parse(&format!("{}.example.net.", target.name), None).unwrap();
+    resolved.insert(name.clone(), Addresses::new(addresses));
+    *target = Target { address_of: Some(name), ipv4: None, ipv6: None, ..target.clone() };
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
@@ -304,7 +413,8 @@ fn any_standing() -> impl Strategy<Value = Standing> {
 type Standings = Vec<[Standing; 2]>;
 
 fn any_standings() -> impl Strategy<Value = Standings> {
-    prop::collection::vec([any_standing(), any_standing()], TARGETS as usize)
+    // As many as targets with all their parts may be.
+    prop::collection::vec([any_standing(), any_standing()], TARGETS as usize * 5)
 }
 
 fn look_up(standings: &Standings) -> impl Fn(TargetId, Family) -> Standing {
@@ -328,14 +438,20 @@ fn answers(pick: &Pick) -> Vec<Vec<TargetId>> {
 /// Eligible without regard to failback, by this test's own reckoning.
 fn is_eligible(routing: &Routing, standings: &Standings, id: TargetId, family: Family) -> bool {
     let target = &routing.targets[id.0 as usize];
-    let of = |family| look_up(standings)(id, family);
+    let of = |id, family| look_up(standings)(id, family);
+    let has = |id: TargetId, family| routing.targets[id.0 as usize].address(family).is_some();
+    let addresses: Vec<(TargetId, Family)> = routing
+        .answering(id)
+        .flat_map(|id| Family::BOTH.map(|family| (id, family)))
+        .filter(|(id, family)| has(*id, *family))
+        .collect();
     match routing.routes[0].kind {
-        Kind::Address => target.address(family).is_some() && of(family).is_eligible(),
-        _ if target.ipv4.is_none() && target.ipv6.is_none() => match of(Family::V4).desired {
+        Kind::Address => addresses.iter().any(|one| one.1 == family && of(one.0, family).is_eligible()),
+        _ if addresses.is_empty() => match of(id, Family::V4).desired {
             Desired::Auto => target.assume_up,
             desired => desired == Desired::Up,
         },
-        _ => Family::BOTH.into_iter().any(|f| target.address(f).is_some() && of(f).is_eligible()),
+        _ => addresses.iter().any(|one| of(one.0, one.1).is_eligible()),
     }
 }
 

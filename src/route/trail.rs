@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Family, Routing, TargetId};
+use super::{Family, Minimum, Routing, TargetId};
 use crate::health::Tick;
 
 /// One step of a decision.
@@ -21,6 +21,22 @@ pub enum Step {
     LeftChain,
     /// No target is eligible: the answer stands as though all were healthy.
     FailedOpen,
+    /// A tier has eligible targets, and fewer than the route asks for.
+    BelowMinimum {
+        /// The tier, from 1.
+        tier: usize,
+        /// How much of it is eligible: weights or targets.
+        eligible: u64,
+        /// How much of it there is.
+        of: u64,
+        /// What the route asks for.
+        minimum: Minimum,
+    },
+    /// No tier has what the route asks for: this one comes nearest.
+    BestOfAll {
+        /// The tier, from 1.
+        tier: usize,
+    },
     /// A target is in the answer.
     Served {
         /// The target.
@@ -71,6 +87,8 @@ pub enum Step {
 pub enum Reason {
     /// It has no address of the family.
     NoAddress(Family),
+    /// Its host name has not been resolved yet.
+    NotResolved,
     /// It has no host name.
     NoHost,
     /// Probes say that it is dead.
@@ -109,6 +127,15 @@ impl Step {
                 "no target of the chain has this type: the route's other targets give it".to_owned()
             }
             Step::FailedOpen => "no target is eligible: failing open, as though all were healthy".to_owned(),
+            Step::BelowMinimum { tier, eligible, of, minimum } => {
+                let needed = match minimum {
+                    Minimum::Percent(percent) => format!("{percent}% are needed"),
+                    Minimum::Targets(count) => format!("{count} targets are needed"),
+                };
+                let percent = (eligible * 100).checked_div(of).unwrap_or(0);
+                format!("tier {tier} has {eligible} of {of} healthy ({percent}%), {needed}")
+            }
+            Step::BestOfAll { tier } => format!("no tier has enough: tier {tier} comes nearest"),
             Step::Served { target, tier, suspect, weight: 0 } => {
                 format!("{} served: tier {tier}{}", name(target), suspicion(suspect))
             }
@@ -136,6 +163,7 @@ impl Reason {
         match self {
             Reason::NoAddress(Family::V4) => "no IPv4 address".to_owned(),
             Reason::NoAddress(Family::V6) => "no IPv6 address".to_owned(),
+            Reason::NotResolved => "the name that says its addresses isn't resolved yet".to_owned(),
             Reason::NoHost => "no host name".to_owned(),
             Reason::Down { since, stale: false } => format!("DOWN for {}", Rough(now.since(since))),
             Reason::Down { since, stale: true } => {

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 const IPV6_NETWORK_OCTETS: usize = 8;
 
 /// The connections at one moment, and the most that there may be.
+#[derive(Debug)]
 pub(super) struct Connections {
     limit: usize,
     limit_per_client: usize,
     open: Mutex<Open>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Open {
     total: usize,
     clients: HashMap<IpAddr, usize>,

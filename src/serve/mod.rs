@@ -13,6 +13,7 @@
 mod bind;
 mod connections;
 mod counters;
+mod durations;
 mod entropy;
 mod service;
 mod tcp;
@@ -38,8 +39,9 @@ use crate::limits;
 
 pub use self::bind::BindError;
 pub use self::connections::ConnectionTally;
-pub use self::counters::{KINDS, RCODES, Tally};
-pub use self::service::{Reply, Service};
+pub use self::counters::{Tally, WAYS, type_at, way_at};
+pub use self::durations::Spread;
+pub use self::service::Service;
 
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +156,7 @@ impl fmt::Debug for Running {
 }
 
 /// Reads the counters of sockets that are served.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Meters {
     udp: Vec<Arc<Counters>>,
     tcp: Vec<Arc<Counters>>,
@@ -222,7 +224,7 @@ impl Meters {
 fn sum(workers: &[Arc<Counters>]) -> Tally {
     let mut sum = Tally::default();
     for counters in workers {
-        sum += counters.read();
+        sum += &counters.read();
     }
     sum
 }

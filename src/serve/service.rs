@@ -1,6 +1,6 @@
 //! What the transports ask of the data plane.
 
-use crate::answer::Client;
+use crate::answer::{Answered, Client};
 use crate::wire::query::LowerName;
 
 /// Answers queries. Each worker has its own clone; calls are resolved when compiling.
@@ -27,16 +27,5 @@ pub trait Service: Clone + Send + Sync + 'static {
         Self::Prepared<'b>: 'p;
 
     /// Writes the response into `out`, whose length is the most that the transport takes.
-    fn answer(prepared: &Self::Prepared<'_>, client: &Client, out: &mut [u8]) -> Reply;
-}
-
-/// What became of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Octets of the response at the beginning of `out`; 0 if nothing is to be sent.
-    pub octets: usize,
-    /// The response code, extended ones too.
-    pub rcode: u8,
-    /// The kind of answer: the index of its counter, below [`KINDS`](super::KINDS).
-    pub kind: u8,
+    fn answer(prepared: &Self::Prepared<'_>, client: &Client, out: &mut [u8]) -> Answered;
 }

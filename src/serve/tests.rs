@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::answer::{Client, Transport};
+use crate::answer::{Answered, Client, Facts, Kind, Transport};
 use crate::wire::query::LowerName;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ impl Service for Mirror {
 
     fn fetch<'p, 'b: 'p>(_: impl Iterator<Item = &'p &'b [u8]> + Clone) {}
 
-    fn answer(query: &&[u8], client: &Client, out: &mut [u8]) -> Reply {
+    fn answer(query: &&[u8], client: &Client, out: &mut [u8]) -> Answered {
         let mut octets = query.len();
         out[..octets].copy_from_slice(query);
         out[2] |= 0x80;
@@ -41,7 +41,8 @@ impl Service for Mirror {
             Some(b't') => out[2] |= 0x02,
             _ => {}
         }
-        Reply { octets, rcode: 0, kind: u8::from(client.transport != Transport::Udp) }
+        let kind = if client.transport == Transport::Udp { Kind::Static } else { Kind::Routed };
+        Answered { octets, rcode: 0, kind, truncated: out[2] & 0x02 != 0, facts: Facts::NONE }
     }
 }
 
@@ -145,8 +146,8 @@ fn udp_and_tcp_on_the_same_port_by_both_families() {
         assert_eq!(read_frame(&mut stream)[..3], [0, 8, 0x80]);
     }
     server.eventually(|meters| meters.udp().answered == 2 && meters.tcp().answered == 2);
-    assert_eq!(server.running().meters().udp().kinds[0], 2);
-    assert_eq!(server.running().meters().tcp().kinds[1], 2);
+    assert_eq!(server.running().meters().udp().kinds[Kind::Static as usize], 2);
+    assert_eq!(server.running().meters().tcp().kinds[Kind::Routed as usize], 2);
 }
 
 #[test]

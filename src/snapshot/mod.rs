@@ -16,7 +16,9 @@ pub mod edit;
 pub mod entry;
 pub mod find;
 mod groups;
+pub mod network;
 pub(crate) mod prefetch;
+mod row;
 mod shard;
 pub mod slot;
 mod tree;
@@ -27,8 +29,11 @@ use ipnet::IpNet;
 
 pub use edit::Edits;
 pub use find::{Found, Lookup, NameHash};
+pub use network::ClientNetwork;
+pub use row::Row;
 pub use slot::{Slot, SlotId};
 
+use crate::geo::RegionId;
 use crate::geo::table::Table;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
@@ -45,6 +50,8 @@ pub struct Snapshot {
     zones: Arc<[Option<Arc<ZoneAnswers>>]>,
     /// Address -> region.
     pub geo: Arc<Table>,
+    /// The counters of each region.
+    pub region_rows: Arc<[Row]>,
     /// What the configuration says of answers.
     pub settings: Arc<Settings>,
     /// What the server says of itself, in the CHAOS class.
@@ -63,6 +70,8 @@ pub struct ZoneAnswers {
     /// Rendered at the apex: the SOA in the authority section (RFC 2308 3). Nothing for a zone
     /// that never loaded: its names are answered with SERVFAIL.
     pub negative: Option<Box<[u8]>>,
+    /// The zone's counters.
+    pub row: Row,
 }
 
 /// What the configuration says of answers.
@@ -104,6 +113,7 @@ impl Snapshot {
             slots: Arc::new([]),
             zones: Arc::new([]),
             geo,
+            region_rows: Arc::new([]),
             settings: Arc::new(settings),
             inspect: None,
         }
@@ -125,6 +135,12 @@ impl Snapshot {
     #[must_use]
     pub fn slot(&self, id: SlotId) -> Option<&Slot> {
         self.slots.get(id.0 as usize).map(|slot| &**slot)
+    }
+
+    /// The counters of a region.
+    #[must_use]
+    pub fn region_row(&self, region: RegionId) -> Row {
+        self.region_rows.get(usize::from(region.0)).copied().unwrap_or(Row::OTHERS)
     }
 
     /// What the names of a zone share.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! state/health.json               verdicts, with the format's version
+//! state/addresses.json            what targets' host names were resolved to, likewise
 //! state/zones/example.com/...     the files that the zone was last loaded from
 //! ```
 //!
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use store::{Store, StoreError};
+pub use store::{SavedAddresses, Store, StoreError};
 
 use crate::health::Saved;
 use crate::load::ZoneFiles;
@@ -32,6 +33,7 @@ const GATHERED: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 struct Waiting {
     health: Option<Saved>,
+    addresses: Option<SavedAddresses>,
     zones: BTreeMap<PathBuf, Zone>,
     /// When the first of the zones came.
     since: Option<Instant>,
@@ -66,6 +68,11 @@ impl Keeper {
     /// Keeps verdicts.
     pub fn health(&self, saved: Saved) {
         self.add(|waiting| waiting.health = Some(saved));
+    }
+
+    /// Keeps what host names were resolved to.
+    pub fn addresses(&self, saved: SavedAddresses) {
+        self.add(|waiting| waiting.addresses = Some(saved));
     }
 
     /// Keeps a zone that loaded well.
@@ -108,7 +115,9 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
     loop {
         let (waiting, is_last) = next(shared);
         let health = waiting.health.map(|saved| store.write_health(&saved));
-        let (mut results, mut kept) = (Vec::from_iter(health), Vec::new());
+        let addresses = waiting.addresses.map(|saved| store.write_addresses(&saved));
+        let mut results: Vec<_> = health.into_iter().chain(addresses).collect();
+        let mut kept = Vec::new();
         for zone in waiting.zones.values() {
             match zone {
                 Zone::Keep(files, contents) => kept.push((files, contents.as_slice())),
@@ -140,13 +149,19 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
     }
 }
 
-/// What to write next, and whether it is the last of all. Verdicts don't wait to be gathered: a
+impl Waiting {
+    /// Whether there is what doesn't wait to be gathered.
+    fn is_pressing(&self) -> bool {
+        self.is_closed || self.health.is_some() || self.addresses.is_some()
+    }
+}
+
+/// What to write next, and whether it is the last of all. Verdicts and addresses don't wait to be gathered: a
 /// server that dies must know them when it comes back.
 fn next(shared: &(Mutex<Waiting>, Condvar)) -> (Waiting, bool) {
     let (waiting, change) = shared;
-    let is_idle =
-        |waiting: &mut Waiting| !waiting.is_closed && waiting.health.is_none() && waiting.zones.is_empty();
-    let is_patient = |waiting: &mut Waiting| !waiting.is_closed && waiting.health.is_none();
+    let is_idle = |waiting: &mut Waiting| !waiting.is_pressing() && waiting.zones.is_empty();
+    let is_patient = |waiting: &mut Waiting| !waiting.is_pressing();
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     let waiting = change.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner);
     let gathered = waiting.since.map_or(Duration::ZERO, |since| since.elapsed());
@@ -156,7 +171,8 @@ fn next(shared: &(Mutex<Waiting>, Condvar)) -> (Waiting, bool) {
         let is_last = waiting.is_closed;
         return (std::mem::take(&mut *waiting), is_last);
     }
-    (Waiting { health: waiting.health.take(), ..Waiting::default() }, false)
+    let (health, addresses) = (waiting.health.take(), waiting.addresses.take());
+    (Waiting { health, addresses, ..Waiting::default() }, false)
 }
 
 #[cfg(test)]

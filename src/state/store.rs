@@ -1,8 +1,10 @@
 //! The state directory's files.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
@@ -13,6 +15,12 @@ use crate::load::ZoneFiles;
 
 /// Version of `health.json`; another one is passed over as though there were no file.
 const HEALTH_VERSION: u32 = 1;
+
+/// Version of `addresses.json`, likewise.
+const ADDRESSES_VERSION: u32 = 1;
+
+/// What host names were resolved to.
+pub type SavedAddresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -68,6 +76,12 @@ struct HealthFile {
     saved: Saved,
 }
 
+#[derive(Serialize, Deserialize)]
+struct AddressesFile {
+    version: u32,
+    names: SavedAddresses,
+}
+
 impl Store {
     /// The state in a directory, which is made if it isn't there.
     ///
@@ -102,6 +116,32 @@ impl Store {
     pub fn write_health(&self, saved: &Saved) -> Result<(), StoreError> {
         let path = self.directory.join("health.json");
         let file = HealthFile { version: HEALTH_VERSION, saved: saved.clone() };
+        let octets = serde_json::to_vec(&file).map_err(|error| at(&path)(error.into()))?;
+        replace(&path, &octets)
+    }
+
+    /// What host names were resolved to before the restart; nothing if that isn't known.
+    ///
+    /// # Errors
+    /// When the file is there but can't be used; the server starts without it.
+    pub fn read_addresses(&self) -> Result<SavedAddresses, StoreError> {
+        let path = self.directory.join("addresses.json");
+        let octets = match fs::read(&path) {
+            Ok(octets) => octets,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SavedAddresses::new()),
+            Err(error) => return Err(at(&path)(error)),
+        };
+        let file: AddressesFile = serde_json::from_slice(&octets).map_err(|error| at(&path)(error.into()))?;
+        Ok(if file.version == ADDRESSES_VERSION { file.names } else { SavedAddresses::new() })
+    }
+
+    /// Writes what host names were resolved to.
+    ///
+    /// # Errors
+    /// When the disk can't.
+    pub fn write_addresses(&self, saved: &SavedAddresses) -> Result<(), StoreError> {
+        let path = self.directory.join("addresses.json");
+        let file = AddressesFile { version: ADDRESSES_VERSION, names: saved.clone() };
         let octets = serde_json::to_vec(&file).map_err(|error| at(&path)(error.into()))?;
         replace(&path, &octets)
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod across;
+mod by_name;
 mod commands;
 mod delegated;
 mod differential;
@@ -19,6 +20,7 @@ mod reload;
 mod resolver;
 mod restart;
 mod reverse;
+mod routing;
 mod serving;
 mod site;
 mod tools;

@@ -26,11 +26,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Failure;
+use super::resolved::resolved;
 use crate::diagnostic::Diagnostic;
 use crate::limits::{LIVE_AT_ONCE, LIVE_SETTLING, LIVE_TIME};
 use crate::load::Offline;
 use crate::model::{Model, ZoneModel};
 use crate::publish::{now, rehearsal};
+use crate::route::Routing;
 use exchange::{Question, Trouble, ask};
 use nameservers::{Addresses, Nameserver};
 use plan::Plan;
@@ -77,7 +79,9 @@ struct Sight {
 
 /// Looks at every zone, on all its nameservers or on those `given`.
 pub(super) fn look(offline: &Offline, given: &[SocketAddr]) -> Result<View, Failure> {
-    let (Some(server), Ok(model)) = (&offline.server, offline.model(|_| {})) else {
+    let resolved = resolved(&[offline])?;
+    let with_addresses = |routing: &mut Routing| *routing = routing.with_addresses(&resolved);
+    let (Some(server), Ok(model)) = (&offline.server, offline.model(with_addresses)) else {
         return Ok(View::default());
     };
     let snapshot = rehearsal(server, &model, now())?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::answer::{Client, Transport};
 use crate::limits::{MESSAGE_OCTETS, QUERIES_FETCHED, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
 use crate::serve::counters::{Counters, alone};
+use crate::serve::durations::Sampler;
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
 use crate::serve::udp::coarse_now;
@@ -25,6 +26,7 @@ pub(super) struct Desk {
     output: Box<[u8]>,
     names: Box<[LowerName; QUERIES_FETCHED]>,
     entropy: Entropy,
+    sampler: Sampler,
     transport: Transport,
 }
 
@@ -60,6 +62,7 @@ impl Desk {
             output: vec![0; TCP_GATHERED_OCTETS + LENGTH_OCTETS + MESSAGE_OCTETS].into(),
             names: Box::new([const { LowerName::root() }; QUERIES_FETCHED]),
             entropy: Entropy::new(),
+            sampler: Sampler::default(),
             transport: Transport::Tcp { idle: u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX) },
         }
     }
@@ -70,6 +73,7 @@ impl Desk {
             octets: &mut self.output,
             names: &mut self.names,
             entropy: &mut self.entropy,
+            sampler: &mut self.sampler,
             transport: self.transport,
         };
         (&mut self.input, output)
@@ -81,6 +85,7 @@ pub(super) struct Output<'d> {
     octets: &'d mut [u8],
     names: &'d mut [LowerName; QUERIES_FETCHED],
     entropy: &'d mut Entropy,
+    sampler: &'d mut Sampler,
     transport: Transport,
 }
 
@@ -94,6 +99,7 @@ impl Output<'_> {
         service: &S,
         counters: &Counters,
     ) -> Gathered<'_> {
+        let began = self.sampler.begin();
         let batch = service.begin();
         let mut gathered = Gathered { output: &[], answers: 0, used: 0, rest: Rest::Part };
         let now = coarse_now();
@@ -116,9 +122,9 @@ impl Output<'_> {
                 let client = Client { address: peer, transport, entropy, now };
                 let (length, out) = self.octets[end..].split_at_mut(LENGTH_OCTETS);
                 let out = &mut out[..MESSAGE_OCTETS];
-                let reply = S::answer(prepared, &client, out);
-                counters.record(reply, out);
-                let Ok(octets @ 1..) = u16::try_from(reply.octets) else {
+                let answered = S::answer(prepared, &client, out);
+                counters.record(&answered);
+                let Ok(octets @ 1..) = u16::try_from(answered.octets) else {
                     // Whoever gets nothing here would wait for it: rather the end.
                     gathered.rest = Rest::Garbage;
                     break 'bursts;
@@ -132,6 +138,7 @@ impl Output<'_> {
                 break;
             }
         }
+        counters.durations.end(began, gathered.answers);
         Gathered { output: &self.octets[..end], ..gathered }
     }
 }

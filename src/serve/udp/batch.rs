@@ -7,6 +7,7 @@ use super::sys::coarse_now;
 use crate::answer::{Client, Transport};
 use crate::limits::QUERIES_FETCHED;
 use crate::serve::counters::{Counters, alone};
+use crate::serve::durations::Sampler;
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
 use crate::wire::query::LowerName;
@@ -16,6 +17,7 @@ pub(super) struct Batch<P> {
     source: P,
     names: [LowerName; QUERIES_FETCHED],
     entropy: Entropy,
+    sampler: Sampler,
     payload: usize,
 }
 
@@ -23,7 +25,7 @@ impl<P: Source> Batch<P> {
     /// Answers what `source` brings. Answers will have at most `payload` octets.
     pub(super) fn new(source: P, payload: usize) -> Batch<P> {
         let names = [const { LowerName::root() }; QUERIES_FETCHED];
-        Batch { source, names, entropy: Entropy::new(), payload }
+        Batch { source, names, entropy: Entropy::new(), sampler: Sampler::default(), payload }
     }
 
     /// Waits for queries, a while at most, and answers those that are there. An error is one of
@@ -35,9 +37,11 @@ impl<P: Source> Batch<P> {
             Err(error) if is_pause(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
+        let began = self.sampler.begin();
         alone(&counters.received, received);
         self.answer(service, counters);
         let sent = self.source.send();
+        counters.durations.end(began, received);
         alone(&counters.answered, sent.answered);
         alone(&counters.send_errors, sent.failed);
         Ok(())
@@ -76,9 +80,9 @@ impl<P: Source> Batch<P> {
                     now,
                 };
                 let out = &mut out[..self.payload];
-                let reply = S::answer(prepared, &client, out);
-                counters.record(reply, out);
-                **octets = reply.octets;
+                let answered = S::answer(prepared, &client, out);
+                counters.record(&answered);
+                **octets = answered.octets;
             }
             if taken < QUERIES_FETCHED {
                 return;

@@ -1,0 +1,53 @@
+//! What a collector of metrics reads: OpenMetrics text, made when it asks.
+//!
+//! Nothing is kept here. Each part reads what others hold anyway: workers' counters, the status
+//! that the writer shows, the process. Names and units follow the OpenMetrics conventions: base
+//! units, `_total` for what only rises. `docs/metrics.md` lists them all.
+
+mod family;
+mod health;
+mod process;
+mod queries;
+mod routes;
+mod zones;
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
+use crate::publish::Status;
+use crate::serve::Meters;
+
+/// The media type of what [`Metrics::render`] gives.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+impl Metrics {
+    /// Metrics of a running server.
+    #[must_use]
+    pub fn new(meters: Meters, status: &Arc<Status>) -> Metrics {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(process::Process::new()));
+        let waypost = registry.sub_registry_with_prefix("waypost");
+        waypost.register_collector(Box::new(queries::Queries::new(meters, Arc::clone(status.rows()))));
+        waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
+        waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
+        waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));
+        Metrics(registry)
+    }
+
+    /// All metrics as they are now.
+    ///
+    /// # Errors
+    /// None that this room makes: writing to a string doesn't fail.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,92 @@
+//! How much each route has left to answer with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::family::{Families, Labels};
+use crate::limits::ROUTES_SHOWN;
+use crate::publish::{Status, now};
+use crate::route::{Failback, Family};
+
+#[derive(Debug)]
+pub(super) struct Routes(pub(super) Arc<Status>);
+
+/// One route, in words.
+struct Shown {
+    zone: String,
+    route: String,
+    targets: usize,
+    eligible: usize,
+    /// Targets that are well again and wait for a person.
+    waiting: usize,
+}
+
+impl Collector for Routes {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let routes = self.routes();
+        let mut families = Families(encoder);
+        let gauge = |value: fn(&Shown) -> usize| {
+            routes.iter().map(move |route| (route.labels(), value(route) as f64))
+        };
+        families.gauges("route_targets", "Targets that a route names", None, gauge(|route| route.targets))?;
+        families.gauges(
+            "route_targets_eligible",
+            "Targets of a route that may be served; with none it answers as though all were healthy",
+            None,
+            gauge(|route| route.eligible),
+        )?;
+        families.gauges(
+            "route_failbacks_waiting",
+            "Targets of a route that are well again and wait for `waypost failback`",
+            None,
+            gauge(|route| route.waiting),
+        )
+    }
+}
+
+impl Routes {
+    fn routes(&self) -> Vec<Shown> {
+        let (model, now) = (self.0.model(), now());
+        let board = self.0.board();
+        let mut routes = Vec::new();
+        for (apex, zone) in &model.zones {
+            for route in &zone.routing.routes {
+                if routes.len() == ROUTES_SHOWN {
+                    return routes;
+                }
+                let targets = route.targets();
+                let (mut eligible, mut waiting) = (0, 0);
+                for id in &targets {
+                    let Some(target) = zone.routing.targets.get(id.0 as usize) else { continue };
+                    let addresses =
+                        Family::BOTH.into_iter().filter(|family| target.address(*family).is_some());
+                    let standings: Vec<_> =
+                        addresses.map(|family| zone.standing(&board, *id, family, now)).collect();
+                    // One without an address has no probes either; its operator's word counts.
+                    eligible += usize::from(
+                        standings.is_empty() || standings.iter().any(|standing| standing.is_eligible()),
+                    );
+                    let has_recovered = standings.iter().any(|standing| standing.recovered.is_some());
+                    waiting += usize::from(has_recovered && route.failback == Failback::Manual);
+                }
+                routes.push(Shown {
+                    zone: apex.to_string(),
+                    route: route.label.clone(),
+                    targets: targets.len(),
+                    eligible,
+                    waiting,
+                });
+            }
+        }
+        routes
+    }
+}
+
+impl Shown {
+    fn labels(&self) -> Labels<'_> {
+        vec![("zone", self.zone.as_str()), ("route", self.route.as_str())]
+    }
+}
