@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
+use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use crate::diagnostic::Diagnostic;
@@ -15,6 +16,7 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
+use crate::probe::Manners;
 use crate::probe::spec::Spec;
 use crate::wire::name::Name;
 
@@ -51,6 +53,8 @@ pub struct Server {
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
+    /// How probes behave.
+    pub probing: Manners,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
@@ -141,6 +145,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
             connections: limits::TCP_CONNECTIONS,
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
+        probing: Manners::default(),
         resolvers: Vec::new(),
         tls: None,
         admin: Admin::default(),
@@ -158,6 +163,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tcp") {
         section_tcp(&table, &mut server.tcp);
+        table.finish();
+    }
+    if let Some(table) = root.table("probing") {
+        server.probing = probing::manners(&table);
         table.finish();
     }
     if let Some(table) = root.table("resolver") {

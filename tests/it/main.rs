@@ -14,6 +14,7 @@ mod failover;
 mod hand;
 mod lab;
 mod live;
+mod mail_servers;
 mod mistakes;
 mod namespace;
 mod packets;
