@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
-//! Model        zone, route, health, model, compile         pure: time comes in as a value
+//! Model        zone, route, health, dnssec, model,         pure: time comes in as a value
+//!              compile
 //! Edges        probe, config, load, state, publish,        files, sockets, clocks
 //!              watch, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
@@ -29,6 +30,7 @@ pub mod cores;
 pub mod daemon;
 pub mod demo;
 pub mod diagnostic;
+pub mod dnssec;
 pub mod geo;
 pub mod health;
 pub mod limits;

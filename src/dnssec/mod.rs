@@ -1,0 +1,25 @@
+//! Keys of signed zones: what they sign with, and how one takes over from another.
+//!
+//! ```text
+//! algorithm  what is signed with         key        one key, its tag and its private half
+//! canonical  RRsets as they are signed   signature  RRSIG RDATA, and how long it holds
+//! keyring    all keys of a zone at one moment       ds  what the parent has of a key
+//! denial     names hashed, types as bits
+//! ```
+
+mod algorithm;
+mod canonical;
+mod denial;
+mod ds;
+mod key;
+mod keyring;
+mod signature;
+#[cfg(test)]
+mod signature_tests;
+
+pub use algorithm::Algorithm;
+pub use denial::{nsec3_hash, type_bitmap};
+pub use ds::{DigestType, ds};
+pub use key::{FLAGS_ENTRY, FLAGS_ZONE, KeyError, RsaNumbers, Secret, Signer, SigningKey, key_tag};
+pub use keyring::{Keyring, Member};
+pub use signature::{SIGNATURE_LEFT, Validity};
