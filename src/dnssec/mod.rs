@@ -4,7 +4,7 @@
 //! algorithm  what is signed with         key        one key, its tag and its private half
 //! canonical  RRsets as they are signed   signature  RRSIG RDATA, and how long it holds
 //! keyring    all keys of a zone at one moment       ds  what the parent has of a key
-//! denial     names hashed, types as bits
+//! denial     names hashed, types as bits             policy    how the operator wants it
 //! ```
 
 mod algorithm;
@@ -13,6 +13,7 @@ mod denial;
 mod ds;
 mod key;
 mod keyring;
+mod policy;
 mod signature;
 #[cfg(test)]
 mod signature_tests;
@@ -22,4 +23,5 @@ pub use denial::{nsec3_hash, type_bitmap};
 pub use ds::{DigestType, ds};
 pub use key::{FLAGS_ENTRY, FLAGS_ZONE, KeyError, RsaNumbers, Secret, Signer, SigningKey, key_tag};
 pub use keyring::{Keyring, Member};
+pub use policy::{Denial, KeySplit, Policy};
 pub use signature::{SIGNATURE_LEFT, Validity};
