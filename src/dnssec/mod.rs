@@ -5,6 +5,7 @@
 //! canonical  RRsets as they are signed   signature  RRSIG RDATA, and how long it holds
 //! keyring    all keys of a zone at one moment       ds  what the parent has of a key
 //! denial     names hashed, types as bits             policy    how the operator wants it
+//! rollover   how one key takes over from another     key_file  keys as BIND's files hold them
 //! ```
 
 mod algorithm;
@@ -14,6 +15,9 @@ mod ds;
 mod key;
 mod keyring;
 mod policy;
+pub mod rollover;
+#[cfg(test)]
+mod rollover_tests;
 mod signature;
 #[cfg(test)]
 mod signature_tests;
