@@ -1,6 +1,7 @@
 //! A whole running server: files, sockets, probes and the writer, started in order and stopped in
 //! the reverse one.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -122,7 +123,8 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
-        let start = Start { pass, fallbacks, store, prober, reports };
+        let keyrings = BTreeMap::new();
+        let start = Start { pass, fallbacks, keyrings, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let running = sockets.serve(service).map_err(DaemonError::System)?;

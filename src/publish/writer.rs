@@ -15,6 +15,7 @@ use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
+use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Subject, Tick, Transition, Watched};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, Model, ZoneModel};
@@ -50,6 +51,13 @@ pub enum Change {
         /// The target.
         target: String,
     },
+    /// The keys of a signed zone are others now, or do other things.
+    Keys {
+        /// The zone.
+        zone: Name,
+        /// What signs it from now on.
+        keyring: Arc<Keyring>,
+    },
     /// End the writer; state is kept first.
     Stop,
 }
@@ -70,6 +78,8 @@ pub struct Start {
     pub pass: Pass,
     /// Last good versions of zones whose files have errors.
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
+    pub keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// What survived the last run.
     pub store: Option<Store>,
     /// Runs probes.
@@ -131,7 +141,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, store, prober, reports } = start;
+    let Start { mut pass, fallbacks, keyrings, store, prober, reports } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -159,6 +169,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         model,
         zones: Zones::default(),
         slots: Slots::default(),
+        keyrings,
         specs: BTreeMap::new(),
         status: Arc::clone(&status),
         published: Arc::clone(&published),
@@ -216,6 +227,7 @@ struct Writer {
     model: Arc<Model>,
     zones: Zones,
     slots: Slots,
+    keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// Probes of each zone, by name.
     specs: BTreeMap<Name, Vec<Spec>>,
     status: Arc<Status>,
@@ -239,6 +251,7 @@ impl Writer {
                 change = changes.recv() => match change {
                     Some(Change::Files(pass)) => self.take_pass(*pass),
                     Some(Change::Release { zone, target }) => self.release(&zone, &target),
+                    Some(Change::Keys { zone, keyring }) => self.take_keyring(zone, keyring),
                     Some(Change::Stop) | None => break,
                 },
                 Some((key, report, at)) = reports.recv() => self.take_report(&key, &report, at),
@@ -360,6 +373,10 @@ impl Writer {
             self.tell(transition);
         }
         self.keep_health();
+    }
+
+    fn take_keyring(&mut self, apex: Name, keyring: Arc<Keyring>) {
+        self.keyrings.insert(apex, keyring);
     }
 
     fn take_server(&mut self, server: Arc<Server>) {
