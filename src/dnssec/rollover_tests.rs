@@ -257,6 +257,7 @@ fn another_algorithm_signs_before_its_keys_are_seen() {
         settle(&mut world);
         let wants = world.memory.roll(Roll::Algorithm(Algorithm::Ed25519), &world.policy).unwrap();
         world.add(wants);
+        world.show();
         let new = |world: &World| -> Vec<State> {
             let keys = world.memory.keys.iter();
             keys.filter(|key| key.id.algorithm == Algorithm::Ed25519).map(|key| key.state).collect()

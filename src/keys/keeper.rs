@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::parent::ask_parent;
 use super::store::{Store, StoreError};
@@ -13,25 +13,22 @@ use crate::dnssec::Keyring;
 use crate::dnssec::rollover::{Input, Memory, ParentDs};
 use crate::health::Tick;
 use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_INTERVAL};
+use crate::load::LoadedZone;
+use crate::publish::now;
 use crate::wire::name::Name;
 
-/// Lets the keys of all signed zones go on. Dropping it ends the thread.
+/// Lets the keys of all signed zones go on.
 #[derive(Debug)]
 pub struct Keeper {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
+    store: Store,
     waiting: Mutex<Waiting>,
     change: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Zones in place of those before.
-    zones: Option<Vec<Signed>>,
+    /// All signed zones, each with the keyring that it was learnt with.
+    zones: BTreeMap<Name, (Signed, Option<Arc<Keyring>>)>,
     is_woken: bool,
     is_stopped: bool,
 }
@@ -48,71 +45,100 @@ struct Known {
 }
 
 impl Keeper {
-    /// Starts the thread. `hand` gets each keyring that is in force from then on, and must not wait
-    /// for long.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn start(
-        store: Store,
-        zones: Vec<Signed>,
-        hand: impl Fn(Name, Arc<Keyring>) + Send + 'static,
-    ) -> io::Result<Keeper> {
-        let shared = Arc::new(Shared::default());
-        let waiting = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("keys".into())
-            .spawn(move || run(&store, zones, &waiting, &hand))?;
-        Ok(Keeper { shared, thread: Some(thread) })
+    /// A keeper that knows no zone yet.
+    #[must_use]
+    pub fn new(store: Store) -> Keeper {
+        Keeper { store, waiting: Mutex::default(), change: Condvar::new() }
     }
 
-    /// The signed zones from now on.
-    pub fn zones(&self, zones: Vec<Signed>) {
-        self.tell(|waiting| waiting.zones = Some(zones));
+    /// Learns which zones are signed, and how. Those that weren't before get their keys at once, and
+    /// are returned with them, so that they are there before the zone is; of keys that can't be had,
+    /// the error is told, and the zone has none.
+    pub fn learn<'l>(&self, zones: impl Iterator<Item = &'l LoadedZone>) -> Vec<(Name, Arc<Keyring>)> {
+        let (mut first, mut is_any) = (Vec::new(), false);
+        for loaded in zones {
+            let apex = loaded.zone.apex().to_lower();
+            let Some(signed) = Signed::of(loaded) else {
+                self.forget(&apex);
+                continue;
+            };
+            is_any = true;
+            if let Some((known, _)) = self.lock().zones.get_mut(&apex) {
+                *known = signed;
+                continue;
+            }
+            let keyring = match turn(&self.store.zone(&apex), &signed, None, now()) {
+                Ok(turn) => {
+                    told(&signed, &turn);
+                    Some(turn.keyring)
+                }
+                Err(error) => {
+                    tracing::error!(zone = %apex, "{error} (without keys the zone isn't served)");
+                    None
+                }
+            };
+            first.extend(keyring.clone().map(|keyring| (apex.clone(), keyring)));
+            self.lock().zones.insert(apex, (signed, keyring));
+        }
+        if is_any {
+            self.wake();
+        }
+        first
+    }
+
+    /// A zone isn't signed here any more. Its keys stay on the disk.
+    pub fn forget(&self, apex: &Name) {
+        self.lock().zones.remove(&apex.to_lower());
     }
 
     /// Looks at once.
     pub fn wake(&self) {
-        self.tell(|waiting| waiting.is_woken = true);
+        self.lock().is_woken = true;
+        self.change.notify_all();
     }
 
-    fn tell(&self, tell: impl FnOnce(&mut Waiting)) {
-        tell(&mut self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.change.notify_one();
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.change.notify_all();
     }
-}
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.tell(|waiting| waiting.is_stopped = true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// Starts the thread. `hand` gets each keyring that takes another's place from then on.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(
+        self: &Arc<Keeper>,
+        hand: impl Fn(Name, Arc<Keyring>) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let keeper = Arc::clone(self);
+        std::thread::Builder::new().name("keys".into()).spawn(move || keeper.run(&hand))
     }
-}
 
-fn run(store: &Store, mut zones: Vec<Signed>, shared: &Shared, hand: &dyn Fn(Name, Arc<Keyring>)) {
-    let mut known: BTreeMap<Name, Known> = BTreeMap::new();
-    loop {
-        known.retain(|apex, _| zones.iter().any(|signed| signed.apex == *apex));
-        for signed in &zones {
-            look(store, signed, known.entry(signed.apex.clone()).or_default(), hand);
-            if shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_stopped {
+    fn run(&self, hand: &dyn Fn(Name, Arc<Keyring>)) {
+        let mut known: BTreeMap<Name, Known> = BTreeMap::new();
+        loop {
+            let zones = self.lock().zones.clone();
+            known.retain(|apex, _| zones.contains_key(apex));
+            for (apex, (signed, keyring)) in zones {
+                let learnt = || Known { keyring, ..Known::default() };
+                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), hand);
+                if self.lock().is_stopped {
+                    return;
+                }
+            }
+            let is_idle = |waiting: &mut Waiting| !waiting.is_stopped && !waiting.is_woken;
+            let waited = self.change.wait_timeout_while(self.lock(), KEYS_INTERVAL, is_idle);
+            let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if waiting.is_stopped {
                 return;
             }
+            waiting.is_woken = false;
         }
-        let waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_idle =
-            |waiting: &mut Waiting| !waiting.is_stopped && !waiting.is_woken && waiting.zones.is_none();
-        let waited = shared.change.wait_timeout_while(waiting, KEYS_INTERVAL, is_idle);
-        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_stopped {
-            return;
-        }
-        waiting.is_woken = false;
-        if let Some(new) = waiting.zones.take() {
-            zones = new;
-        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,13 +167,7 @@ fn done(
     now: Tick,
     hand: &dyn Fn(Name, Arc<Keyring>),
 ) {
-    for want in &turn.made {
-        tracing::info!(zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
-    }
-    for moved in &turn.moved {
-        let to = moved.to.map_or_else(|| "removed".to_owned(), |state| state.to_string());
-        tracing::info!(zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
-    }
+    told(signed, &turn);
     let input = Input { now, policy: &signed.policy, max_ttl: signed.max_ttl, parent };
     // Without news of this turn nothing new can be missed.
     if let Some(awaited) = parent.and_then(|_| turn.memory.overdue(&input)) {
@@ -157,6 +177,17 @@ fn done(
     if known.keyring.as_ref() != Some(&turn.keyring) {
         known.keyring = Some(Arc::clone(&turn.keyring));
         hand(signed.apex.clone(), turn.keyring);
+    }
+}
+
+/// Says what keys did.
+fn told(signed: &Signed, turn: &Turn) {
+    for want in &turn.made {
+        tracing::info!(zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
+    }
+    for moved in &turn.moved {
+        let to = moved.to.map_or_else(|| "removed".to_owned(), |state| state.to_string());
+        tracing::info!(zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
     }
 }
 
@@ -200,9 +231,4 @@ fn tell(signed: &Signed, known: &mut Known, message: String) {
         tracing::error!(zone = %signed.apex, "{message}");
         known.told = Some((message, Instant::now()));
     }
-}
-
-fn now() -> Tick {
-    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
