@@ -245,8 +245,9 @@ impl ZoneStore {
     fn read_key(&self, id: KeyId) -> Result<SigningKey, StoreError> {
         let (public, _) = self.paths(id);
         let (key, _) = read_pair(&self.apex, &public)?;
-        if crate::keys::store::id(&key) != id {
-            let message = format!("it holds key {}, not key {id}", crate::keys::store::id(&key));
+        let found = self::id(&key);
+        if found != id {
+            let message = format!("it holds key {found}, not key {id}");
             return Err(failure(&public, message, "restore the files from a backup"));
         }
         Ok(key)
@@ -263,8 +264,9 @@ impl ZoneStore {
         fresh.push(".new");
         let fresh = PathBuf::from(fresh);
         let write = || {
-            let mut file =
-                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
+            // One that a crash left may have another mode.
+            let _ = fs::remove_file(&fresh);
+            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
             file.write_all(octets)?;
             file.sync_all()?;
             fs::rename(&fresh, path)?;
