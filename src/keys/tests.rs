@@ -228,12 +228,20 @@ fn the_keeper_hands_over_what_changes_and_asks_the_parent() {
 }
 
 #[test]
-fn a_zone_whose_keys_are_broken_has_none() {
+fn a_zone_whose_keys_are_broken_has_none_until_they_are_there() {
     let scratch = tempfile::tempdir().unwrap();
     let loaded = loaded(scratch.path(), "");
     let store = Store::new(&scratch.path().join("keys"));
-    fs::create_dir_all(store.zone(&apex()).directory()).unwrap();
-    fs::write(store.zone(&apex()).directory().join("state.json"), "{}").unwrap();
+    let state = store.zone(&apex()).directory().join("state.json");
+    fs::create_dir_all(state.parent().unwrap()).unwrap();
+    fs::write(&state, "{}").unwrap();
     let keeper = Arc::new(Keeper::new(store));
     assert!(keeper.learn([&loaded].into_iter()).is_empty());
+    // Until they are there.
+    let handed = keep(&keeper);
+    fs::remove_file(&state).unwrap();
+    keeper.wake();
+    let (zone, keyring) = handed.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!((zone, keyring.dnskeys().count()), (apex(), 1));
+    keeper.stop();
 }
