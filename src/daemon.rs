@@ -1,7 +1,6 @@
 //! A whole running server: files, sockets, probes and the writer, started in order and stopped in
 //! the reverse one.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::answer::{Client, Kind, Prepared};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
+use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
@@ -51,6 +51,7 @@ pub struct Daemon {
     waker: Waker,
     running: Running,
     watcher: JoinHandle<()>,
+    keeper: Arc<Keeper>,
     writer: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -123,14 +124,23 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
-        let keyrings = BTreeMap::new();
+        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys)));
+        let good = pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok());
+        let keyrings = keeper.learn(good.chain(fallbacks.iter().map(|(_, loaded)| loaded)));
+        let keyrings = keyrings.into_iter().collect();
         let start = Start { pass, fallbacks, keyrings, store, prober, reports };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let running = sockets.serve(service).map_err(DaemonError::System)?;
-        let (waker, watcher) =
-            watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, watcher, writer, runtime })
+        let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
+            .map_err(DaemonError::System)?;
+        let changes = control.clone();
+        // Whatever it is about when the server ends, files are whole at every moment.
+        let started = keeper.start(move |zone, keyring| {
+            changes.send(Change::Keys { zone, keyring });
+        });
+        started.map_err(DaemonError::System)?;
+        Ok(Daemon { control, waker, running, watcher, keeper, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -161,6 +171,7 @@ impl Daemon {
     pub fn stop(self) {
         self.running.stop();
         self.waker.stop();
+        self.keeper.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
             if thread.join().is_err() {

@@ -5,8 +5,8 @@
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
 //! Model        zone, route, health, dnssec, model,         pure: time comes in as a value
 //!              compile
-//! Edges        probe, config, load, state, publish,        files, sockets, clocks
-//!              watch, daemon, demo, cli
+//! Edges        probe, config, load, state, keys,           files, sockets, clocks
+//!              publish, watch, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -33,6 +33,7 @@ pub mod diagnostic;
 pub mod dnssec;
 pub mod geo;
 pub mod health;
+pub mod keys;
 pub mod limits;
 pub mod load;
 pub mod model;

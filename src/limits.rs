@@ -121,6 +121,26 @@ pub const TCP_KEPT_OCTETS: usize = 4 << 10;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often the keys of signed zones are looked at. A roll that is asked for begins within this
+/// time.
+pub const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When the same trouble with a zone's keys is told again.
+pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
+
+/// How often the parent is asked for DS that a key waits for.
+pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long one nameserver of the parent may take for an answer. Then it is asked again.
+pub const PARENT_ANSWER: Duration = Duration::from_secs(2);
+
+/// How often one nameserver of the parent is asked. Then it counts as silent, and keys wait.
+pub const PARENT_ATTEMPTS: usize = 2;
+
+/// How long all nameservers of one parent may take. Then keys of the zone wait, and those of other
+/// zones have their turn.
+pub const PARENT_TIME: Duration = Duration::from_secs(10);
+
 /// How long `check --live` waits for an answer before it asks again.
 pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("words that all speak", &["limits", "cores", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
     ("model", &["zone", "health", "route", "dnssec", "model", "compile"]),
-    ("edges", &["probe", "config", "load", "state", "publish", "watch", "daemon", "demo", "cli"]),
+    ("edges", &["probe", "config", "load", "state", "keys", "publish", "watch", "daemon", "demo", "cli"]),
 ];
 
 /// Inside a layer too: what queries run through knows nothing of sockets.

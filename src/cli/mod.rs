@@ -12,6 +12,7 @@ mod delegation;
 mod demo;
 mod explain;
 mod health;
+mod keys;
 mod live;
 mod plan;
 mod run;
@@ -44,6 +45,8 @@ enum Command {
     Explain(explain::Args),
     /// Show the health of all targets of a running server
     Health(health::Args),
+    /// Make, show, roll and move the keys of signed zones
+    Keys(keys::Args),
     /// Compare two versions of the configuration: who would be sent elsewhere
     Plan(plan::Args),
     /// Try it: three small sites on this machine, to be taken down and up again
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Delegation(args) => delegation::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -72,7 +72,7 @@ fn algorithm(value: &Value<'_>) -> Option<Algorithm> {
     match text.parse() {
         Ok(Algorithm::RsaSha256) | Err(_) if text.starts_with("rsa") || text.starts_with("dsa") => {
             value.error(
-                format!("no new keys of {text} are made (RFC 9904)"),
+                format!("no new keys of {text} are made"),
                 "write ecdsap256sha256, which every resolver knows, or ed25519",
             );
             None

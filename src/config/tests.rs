@@ -296,7 +296,7 @@ fn signing_has_defaults_and_each_mistake_its_place() {
     assert_eq!(all.others, [[1, 0, 3, 13, 1, 2, 3]]);
     for (line, expected) in [
         ("denial = \"nsec4\"", "3:10 \"nsec4\" isn't known here; did you mean \"nsec\"?"),
-        ("algorithm = \"rsasha1\"", "3:13 no new keys of rsasha1 are made (RFC 9904); write ecdsap256sha256"),
+        ("algorithm = \"rsasha1\"", "3:13 no new keys of rsasha1 are made; write ecdsap256sha256"),
         ("algorithm = \"ed25518\"", "3:13 \"ed25518\" isn't known here; did you mean \"ed25519\"?"),
         ("signature_validity = \"13d\"", "3:22 signatures would hold for less than 14 days; write \"14d\""),
         ("zsk_lifetime = \"30d\"", "3:1 a CSK is the zone's only key; write ksk_lifetime"),

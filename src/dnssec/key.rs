@@ -225,6 +225,15 @@ impl SigningKey {
     }
 }
 
+/// By what is published: that names the private half.
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &SigningKey) -> bool {
+        self.dnskey == other.dnskey
+    }
+}
+
+impl Eq for SigningKey {}
+
 /// Without the secret.
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use crate::wire::rtype::Rtype;
 
 /// What is in force for one zone: immutable, shared behind an `Arc`. Any change of keys is another
 /// keyring.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyring {
     apex: Name,
     members: Vec<Member>,
@@ -24,7 +24,7 @@ pub struct Keyring {
 }
 
 /// A key and what it does now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The key.
     pub key: SigningKey,

@@ -13,6 +13,7 @@ mod canonical;
 mod denial;
 mod ds;
 mod key;
+pub mod key_file;
 mod keyring;
 mod policy;
 pub mod rollover;

@@ -93,8 +93,7 @@ impl World {
     /// every algorithm of DS there is one, as strict validators want (RFC 6840 5.11 doesn't).
     fn is_trusted(&self) -> Result<(), String> {
         let late = self.policy.propagation;
-        let after_first = self.history.iter().skip(1).any(|(_, shown)| !shown.ds.is_empty());
-        for ds in self.held(self.ds_ttl, late).filter(|shown| !shown.ds.is_empty() && after_first) {
+        for ds in self.held(self.ds_ttl, late).filter(|shown| !shown.ds.is_empty()) {
             for keys in self.held(self.policy.dnskey_ttl, late) {
                 for zone in self.held(self.max_ttl, late) {
                     let algorithms: BTreeSet<Algorithm> = ds.ds.iter().map(|id| id.algorithm).collect();
@@ -105,7 +104,12 @@ impl World {
                         let has_keys = ds.ds.iter().filter(is_of).any(is_entry);
                         let has_zone =
                             zone.zone_signers.iter().filter(is_of).any(|id| keys.dnskeys.contains(id));
-                        if !has_keys || !has_zone {
+                        // RFC 4035 2.2: each algorithm among DNSKEYs signs all.
+                        let signed_by_all = keys
+                            .dnskeys
+                            .iter()
+                            .all(|key| zone.zone_signers.iter().any(|id| id.algorithm == key.algorithm));
+                        if !has_keys || !has_zone || !signed_by_all {
                             return Err(format!("at {}: {ds:?}\n{keys:?}\n{zone:?}", self.now.0));
                         }
                     }
@@ -253,6 +257,7 @@ fn another_algorithm_signs_before_its_keys_are_seen() {
         settle(&mut world);
         let wants = world.memory.roll(Roll::Algorithm(Algorithm::Ed25519), &world.policy).unwrap();
         world.add(wants);
+        world.show();
         let new = |world: &World| -> Vec<State> {
             let keys = world.memory.keys.iter();
             keys.filter(|key| key.id.algorithm == Algorithm::Ed25519).map(|key| key.state).collect()

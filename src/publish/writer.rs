@@ -489,6 +489,7 @@ impl Writer {
             ("listen", server.listen != self.server.listen),
             ("workers", server.workers != self.server.workers),
             ("zones", server.zones != self.server.zones),
+            ("keys", server.keys != self.server.keys),
             ("state", server.state != self.server.state),
             ("[tcp]", server.tcp != self.server.tcp),
         ] {

@@ -8,6 +8,7 @@ mod commands;
 mod delegated;
 mod differential;
 mod failover;
+mod keys;
 mod lab;
 mod live;
 mod mistakes;
