@@ -134,7 +134,9 @@ impl Validator {
     fn judge(&self, message: &Message, name: &str, rtype: Rtype) -> Result<(), String> {
         let mut at = TheirName::from_ascii(name).unwrap();
         let asked = RecordType::from(rtype.0);
-        let is_cname_wanted = matches!(rtype, Rtype::CNAME | Rtype::ANY | Rtype::RRSIG | Rtype::NSEC);
+        let is_cname_wanted = matches!(rtype, Rtype::CNAME | Rtype::ANY | Rtype::RRSIG)
+            || rtype == Rtype::NSEC
+                && !message.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
         let mut seen = BTreeSet::new();
         let mut is_looping = false;
         while !is_cname_wanted {
