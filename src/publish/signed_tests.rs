@@ -69,6 +69,33 @@ proptest! {
     }
 }
 
+/// Zones that differ without a cut or DNAME that comes or goes, so that each follows from the last.
+fn calm_zone() -> impl Strategy<Value = Arc<Zone>> {
+    let label = || prop::sample::select(vec!["a", "b", "*", "c"]);
+    prop::collection::vec(prop::collection::vec(label(), 1..4), 0..8).prop_map(|owners| {
+        let mut text = "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n".to_owned();
+        owners.iter().for_each(|labels| text += &format!("{} TXT x\n", labels.join(".")));
+        try_parse("example.", &text).unwrap()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn names_that_come_and_go_move_their_neighbours(
+        versions in prop::collection::vec(calm_zone(), 2..6), is_hashed: bool,
+    ) {
+        let signing = signing(&apex(), if is_hashed { Denial::Nsec3 } else { Denial::Nsec });
+        let (mut zones, mut snapshot) = (Zones::default(), empty());
+        for zone in &versions {
+            snapshot = put(&mut zones, &snapshot, zone, &signing);
+        }
+        let whole = put(&mut Zones::default(), &empty(), versions.last().unwrap(), &signing);
+        let difference = difference(&snapshot, &whole);
+        prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+    }
+}
+
 const ZONE: &str = "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\na A 192.0.2.1\n*.w TXT x\n\
                     d DNAME a\ns NS ns.test.\ns DS 1 13 2 AB\nx.y.z MX 1 a\n";
 
