@@ -150,6 +150,9 @@ impl Source<'_> {
     }
 }
 
+/// A key, and the name that it is to have.
+type Touched<'a> = (&'a Box<[u8]>, &'a Option<Member>);
+
 /// The name behind a key, in a chain with changes that aren't carried out yet.
 fn next<'a>(
     old: &'a Denial,
@@ -158,7 +161,7 @@ fn next<'a>(
 ) -> Option<(&'a [u8], &'a [u8])> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let kept = |link: &&Link| !touched.contains_key(&link.key);
-    let fresh = |(key, member): (&'a Box<[u8]>, &'a Option<Member>)| Some((&**key, &*member.as_ref()?.name));
+    let fresh = |(key, member): Touched<'a>| Some((&**key, &*member.as_ref()?.name));
     let least = |one: Option<(&'a [u8], &'a [u8])>, other: Option<(&'a [u8], &'a [u8])>| {
         one.into_iter().chain(other).min_by_key(|(key, _)| *key)
     };

@@ -139,7 +139,10 @@ impl Validator {
                 && !message.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
         let mut seen = BTreeSet::new();
         let mut is_looping = false;
-        while !is_cname_wanted {
+        loop {
+            if is_cname_wanted {
+                break;
+            }
             let link = message.answers.iter().find_map(|record| match &record.data {
                 RData::CNAME(target) if record.name == at => Some(target.0.clone()),
                 _ => None,

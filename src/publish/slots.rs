@@ -31,8 +31,11 @@ pub(super) struct Slots {
 #[derive(Clone, Debug)]
 struct RouteSlots {
     label: String,
-    types: BTreeMap<(Rtype, Option<Box<[u8]>>), SlotId>,
+    types: BTreeMap<OfType, SlotId>,
 }
+
+/// A type, and whose it is if its owner has a slot of its own: in lower-case wire form.
+type OfType = (Rtype, Option<Box<[u8]>>);
 
 /// Slots for a zone's routes, planned and not yet carried out.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl Slots {
     /// Which slots a zone's routes will have. A route keeps its slots' numbers as long as it keeps
     /// its label, so that a change of chains doesn't touch the zone's entries.
     pub(super) fn plan(&self, apex: &Name, routing: &Routing, is_signed: bool) -> Assignment {
-        let mut kept: HashMap<(&str, (Rtype, Option<Box<[u8]>>)), SlotId> = HashMap::new();
+        let mut kept: HashMap<(&str, OfType), SlotId> = HashMap::new();
         for route in self.zones.get(apex).into_iter().flatten() {
             kept.extend(route.types.iter().map(|(key, slot)| ((&*route.label, key.clone()), *slot)));
         }
