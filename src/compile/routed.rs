@@ -1,5 +1,6 @@
 //! A route's answers as a slot: for each region what its clients get now.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::outcomes::original_ttl;
@@ -18,6 +19,8 @@ pub struct Compiled {
     pub slot: Slot,
     /// When time alone may change them: a waiting failback.
     pub recheck: Option<Tick>,
+    /// When the first of its signatures is to be made anew; seconds since 1970.
+    pub renewal: Option<u64>,
 }
 
 /// By what, and for which owner in lower case, a signed zone's slot is signed.
@@ -45,6 +48,7 @@ pub fn slot(
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
     let mut recheck: Option<Tick> = None;
+    let renewal: Cell<Option<u64>> = Cell::new(None);
     let mut places: HashMap<Variant, u16> = HashMap::new();
     let mut by_region: Vec<u16> = Vec::new();
     for region in regions {
@@ -57,7 +61,9 @@ pub fn slot(
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
         let sign = |rdatas: &[&[u8]]| {
             let SignedAs { signer, owner } = signed_as?;
-            Some(signer.sign(owner, rtype, original_ttl(route), rdatas, now.0 / 1000))
+            let made = signer.sign(owner, rtype, original_ttl(route), rdatas, now.0 / 1000);
+            renewal.set(renewal.get().into_iter().chain([made.renewal]).min());
+            Some(made)
         };
         let variant = variant(routing, rtype, &decision, &sign)?;
         let fresh = u16::try_from(places.len()).unwrap_or(0);
@@ -67,7 +73,7 @@ pub fn slot(
     variants.sort_unstable_by_key(|(_, place)| *place);
     let variants: Vec<Variant> = variants.into_iter().map(|(variant, _)| variant).collect();
     let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs };
-    Ok(Compiled { slot, recheck })
+    Ok(Compiled { slot, recheck, renewal: renewal.get() })
 }
 
 /// The family that a type of address routes stands for; of no meaning to the others.

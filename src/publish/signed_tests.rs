@@ -220,4 +220,13 @@ fn a_transition_signs_nothing() {
     }
     assert_eq!(seen.len(), 5, "four sets, and all of the first tier with the short TTL when it failed open");
     assert_eq!(signing.signer.cached(), made);
+    // What is answered is renewed by its own time too.
+    let later = NOW + 15 * DAY;
+    assert!(slots.next_renewal().unwrap() < later);
+    let before = slots.published();
+    let board = Board::default();
+    let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(later * 1000) };
+    slots.renew(|_| Some(&model), scene);
+    assert!(slots.next_renewal().unwrap() > later);
+    assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
 }

@@ -8,6 +8,7 @@ use crate::compile::routed::{self, SignedAs};
 use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
 use crate::health::{Board, Standing, Tick};
+use crate::limits::RENEWALS_TOGETHER;
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
@@ -24,6 +25,8 @@ pub(super) struct Slots {
     by_target: HashMap<(Name, String), Vec<usize>>,
     /// When a route decides anew without a transition: a failback that waits.
     rechecks: BTreeMap<(Name, usize), Tick>,
+    /// When signatures of a route's answers are to be made anew; seconds since 1970.
+    renewals: BTreeMap<(Name, usize), u64>,
 }
 
 /// The slots of one route. Owners share those of a type, save in a signed zone: signatures name
@@ -130,6 +133,7 @@ impl Slots {
         if had_routes {
             self.by_target.retain(|(zone, _), _| zone != apex);
             self.rechecks.retain(|(zone, _), _| zone != apex);
+            self.renewals.retain(|(zone, _), _| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
             for target in route.targets() {
@@ -168,6 +172,23 @@ impl Slots {
         })
     }
 
+    /// When the next signature of any answer is to be made anew.
+    pub(super) fn next_renewal(&self) -> Option<u64> {
+        self.renewals.values().min().copied()
+    }
+
+    /// Makes signatures anew whose time has come, of a few routes.
+    pub(super) fn renew<'z>(&mut self, zone_of: impl Fn(&Name) -> Option<&'z ZoneModel>, scene: Scene<'_>) {
+        let now = scene.now.0 / 1000;
+        let due = self.renewals.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone());
+        for (apex, at) in due.take(RENEWALS_TOGETHER).collect::<Vec<_>>() {
+            self.renewals.remove(&(apex.clone(), at));
+            if let Some(zone) = zone_of(&apex) {
+                self.decide_routes(zone, [at], scene);
+            }
+        }
+    }
+
     fn decide_routes(
         &mut self,
         zone: &ZoneModel,
@@ -200,6 +221,7 @@ impl Slots {
         };
         let mut changed = false;
         let mut recheck: Option<Tick> = None;
+        let mut renewal: Option<u64> = None;
         let signer = scene.signers.get(apex);
         for ((rtype, owner), slot) in &slots.types {
             let rtype = *rtype;
@@ -213,11 +235,15 @@ impl Slots {
                 continue;
             };
             recheck = recheck.into_iter().chain(compiled.recheck).min();
+            renewal = renewal.into_iter().chain(compiled.renewal).min();
             let place = &mut self.slots[slot.0 as usize];
             if **place != compiled.slot {
                 *place = Arc::new(compiled.slot);
                 changed = true;
             }
+        }
+        if let Some(renewal) = renewal {
+            self.renewals.insert((apex.clone(), at), renewal);
         }
         if let Some(at_tick) = recheck {
             self.rechecks.insert((apex.clone(), at), at_tick);

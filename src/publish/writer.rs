@@ -283,7 +283,7 @@ impl Writer {
         let now = now();
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
-        let renewal = self.zones.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now));
+        let renewal = self.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now));
         // With signatures, the clock is looked at now and then.
         let idle = if self.signers.is_empty() { Duration::from_secs(3600) } else { CLOCK_WATCHED };
         recheck.into_iter().chain(retired).chain(renewal).min().unwrap_or(idle).max(Duration::from_millis(1))
@@ -445,13 +445,17 @@ impl Writer {
         })
     }
 
+    fn next_renewal(&self, now: u64) -> Option<u64> {
+        self.zones.next_renewal(now).into_iter().chain(self.slots.next_renewal()).min()
+    }
+
     /// Makes some of the signatures anew that are due. Called between any two changes, so that no
     /// load keeps it from its turn; a slice is small, so that it keeps nothing from theirs.
     fn renew(&mut self) {
         let now = now();
         self.watch_clock(now);
         let seconds = now.0 / 1000;
-        if self.zones.next_renewal(seconds).is_none_or(|at| at > seconds) {
+        if self.next_renewal(seconds).is_none_or(|at| at > seconds) {
             return;
         }
         self.zones.set_time(seconds);
@@ -464,6 +468,8 @@ impl Writer {
             for zone in renewed.iter().filter_map(|apex| self.model.zones.get(apex)) {
                 self.slots.decide_zone(zone, scene);
             }
+            let model = &self.model;
+            self.slots.renew(|apex| model.zones.get(apex).map(|zone| &**zone), scene);
         }
         self.publish(Some(batch));
     }

@@ -37,6 +37,10 @@ pub enum Order {
 pub struct Denial {
     order: Order,
     chunks: Arc<[Arc<Chunk>]>,
+    /// The least of all links.
+    renewal: u64,
+    /// The greatest.
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -135,7 +139,13 @@ impl Denial {
     pub fn new(order: Order, links: Vec<Link>) -> Denial {
         let mut chunks = Vec::with_capacity(links.len().div_ceil(CHUNK_LINKS));
         part(links, &mut chunks);
-        Denial { order, chunks: chunks.into() }
+        Denial::of(order, chunks)
+    }
+
+    fn of(order: Order, chunks: Vec<Arc<Chunk>>) -> Denial {
+        let renewal = chunks.iter().map(|chunk| chunk.renewal).min().unwrap_or(u64::MAX);
+        let made = chunks.iter().map(|chunk| chunk.made).max().unwrap_or(0);
+        Denial { order, chunks: chunks.into(), renewal, made }
     }
 
     /// What its links are ordered by.
@@ -206,14 +216,15 @@ impl Denial {
     /// from when. `slack` is how far the clock may lie behind a signature's making.
     pub fn due(&self, now: u64, slack: u64) -> impl Iterator<Item = &Link> {
         let is_due = move |renewal: u64, made: u64| now >= renewal || now + slack < made;
-        let chunks = self.chunks.iter().filter(move |chunk| is_due(chunk.renewal, chunk.made));
+        let chunks = if is_due(self.renewal, self.made) { &*self.chunks } else { &[] };
+        let chunks = chunks.iter().filter(move |chunk| is_due(chunk.renewal, chunk.made));
         chunks.flat_map(|chunk| &chunk.links).filter(move |link| is_due(link.renewal, link.made))
     }
 
     /// When the next signature is to be made anew.
     #[must_use]
     pub fn next_renewal(&self) -> Option<u64> {
-        self.chunks.iter().map(|chunk| chunk.renewal).min()
+        (!self.chunks.is_empty()).then_some(self.renewal)
     }
 
     /// This chain with links put in, or taken out where there is none; sorted by key, each once.
@@ -243,7 +254,7 @@ impl Denial {
             links.extend(old.cloned());
             part(links, &mut chunks);
         }
-        Denial { order: self.order, chunks: chunks.into() }
+        Denial::of(self.order, chunks)
     }
 }
 
