@@ -5,6 +5,14 @@ use std::time::Duration;
 /// CNAMEs followed inside our zones. Longer chains get what was found so far; resolvers go on.
 pub const CNAME_CHAIN: usize = 16;
 
+/// RRsets of one type that a route of a signed zone may answer, and states of its targets that are
+/// tried to find them, as far as they are signed when the zone is loaded. What lies beyond is signed
+/// by the writer when it is first wanted: some 20 microseconds later.
+pub const ROUTE_OUTCOMES: usize = 256;
+
+/// Owners whose signatures are made anew in one go. Then reports and changes have their turn.
+pub const RENEWALS_TOGETHER: usize = 64;
+
 /// Octets of a UDP answer, unless the client asks for less (RFC 9715: no fragmentation on any
 /// usual path). Longer answers are truncated and come again over TCP.
 pub const UDP_PAYLOAD_OCTETS: u16 = 1232;

@@ -1,11 +1,16 @@
 //! The model's changes as edits of the snapshot: zones become entries, routes become slots.
 
+mod chain;
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]
 mod model_tests;
+pub mod outcomes;
 pub mod routed;
 pub mod shape;
+#[cfg(test)]
+mod signed_tests;
+pub mod signer;
 #[cfg(test)]
 mod tests;
 pub mod zone;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::outcomes::original_ttl;
+use super::signer::{Signatures, Signer};
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
 use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
@@ -18,6 +20,15 @@ pub struct Compiled {
     pub recheck: Option<Tick>,
 }
 
+/// By what, and for which owner in lower case, a signed zone's slot is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedAs<'a> {
+    /// What signs it.
+    pub signer: &'a Signer,
+    /// The owner, whose slot it is alone.
+    pub owner: &'a [u8],
+}
+
 /// Decides a route's answers of one type for all regions, `default` first among them, and renders
 /// them. Regions without a chain of their own share the variant of `default`.
 ///
@@ -30,6 +41,7 @@ pub fn slot(
     regions: impl Iterator<Item = RegionId>,
     standing: &dyn Fn(TargetId, Family) -> Standing,
     now: Tick,
+    signed_as: Option<SignedAs<'_>>,
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
     let mut recheck: Option<Tick> = None;
@@ -43,7 +55,11 @@ pub fn slot(
         }
         let decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
-        let variant = variant(routing, rtype, &decision)?;
+        let sign = |rdatas: &[&[u8]]| {
+            let SignedAs { signer, owner } = signed_as?;
+            Some(signer.sign(owner, rtype, original_ttl(route), rdatas, now.0 / 1000))
+        };
+        let variant = variant(routing, rtype, &decision, &sign)?;
         let fresh = u16::try_from(places.len()).unwrap_or(0);
         by_region.push(*places.entry(variant).or_insert(fresh));
     }
@@ -94,7 +110,12 @@ pub fn records(routing: &Routing, rtype: Rtype, pick: &Pick) -> Vec<(u32, Vec<Ve
     }
 }
 
-fn variant(routing: &Routing, rtype: Rtype, decision: &Decision) -> Result<Variant, TooLarge> {
+fn variant(
+    routing: &Routing,
+    rtype: Rtype,
+    decision: &Decision,
+    sign: &dyn Fn(&[&[u8]]) -> Option<Signatures>,
+) -> Result<Variant, TooLarge> {
     let mut sum = 0u32;
     let mut alternatives = Vec::new();
     for (weight, records) in records(routing, rtype, &decision.pick) {
@@ -102,6 +123,13 @@ fn variant(routing: &Routing, rtype: Rtype, decision: &Decision) -> Result<Varia
         let mut renderer = Renderer::shared();
         for rdata in &records {
             renderer.own_record(Section::Answer, rtype, decision.ttl, rdata);
+        }
+        let rdatas: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        if let Some(made) = sign(&rdatas) {
+            renderer.begin_signatures();
+            for rrsig in made.rrsigs.iter() {
+                renderer.own_record(Section::Answer, Rtype::RRSIG, decision.ttl, rrsig);
+            }
         }
         alternatives.push((sum, renderer.finish()?.into()));
     }

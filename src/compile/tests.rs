@@ -51,13 +51,13 @@ pub(super) fn empty() -> Snapshot {
 
 fn with(snapshot: &Snapshot, zone: &Arc<Zone>, edits: Edits) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
-    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
-    snapshot.with_owners(&edits, Arc::new([Some(Arc::new(source.common().unwrap()))]))
+    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
+    snapshot.with_owners(&edits, Arc::new([Some(Arc::new(source.common(None).unwrap()))]))
 }
 
 pub(super) fn whole(zone: &Arc<Zone>) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
-    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
+    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
     let edits = source.all(&Arc::new(Shape::of(source.zone, source.routed))).unwrap();
     with(&empty(), zone, edits)
 }
@@ -72,6 +72,19 @@ pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8
     query.extend(name);
     query.extend(rtype.0.to_be_bytes());
     query.extend([0, 1]);
+    ask_octets(snapshot, &query)
+}
+
+/// The same of a query with the DO bit (RFC 3225).
+pub(super) fn ask_signed(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+    let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    query.extend(Name::parse(name, None).unwrap().as_wire());
+    query.extend(rtype.0.to_be_bytes());
+    query.extend([0, 1, 0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0]);
+    ask_octets(snapshot, &query)
+}
+
+fn ask_octets(snapshot: &Snapshot, query: &[u8]) -> Vec<u8> {
     let client = Client {
         address: "192.0.2.1".parse().unwrap(),
         transport: Transport::Tcp { idle: 100 },
@@ -79,7 +92,7 @@ pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8
         now: 0,
     };
     let mut out = vec![0; 65_535];
-    let answered = answer(snapshot, &query, &client, &mut out);
+    let answered = answer(snapshot, query, &client, &mut out);
     out.truncate(answered.octets);
     out
 }
@@ -135,7 +148,7 @@ proptest! {
     #[test]
     fn a_change_leaves_what_a_whole_build_gives(old in random_zone(), new in random_zone()) {
         let routed = Arc::new(RoutedOwners::new());
-        let source = Source { zone: &new, id: ZoneId(0), routed: &routed, children: &[], parent: None };
+        let source = Source { zone: &new, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
         let (old_shape, new_shape) = (Shape::of(&old, &routed), Shape::of(&new, &routed));
         let changed = zone::diff(&old, &new);
         let mut shape = Shape::of(&old, &routed);

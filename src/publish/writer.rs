@@ -4,19 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::inspect::Inspector;
-use super::slots::{Assignment, Scene, Slots};
+use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
+use crate::compile::outcomes::outcomes;
+use crate::compile::signer::{Signer, Signing};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
-use crate::dnssec::Keyring;
+use crate::dnssec::{Denial, Keyring};
 use crate::health::{ProbeKey, Report, Subject, Tick, Transition, Watched};
+use crate::limits::RENEWALS_TOGETHER;
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::{Job, Prober};
@@ -38,6 +41,12 @@ const RETIRED_KEPT: Duration = Duration::from_secs(2);
 /// Zones that are told one by one when they are loaded. Of more at once only the number is told:
 /// ten thousand lines say no more, and take longer than loading.
 const TOLD_ONE_BY_ONE: usize = 100;
+
+/// How often the clock is looked at, while signatures depend on it.
+const CLOCK_WATCHED: Duration = Duration::from_secs(60);
+
+/// A clock that is off by more than this many seconds was set, and didn't drift.
+const CLOCK_JUMP_SECONDS: u64 = 60;
 
 /// Something for the writer to do.
 #[derive(Debug)]
@@ -170,6 +179,9 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         zones: Zones::default(),
         slots: Slots::default(),
         keyrings,
+        signers: Signers::new(),
+        keyless: BTreeMap::new(),
+        clock: (Instant::now(), now()),
         specs: BTreeMap::new(),
         status: Arc::clone(&status),
         published: Arc::clone(&published),
@@ -228,6 +240,11 @@ struct Writer {
     zones: Zones,
     slots: Slots,
     keyrings: BTreeMap<Name, Arc<Keyring>>,
+    signers: Signers,
+    /// Zones that are to be signed, and whose keys haven't come.
+    keyless: BTreeMap<Name, (ZoneFiles, LoadedZone)>,
+    /// The clock as it was seen last, beside one that nobody sets.
+    clock: (Instant, Tick),
     /// Probes of each zone, by name.
     specs: BTreeMap<Name, Vec<Spec>>,
     status: Arc<Status>,
@@ -246,6 +263,7 @@ impl Writer {
         mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
     ) {
         loop {
+            self.renew();
             let due = self.next_due();
             tokio::select! {
                 change = changes.recv() => match change {
@@ -265,8 +283,10 @@ impl Writer {
         let now = now();
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
-        let idle = Duration::from_secs(3600);
-        recheck.into_iter().chain(retired).min().unwrap_or(idle).max(Duration::from_millis(1))
+        let renewal = self.zones.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now));
+        // With signatures, the clock is looked at now and then.
+        let idle = if self.signers.is_empty() { Duration::from_secs(3600) } else { CLOCK_WATCHED };
+        recheck.into_iter().chain(retired).chain(renewal).min().unwrap_or(idle).max(Duration::from_millis(1))
     }
 
     fn take_due(&mut self) {
@@ -280,7 +300,8 @@ impl Writer {
         }
         let changed = {
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             let model = &self.model;
             self.slots.decide_due(|apex| model.zones.get(apex).map(|zone| &**zone), scene)
         };
@@ -305,7 +326,8 @@ impl Writer {
             let Subject { zone, target, .. } = &transition.subject;
             let Some(zone) = self.model.zones.get(zone).cloned() else { continue };
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             changed |= self.slots.decide_target(&zone, target, scene);
         }
         if changed {
@@ -336,7 +358,8 @@ impl Writer {
         if let Some(zone) = self.model.zones.get(apex).cloned() {
             let changed = {
                 let board = self.status.board();
-                let scene = Scene { geography: &self.model.geography, board: &board, now };
+                let scene =
+                    Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
                 self.slots.decide_target(&zone, target, scene)
             };
             if changed {
@@ -375,8 +398,90 @@ impl Writer {
         self.keep_health();
     }
 
+    /// Signs a zone with other keys: all of it if these sign data, and the keys alone else.
     fn take_keyring(&mut self, apex: Name, keyring: Arc<Keyring>) {
-        self.keyrings.insert(apex, keyring);
+        let now = now();
+        self.keyrings.insert(apex.clone(), Arc::clone(&keyring));
+        let mut batch = Batch::default();
+        if let Some((files, loaded)) = self.keyless.remove(&apex) {
+            self.put_zone(
+                &files,
+                loaded,
+                &mut batch,
+                Occasion { now, is_stale: false, is_one_of_many: false },
+            );
+            self.watch_targets(now);
+            self.decide_all(now);
+            self.publish(Some(batch));
+            self.probe();
+            return;
+        }
+        let (Some(before), Some(model)) = (self.signers.get(&apex), self.model.zones.get(&apex).cloned())
+        else {
+            return;
+        };
+        let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
+        self.zones.set_time(now.0 / 1000);
+        let assignment = self.slots.plan(&apex, &model.routing, true);
+        let signing = signing(Arc::clone(&signer), &model, now);
+        if let Err(error) = self.zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing)) {
+            tracing::error!(zone = %apex, %error, "the zone stays signed by its former keys");
+            return;
+        }
+        self.slots.assign(&apex, &model.routing, assignment);
+        self.signers.insert(apex.clone(), signer);
+        self.note(now, format!("{apex}: keys taken"));
+        self.decide_all(now);
+        self.publish(Some(batch));
+    }
+
+    /// What signs a zone: as before, if nothing of it has changed.
+    fn signer(&self, apex: &Name, keyring: &Arc<Keyring>, denial: Denial) -> Arc<Signer> {
+        let before = self.signers.get(apex);
+        let is_same =
+            |before: &&Arc<Signer>| Arc::ptr_eq(before.keyring(), keyring) && before.denial() == denial;
+        before.filter(is_same).cloned().unwrap_or_else(|| {
+            Arc::new(Signer::new(Arc::clone(keyring), denial, before.map(|before| &**before)))
+        })
+    }
+
+    /// Makes some of the signatures anew that are due. Called between any two changes, so that no
+    /// load keeps it from its turn; a slice is small, so that it keeps nothing from theirs.
+    fn renew(&mut self) {
+        let now = now();
+        self.watch_clock(now);
+        let seconds = now.0 / 1000;
+        if self.zones.next_renewal(seconds).is_none_or(|at| at > seconds) {
+            return;
+        }
+        self.zones.set_time(seconds);
+        let mut batch = Batch::default();
+        let renewed = self.zones.renew(&mut batch, RENEWALS_TOGETHER);
+        {
+            let board = self.status.board();
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
+            for zone in renewed.iter().filter_map(|apex| self.model.zones.get(apex)) {
+                self.slots.decide_zone(zone, scene);
+            }
+        }
+        self.publish(Some(batch));
+    }
+
+    /// Signatures hold by the clock of the world: one that was set is told. Those that it makes
+    /// invalid are due, and made anew.
+    fn watch_clock(&mut self, now: Tick) {
+        let (instant, before) = std::mem::replace(&mut self.clock, (Instant::now(), now));
+        let expected = before + instant.elapsed();
+        let ahead = now.0.abs_diff(expected.0) / 1000;
+        if ahead >= CLOCK_JUMP_SECONDS && !self.signers.is_empty() {
+            let way = if now > expected { "forward" } else { "back" };
+            tracing::warn!(
+                seconds = ahead,
+                "the clock was set {way}: signatures that it makes invalid are made anew"
+            );
+            self.note(now, format!("the clock was set {way} by {ahead} s"));
+        }
     }
 
     fn take_server(&mut self, server: Arc<Server>) {
@@ -419,6 +524,8 @@ impl Writer {
             Arc::make_mut(&mut self.model).zones.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
+            self.signers.remove(&apex);
+            self.keyless.remove(&apex);
             self.status.zones_mut().remove(&apex);
             if let Some(keeper) = &self.keeper {
                 keeper.forget(ZoneFiles::in_directory(&self.server.zones, &apex));
@@ -447,16 +554,35 @@ impl Writer {
         batch: &mut Batch,
         Occasion { now, is_stale, is_one_of_many }: Occasion,
     ) {
-        let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
+        self.keyless.remove(&apex);
+        let signer = match loaded.config.dnssec.as_ref().map(|policy| policy.denial) {
+            None => None,
+            Some(denial) => match self.keyrings.get(&apex) {
+                Some(keyring) => Some(self.signer(&apex, keyring, denial)),
+                None => {
+                    let message = "the zone is to be signed, and there are no keys for it";
+                    self.refuse_zone(files, &[Diagnostic::error(&files.zone, message)], batch, now);
+                    self.keyless.insert(apex, (files.clone(), loaded));
+                    return;
+                }
+            },
+        };
+        let LoadedZone { zone, config, contents, .. } = loaded;
         let before = self.model.zones.get(&apex).cloned();
         let model = Arc::new(ZoneModel { zone, routing: Arc::new(config.routing.clone()) });
-        let assignment = self.slots.plan(&apex, &model.routing);
-        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+        let signing = signer.clone().map(|signer| signing(signer, &model, now));
+        self.zones.set_time(now.0 / 1000);
+        let assignment = self.slots.plan(&apex, &model.routing, signing.is_some());
+        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone(), signing) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
         }
         self.slots.assign(&apex, &model.routing, assignment);
+        match signer {
+            Some(signer) => drop(self.signers.insert(apex.clone(), signer)),
+            None => drop(self.signers.remove(&apex)),
+        }
         let serial = model.zone.soa().serial();
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
@@ -547,7 +673,7 @@ impl Writer {
 
     fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
-        let scene = Scene { geography: &self.model.geography, board: &board, now };
+        let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
         for zone in self.model.zones.values() {
             self.slots.decide_zone(zone, scene);
         }
@@ -580,6 +706,10 @@ impl Writer {
     fn note(&self, at: Tick, text: String) {
         self.status.note(at, text);
     }
+}
+
+fn signing(signer: Arc<Signer>, model: &ZoneModel, now: Tick) -> Signing {
+    Signing { signer, outcomes: Arc::new(outcomes(&model.routing)), now: now.0 / 1000 }
 }
 
 pub(super) fn settings(server: &Server, cookie_secrets: &Arc<Secrets>) -> Settings {
