@@ -52,8 +52,8 @@ impl Keeper {
     }
 
     /// Learns which zones are signed, and how. Those that weren't before get their keys at once, and
-    /// are returned with them, so that they are there before the zone is; of keys that can't be had,
-    /// the error is told, and the zone has none.
+    /// are returned with them, so that they are there before the zone is. One whose keys can't be had
+    /// has none until they can.
     pub fn learn<'l>(&self, zones: impl Iterator<Item = &'l LoadedZone>) -> Vec<(Name, Arc<Keyring>)> {
         let (mut first, mut is_any) = (Vec::new(), false);
         for loaded in zones {
@@ -67,16 +67,10 @@ impl Keeper {
                 *known = signed;
                 continue;
             }
-            let keyring = match turn(&self.store.zone(&apex), &signed, None, now()) {
-                Ok(turn) => {
-                    told(&signed, &turn);
-                    Some(turn.keyring)
-                }
-                Err(error) => {
-                    tracing::error!(zone = %apex, "{error} (without keys the zone isn't served)");
-                    None
-                }
-            };
+            // An error is told by the thread, which tries again.
+            let turn = turn(&self.store.zone(&apex), &signed, None, now()).ok();
+            turn.iter().for_each(|turn| told(&signed, turn));
+            let keyring = turn.map(|turn| turn.keyring);
             first.extend(keyring.clone().map(|keyring| (apex.clone(), keyring)));
             self.lock().zones.insert(apex, (signed, keyring));
         }
@@ -218,8 +212,11 @@ fn parent(signed: &Signed, known: &mut Known) -> Option<ParentDs> {
 }
 
 fn tell_error(signed: &Signed, known: &mut Known, error: &StoreError) {
-    let in_force =
-        if known.keyring.is_some() { "the keys from before stay in force" } else { "it isn't signed" };
+    let in_force = if known.keyring.is_some() {
+        "the keys from before stay in force"
+    } else {
+        "without keys the zone isn't served"
+    };
     tell(signed, known, format!("{error} ({in_force})"));
 }
 
