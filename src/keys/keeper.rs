@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::parent::ask_parent;
 use super::store::{Store, StoreError};
@@ -12,7 +12,7 @@ use super::turn::{Signed, Turn, turn};
 use crate::dnssec::Keyring;
 use crate::dnssec::rollover::{Input, Memory, ParentDs};
 use crate::health::Tick;
-use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_INTERVAL};
+use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_AGAIN, PARENT_INTERVAL};
 use crate::load::LoadedZone;
 use crate::publish::now;
 use crate::wire::name::Name;
@@ -111,12 +111,13 @@ impl Keeper {
 
     fn run(&self, hand: &dyn Fn(Name, Arc<Keyring>)) {
         let mut known: BTreeMap<Name, Known> = BTreeMap::new();
+        let mut patience = PARENT_INTERVAL;
         loop {
             let zones = self.lock().zones.clone();
             known.retain(|apex, _| zones.contains_key(apex));
             for (apex, (signed, keyring)) in zones {
                 let learnt = || Known { keyring, ..Known::default() };
-                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), hand);
+                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), patience, hand);
                 if self.lock().is_stopped {
                     return;
                 }
@@ -127,7 +128,7 @@ impl Keeper {
             if waiting.is_stopped {
                 return;
             }
-            waiting.is_woken = false;
+            patience = if std::mem::take(&mut waiting.is_woken) { PARENT_AGAIN } else { PARENT_INTERVAL };
         }
     }
 
@@ -137,7 +138,13 @@ impl Keeper {
 }
 
 /// One zone's turn. Whatever goes wrong, the keyring before stays in force.
-fn look(store: &Store, signed: &Signed, known: &mut Known, hand: &dyn Fn(Name, Arc<Keyring>)) {
+fn look(
+    store: &Store,
+    signed: &Signed,
+    known: &mut Known,
+    patience: Duration,
+    hand: &dyn Fn(Name, Arc<Keyring>),
+) {
     let zone = store.zone(&signed.apex);
     let now = now();
     // A directory that is gone is no reason for new keys: the parent knows the old ones.
@@ -146,7 +153,7 @@ fn look(store: &Store, signed: &Signed, known: &mut Known, hand: &dyn Fn(Name, A
         let (message, help) = ("is gone".to_owned(), "restore the directory from a backup".to_owned());
         return tell_error(signed, known, &StoreError { path, message, help });
     }
-    let parent = parent(signed, known);
+    let parent = parent(signed, known, patience);
     match turn(&zone, signed, parent.as_ref(), now) {
         Ok(turn) => done(signed, known, parent.as_ref(), turn, now, hand),
         Err(error) => tell_error(signed, known, &error),
@@ -186,8 +193,8 @@ fn told(signed: &Signed, turn: &Turn) {
 }
 
 /// What the parent says, if a key waits for it and it is time to ask.
-fn parent(signed: &Signed, known: &mut Known) -> Option<ParentDs> {
-    let is_time = known.asked.is_none_or(|asked| asked.elapsed() >= PARENT_INTERVAL);
+fn parent(signed: &Signed, known: &mut Known, patience: Duration) -> Option<ParentDs> {
+    let is_time = known.asked.is_none_or(|asked| asked.elapsed() >= patience);
     if !known.memory.waits_for_parent() || !is_time {
         return None;
     }

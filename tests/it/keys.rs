@@ -324,3 +324,62 @@ fn a_zone_whose_keys_cannot_be_read_is_not_served_unsigned() {
     assert_eq!(server.ask("ns.example.com.", "A").data(), ["192.0.2.53"]);
     assert!(!lab.path("keys").exists());
 }
+
+/// A zone whose every wait takes seconds, below a parent that hands out what it is told.
+#[test]
+fn a_csk_rolls_over_between_two_servers_and_validates_all_the_while() {
+    let parent = Lab::new();
+    let delegate = |ds: &str| {
+        let head = "$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 192.0.2.53\n";
+        parent
+            .write("zones/com.zone", &format!("{head}example NS ns.example\nns.example A 192.0.2.53\n{ds}"));
+    };
+    delegate("");
+    let above = parent.start();
+    let lab = Lab::new();
+    lab.write("zones/example.com.zone", &ZONE.replace("300", "1").replace(" 60", " 1"));
+    let waits = "dnskey_ttl = 1\nparent_ds_ttl = 1\npropagation = \"1s\"\n";
+    let policy = format!("[dnssec]\nsign = true\nparent = \"{}\"\n{waits}", above.address);
+    lab.write("zones/example.com.toml", &policy);
+    let server = lab.start();
+    let listed = || keys(&lab, &["list", "example.com"]);
+    let port = server.address.port().to_string();
+    // What a resolver does that has the parent's DS of this moment.
+    let validate = || {
+        let ds = above.ask("example.com.", "DS").data();
+        let anchor = |ds: &String| {
+            let fields: Vec<&str> = ds.split_whitespace().collect();
+            let (numbers, digest) = fields.split_at(3);
+            format!("example.com. static-ds {} \"{}\";\n", numbers.join(" "), digest.concat())
+        };
+        let anchors: String = ds.iter().map(anchor).collect();
+        if !anchors.is_empty() {
+            lab.write("anchor", &format!("trust-anchors {{\n{anchors}}};\n"));
+            let mut delv = Command::new("delv");
+            delv.args(["@127.0.0.1", "-p", &port, "+root=example.com", "ns.example.com", "A", "-a"]);
+            let said = stdout(delv.arg(lab.path("anchor")));
+            assert!(said.contains("fully validated"), "{said}{}", listed());
+        }
+    };
+    let until = |what: &str, is_so: &dyn Fn(&str) -> bool| {
+        wait_for(what, Duration::from_secs(60), || {
+            server.signal("HUP");
+            validate();
+            let listed = listed();
+            is_so(&listed).then_some(listed)
+        })
+    };
+    let hand_over = || {
+        delegate(&keys(&lab, &["ds", "example.com"]));
+    };
+    until("a first key that the parent is asked for", &|listed| listed.contains("submitted"));
+    hand_over();
+    until("a first key that is active", &|listed| listed.contains("active"));
+    keys(&lab, &["roll", "example.com", "--csk"]);
+    until("another key that the parent is asked for", &|listed| listed.contains("submitted"));
+    hand_over();
+    let rolled =
+        until("another key alone", &|listed| listed.contains("active") && listed.lines().count() == 1);
+    let key = ending(&lab.path("keys/example.com"), ".private");
+    assert!(key.len() == 1 && key[0].contains(rolled.split_whitespace().next().unwrap()), "{key:?} {rolled}");
+}
