@@ -336,7 +336,10 @@ impl<'a> Search<'a, '_, '_> {
         let payload = match self.qtype {
             // RFC 8482 4.1: one RRset answers ANY.
             Rtype::ANY => entry.first(),
-            Rtype::RRSIG | Rtype::NSEC if denial.is_some() => {
+            Rtype::RRSIG if denial.is_some() => {
+                return self.of_denial(name, lookup, denial, place, negative);
+            }
+            Rtype::NSEC if denial.is_some_and(|denial| denial.order() == Order::Names) => {
                 return self.of_denial(name, lookup, denial, place, negative);
             }
             qtype => entry.find(qtype),
@@ -411,8 +414,7 @@ impl<'a> Search<'a, '_, '_> {
         } else {
             name.as_wire()
         };
-        let link = denial.filter(|denial| denial.order() == Order::Names);
-        let link = link.and_then(|denial| denial.matching(owner)).and_then(|link| link.rendered());
+        let link = denial.and_then(|denial| denial.matching(owner)).and_then(|link| link.rendered());
         let Some(link) = link else { return self.no_data(name, lookup, denial, place, negative) };
         let link = if self.proofs.is_some() { link } else { link.without_signatures() };
         for record in link.records() {

@@ -134,7 +134,9 @@ impl Validator {
     fn judge(&self, message: &Message, name: &str, rtype: Rtype) -> Result<(), String> {
         let mut at = TheirName::from_ascii(name).unwrap();
         let asked = RecordType::from(rtype.0);
-        let is_cname_wanted = matches!(rtype, Rtype::CNAME | Rtype::ANY | Rtype::RRSIG | Rtype::NSEC);
+        let is_cname_wanted = matches!(rtype, Rtype::CNAME | Rtype::ANY | Rtype::RRSIG)
+            || rtype == Rtype::NSEC
+                && !message.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
         let mut seen = BTreeSet::new();
         let mut is_looping = false;
         while !is_cname_wanted {
@@ -193,15 +195,17 @@ impl Validator {
             return denials.covers(&wildcard).then_some(()).ok_or("a * may be there".into());
         }
         // RFC 4035 5.4: at the name itself, or at the wildcard when nothing is closer.
-        let is_denied = |types: &BTreeSet<RecordType>| {
-            let is_parent = types.contains(&RecordType::NS) && !types.contains(&RecordType::SOA);
+        let is_denied = |owner: &TheirName, types: &BTreeSet<RecordType>| {
+            // RFC 4592 4.2 leaves NS at a wildcard open.
+            let is_parent =
+                types.contains(&RecordType::NS) && !types.contains(&RecordType::SOA) && !owner.is_wildcard();
             !types.contains(&asked)
                 && !types.contains(&RecordType::CNAME)
                 && (!is_parent || rtype == Rtype::DS)
                 && (!is_at_apex_ds || self.is_top(&at) || !types.contains(&RecordType::SOA))
         };
         if let Some(types) = denials.matching(&at) {
-            return is_denied(types).then_some(()).ok_or(format!("the bitmap {types:?} has the type"));
+            return is_denied(&at, types).then_some(()).ok_or(format!("the bitmap {types:?} has the type"));
         }
         if denials.is_nonterminal(&at) {
             return Ok(());
@@ -209,7 +213,9 @@ impl Validator {
         let encloser = denials.encloser(&at, apex)?;
         let wildcard = encloser.prepend_label("*").unwrap();
         match denials.matching(&wildcard) {
-            Some(types) => is_denied(types).then_some(()).ok_or("the wildcard's bitmap has the type".into()),
+            Some(types) => {
+                is_denied(&wildcard, types).then_some(()).ok_or("the wildcard's bitmap has the type".into())
+            }
             None if denials.is_nonterminal(&wildcard) => Ok(()),
             None => Err(format!("nothing denies the type at {at} or {wildcard}")),
         }
@@ -222,7 +228,7 @@ impl Validator {
     fn answers(&self, message: &Message, is_referral: bool, at: &TheirName) -> Result<(), String> {
         let denials = Denials::of(&message.authorities);
         for (owner, encloser) in self.section(&message.answers, false)? {
-            let closer = owner.trim_to(usize::from(encloser.num_labels()) + 1);
+            let closer = owner.trim_to(encloser.iter().count() + 1);
             let is_denied = denials.covers(&closer) || denials.covers(&owner) && denials.nsec3.is_empty();
             if !is_denied {
                 return Err(format!(
@@ -268,6 +274,7 @@ impl Denials {
         let is_above = |owner: &TheirName, types: &BTreeSet<RecordType>| {
             owner.zone_of(name)
                 && owner != name
+                && !owner.is_wildcard()
                 && (types.contains(&RecordType::from(39))
                     || types.contains(&RecordType::NS) && !types.contains(&RecordType::SOA))
         };
@@ -286,8 +293,8 @@ impl Denials {
     /// The closest encloser that is proved.
     fn encloser(&self, name: &TheirName, apex: &TheirName) -> Result<TheirName, String> {
         let mut encloser = name.base_name();
-        while encloser.num_labels() >= apex.num_labels() {
-            let closer = name.trim_to(usize::from(encloser.num_labels()) + 1);
+        while encloser.iter().count() >= apex.iter().count() {
+            let closer = name.trim_to(encloser.iter().count() + 1);
             let is_there = if self.nsec3.is_empty() {
                 self.covers(name)
                     && self

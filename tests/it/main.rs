@@ -20,6 +20,7 @@ mod resolver;
 mod restart;
 mod reverse;
 mod serving;
+mod signed;
 mod site;
 mod tools;
 mod view;
