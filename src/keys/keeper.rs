@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::parent::ask_parent;
 use super::store::{Store, StoreError};
-use super::turn::{Signed, Turn, turn};
+use super::turn::{Signed, Turn, standing, turn};
 use crate::dnssec::Keyring;
 use crate::dnssec::rollover::{Input, Memory, ParentDs};
 use crate::health::Tick;
@@ -68,9 +68,10 @@ impl Keeper {
                 continue;
             }
             // An error is told by the thread, which tries again.
-            let turn = turn(&self.store.zone(&apex), &signed, None, now()).ok();
+            let (zone, now) = (self.store.zone(&apex), now());
+            let turn = turn(&zone, &signed, None, now).ok();
             turn.iter().for_each(|turn| told(&signed, turn));
-            let keyring = turn.map(|turn| turn.keyring);
+            let keyring = turn.map(|turn| turn.keyring).or_else(|| standing(&zone, &signed, now));
             first.extend(keyring.clone().map(|keyring| (apex.clone(), keyring)));
             self.lock().zones.insert(apex, (signed, keyring));
         }
@@ -156,7 +157,15 @@ fn look(
     let parent = parent(signed, known, patience);
     match turn(&zone, signed, parent.as_ref(), now) {
         Ok(turn) => done(signed, known, parent.as_ref(), turn, now, hand),
-        Err(error) => tell_error(signed, known, &error),
+        Err(error) => {
+            if known.keyring.is_none()
+                && let Some(keyring) = standing(&zone, signed, now)
+            {
+                known.keyring = Some(Arc::clone(&keyring));
+                hand(signed.apex.clone(), keyring);
+            }
+            tell_error(signed, known, &error);
+        }
     }
 }
 
