@@ -9,8 +9,8 @@ pub mod outcomes;
 pub mod routed;
 pub mod shape;
 #[cfg(test)]
-mod signed_tests;
+pub(crate) mod signed_tests;
 pub mod signer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod zone;

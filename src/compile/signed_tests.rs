@@ -22,9 +22,9 @@ use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::Zone;
 
-const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 
-pub(super) fn keyring(apex: &Name) -> Arc<Keyring> {
+pub(crate) fn keyring(apex: &Name) -> Arc<Keyring> {
     let member = Member {
         key: SigningKey::generate(Algorithm::Ed25519, FLAGS_ENTRY).unwrap().0,
         is_published: true,
@@ -35,7 +35,7 @@ pub(super) fn keyring(apex: &Name) -> Arc<Keyring> {
     Arc::new(Keyring::new(apex, vec![member], Vec::new(), 3600, Duration::from_secs(21 * 86_400)))
 }
 
-pub(super) fn signing(apex: &Name, denial: Denial) -> Signing {
+pub(crate) fn signing(apex: &Name, denial: Denial) -> Signing {
     let signer = Arc::new(Signer::new(keyring(apex), denial, None));
     Signing { signer, outcomes: Arc::new(Outcomes::new()), now: NOW }
 }

@@ -37,13 +37,13 @@ fn parse(apex: &str, lines: &str) -> Arc<Zone> {
 }
 
 /// A zone of these lines alone; nothing if they have errors.
-pub(super) fn try_parse(apex: &str, text: &str) -> Option<Arc<Zone>> {
+pub(crate) fn try_parse(apex: &str, text: &str) -> Option<Arc<Zone>> {
     let apex = Name::parse(apex, None).unwrap();
     let loaded = zone::load(Path::new("z"), &apex, &Text(text.to_owned()), None, &|_| true);
     loaded.ok().map(|loaded| loaded.zone.into())
 }
 
-pub(super) fn empty() -> Snapshot {
+pub(crate) fn empty() -> Snapshot {
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
     let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new(), cookies };
     Snapshot::empty(settings, Arc::new(Table::default()))
@@ -76,7 +76,7 @@ pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8
 }
 
 /// The same of a query with the DO bit (RFC 3225).
-pub(super) fn ask_signed(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+pub(crate) fn ask_signed(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
     let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     query.extend(Name::parse(name, None).unwrap().as_wire());
     query.extend(rtype.0.to_be_bytes());
@@ -121,14 +121,14 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 /// Zones as random lines give them, those with errors passed over.
-fn random_zone() -> impl Strategy<Value = Arc<Zone>> {
+pub(crate) fn random_zone() -> impl Strategy<Value = Arc<Zone>> {
     prop::collection::vec(line(), 0..12).prop_filter_map("has errors", |lines| {
         let head = "$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n";
         try_parse("example.", &format!("{head}{}", lines.concat()))
     })
 }
 
-fn questions() -> Vec<String> {
+pub(crate) fn questions() -> Vec<String> {
     let labels = ["a", "b", "*", "c", "none"];
     let mut names = vec!["example.".to_owned()];
     for first in labels {

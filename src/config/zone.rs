@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-pub use super::against_zone::against_zone;
+pub use super::against_zone::{against_signed, against_zone};
 pub use super::worst_case::{WorstCase, worst_case};
 
 use super::chain::chain;

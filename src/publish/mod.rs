@@ -12,6 +12,8 @@
 mod inspect;
 mod memory;
 mod rehearsal;
+#[cfg(test)]
+mod signed_tests;
 mod slots;
 mod status;
 mod writer;
