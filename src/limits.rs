@@ -131,6 +131,10 @@ pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 /// How often the parent is asked for DS that a key waits for.
 pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How soon the parent is asked again when files were read anew: whoever has just handed a DS over
+/// needn't wait, and busy zones don't burden the parent.
+pub const PARENT_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long one nameserver of the parent may take for an answer. Then it is asked again.
 pub const PARENT_ANSWER: Duration = Duration::from_secs(2);
 

@@ -190,18 +190,6 @@ pub struct Duties {
     pub is_wanted_in_parent: bool,
 }
 
-/// What comes next for a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outlook {
-    /// In words.
-    pub what: String,
-    /// When; none: whenever what it waits for comes.
-    pub when: Option<Tick>,
-}
-
-/// How long the parent may be waited for in silence.
-const PARENT_PATIENCE: Duration = Duration::from_secs(3 * 86_400);
-
 impl Role {
     /// Whether the parent knows keys of this role.
     #[must_use]
@@ -370,7 +358,7 @@ impl Memory {
     }
 
     /// When a key's wait for caches is over; none in states that wait for something else.
-    fn ready(&self, key: &KeyMemory, input: &Input<'_>) -> Option<Tick> {
+    pub(super) fn ready(&self, key: &KeyMemory, input: &Input<'_>) -> Option<Tick> {
         let dnskey_ttl = input.policy.dnskey_ttl;
         let ds_ttl = input.policy.parent_ds_ttl.max(self.ds_ttl);
         let ttl = match (key.state, key.role) {
@@ -388,7 +376,7 @@ impl Memory {
     }
 
     /// What a submitted key waits for; none if the parent has what it should.
-    fn awaited(&self, key: &KeyMemory, input: &Input<'_>) -> Option<String> {
+    pub(super) fn awaited(&self, key: &KeyMemory, input: &Input<'_>) -> Option<String> {
         let Some(parent) = input.parent else {
             return Some(format!("the parent's DS of key {}", key.id));
         };
@@ -417,54 +405,6 @@ impl Memory {
             State::Retired => (true, false, false),
         };
         Duties { is_published, signs_keys: is_published && entry, signs_zone, is_wanted_in_parent }
-    }
-
-    /// What comes next for a key, and when.
-    #[must_use]
-    pub fn outlook(&self, key: &KeyMemory, input: &Input<'_>) -> Outlook {
-        let when = self.ready(key, input);
-        let what = match key.state {
-            State::Signing => "its DNSKEY is published",
-            State::Published if key.role.is_entry() => "the parent is asked for its DS",
-            State::Published if when.is_none() => "active together with its KSK",
-            State::Published => "it signs the zone",
-            State::Submitted => {
-                let awaited = self.awaited(key, input);
-                let what =
-                    awaited.map_or_else(|| "it goes on".to_owned(), |what| format!("waits for {what}"));
-                return Outlook { what, when: None };
-            }
-            State::Delegated => "active",
-            State::Retired | State::Withdrawn => "removed",
-            State::Active => {
-                let lifetime = match key.role {
-                    Role::Zsk => input.policy.zsk_lifetime,
-                    Role::Ksk | Role::Csk => input.policy.ksk_lifetime,
-                };
-                let lifetime = lifetime.filter(|_| key.id.algorithm != Algorithm::RsaSha256);
-                let what =
-                    if lifetime.is_some() { "another takes over" } else { "stays until rolled by hand" };
-                return Outlook {
-                    what: what.to_owned(),
-                    when: lifetime.map(|lifetime| key.since + lifetime),
-                };
-            }
-        };
-        Outlook { what: what.to_owned(), when }
-    }
-
-    /// Whether the parent should be asked now.
-    #[must_use]
-    pub fn waits_for_parent(&self) -> bool {
-        self.keys.iter().any(|key| key.state == State::Submitted)
-    }
-
-    /// What the parent has been waited for too long.
-    #[must_use]
-    pub fn overdue(&self, input: &Input<'_>) -> Option<String> {
-        let late =
-            |key: &&KeyMemory| key.state == State::Submitted && input.now.since(key.since) >= PARENT_PATIENCE;
-        self.keys.iter().find(late).and_then(|key| self.awaited(key, input))
     }
 }
 

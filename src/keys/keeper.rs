@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::parent::ask_parent;
 use super::store::{Store, StoreError};
-use super::turn::{Signed, Turn, turn};
+use super::turn::{Signed, Turn, standing, turn};
 use crate::dnssec::Keyring;
 use crate::dnssec::rollover::{Input, Memory, ParentDs};
 use crate::health::Tick;
-use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_INTERVAL};
+use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_AGAIN, PARENT_INTERVAL};
 use crate::load::LoadedZone;
 use crate::publish::now;
 use crate::wire::name::Name;
@@ -52,8 +52,8 @@ impl Keeper {
     }
 
     /// Learns which zones are signed, and how. Those that weren't before get their keys at once, and
-    /// are returned with them, so that they are there before the zone is; of keys that can't be had,
-    /// the error is told, and the zone has none.
+    /// are returned with them, so that they are there before the zone is. One whose keys can't be had
+    /// has none until they can.
     pub fn learn<'l>(&self, zones: impl Iterator<Item = &'l LoadedZone>) -> Vec<(Name, Arc<Keyring>)> {
         let (mut first, mut is_any) = (Vec::new(), false);
         for loaded in zones {
@@ -67,16 +67,11 @@ impl Keeper {
                 *known = signed;
                 continue;
             }
-            let keyring = match turn(&self.store.zone(&apex), &signed, None, now()) {
-                Ok(turn) => {
-                    told(&signed, &turn);
-                    Some(turn.keyring)
-                }
-                Err(error) => {
-                    tracing::error!(zone = %apex, "{error} (without keys the zone isn't served)");
-                    None
-                }
-            };
+            // An error is told by the thread, which tries again.
+            let (zone, now) = (self.store.zone(&apex), now());
+            let turn = turn(&zone, &signed, None, now).ok();
+            turn.iter().for_each(|turn| told(&signed, turn));
+            let keyring = turn.map(|turn| turn.keyring).or_else(|| standing(&zone, &signed, now));
             first.extend(keyring.clone().map(|keyring| (apex.clone(), keyring)));
             self.lock().zones.insert(apex, (signed, keyring));
         }
@@ -117,12 +112,13 @@ impl Keeper {
 
     fn run(&self, hand: &dyn Fn(Name, Arc<Keyring>)) {
         let mut known: BTreeMap<Name, Known> = BTreeMap::new();
+        let mut patience = PARENT_INTERVAL;
         loop {
             let zones = self.lock().zones.clone();
             known.retain(|apex, _| zones.contains_key(apex));
             for (apex, (signed, keyring)) in zones {
                 let learnt = || Known { keyring, ..Known::default() };
-                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), hand);
+                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), patience, hand);
                 if self.lock().is_stopped {
                     return;
                 }
@@ -133,7 +129,7 @@ impl Keeper {
             if waiting.is_stopped {
                 return;
             }
-            waiting.is_woken = false;
+            patience = if std::mem::take(&mut waiting.is_woken) { PARENT_AGAIN } else { PARENT_INTERVAL };
         }
     }
 
@@ -143,7 +139,13 @@ impl Keeper {
 }
 
 /// One zone's turn. Whatever goes wrong, the keyring before stays in force.
-fn look(store: &Store, signed: &Signed, known: &mut Known, hand: &dyn Fn(Name, Arc<Keyring>)) {
+fn look(
+    store: &Store,
+    signed: &Signed,
+    known: &mut Known,
+    patience: Duration,
+    hand: &dyn Fn(Name, Arc<Keyring>),
+) {
     let zone = store.zone(&signed.apex);
     let now = now();
     // A directory that is gone is no reason for new keys: the parent knows the old ones.
@@ -152,10 +154,18 @@ fn look(store: &Store, signed: &Signed, known: &mut Known, hand: &dyn Fn(Name, A
         let (message, help) = ("is gone".to_owned(), "restore the directory from a backup".to_owned());
         return tell_error(signed, known, &StoreError { path, message, help });
     }
-    let parent = parent(signed, known);
+    let parent = parent(signed, known, patience);
     match turn(&zone, signed, parent.as_ref(), now) {
         Ok(turn) => done(signed, known, parent.as_ref(), turn, now, hand),
-        Err(error) => tell_error(signed, known, &error),
+        Err(error) => {
+            if known.keyring.is_none()
+                && let Some(keyring) = standing(&zone, signed, now)
+            {
+                known.keyring = Some(Arc::clone(&keyring));
+                hand(signed.apex.clone(), keyring);
+            }
+            tell_error(signed, known, &error);
+        }
     }
 }
 
@@ -192,8 +202,8 @@ fn told(signed: &Signed, turn: &Turn) {
 }
 
 /// What the parent says, if a key waits for it and it is time to ask.
-fn parent(signed: &Signed, known: &mut Known) -> Option<ParentDs> {
-    let is_time = known.asked.is_none_or(|asked| asked.elapsed() >= PARENT_INTERVAL);
+fn parent(signed: &Signed, known: &mut Known, patience: Duration) -> Option<ParentDs> {
+    let is_time = known.asked.is_none_or(|asked| asked.elapsed() >= patience);
     if !known.memory.waits_for_parent() || !is_time {
         return None;
     }
@@ -218,8 +228,11 @@ fn parent(signed: &Signed, known: &mut Known) -> Option<ParentDs> {
 }
 
 fn tell_error(signed: &Signed, known: &mut Known, error: &StoreError) {
-    let in_force =
-        if known.keyring.is_some() { "the keys from before stay in force" } else { "it isn't signed" };
+    let in_force = if known.keyring.is_some() {
+        "the keys from before stay in force"
+    } else {
+        "without keys the zone isn't served"
+    };
     tell(signed, known, format!("{error} ({in_force})"));
 }
 

@@ -23,4 +23,4 @@ pub use keeper::Keeper;
 pub use parent::{ParentError, ask_parent};
 pub use store::{Held, Store, StoreError, ZoneStore};
 pub(crate) use store::{id, read_pair, role};
-pub use turn::{Signed, Turn, add_keys, keyring, turn};
+pub use turn::{Signed, Turn, add_keys, keyring, standing, turn};

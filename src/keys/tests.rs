@@ -228,6 +228,20 @@ fn the_keeper_hands_over_what_changes_and_asks_the_parent() {
 }
 
 #[test]
+fn keys_that_can_be_read_sign_where_nothing_can_be_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let loaded = loaded(scratch.path(), "");
+    let store = Store::new(&scratch.path().join("keys"));
+    let zone = store.zone(&apex());
+    let first = turn(&zone, &Signed::of(&loaded).unwrap(), None, NOW).unwrap();
+    fs::remove_file(zone.directory().join("lock")).unwrap();
+    fs::create_dir(zone.directory().join("lock")).unwrap();
+    assert!(turn(&zone, &Signed::of(&loaded).unwrap(), None, NOW).is_err());
+    let keyrings = Keeper::new(store).learn([&loaded].into_iter());
+    assert_eq!(keyrings, [(apex(), first.keyring)]);
+}
+
+#[test]
 fn a_zone_whose_keys_are_broken_has_none_until_they_are_there() {
     let scratch = tempfile::tempdir().unwrap();
     let loaded = loaded(scratch.path(), "");

@@ -76,6 +76,13 @@ pub fn turn(
     Ok(Turn { keyring: Arc::new(keyring(signed, &held)), memory: held.memory, made, moved })
 }
 
+/// The keys as the disk has them, if it has any: what signs a zone where nothing can be written.
+#[must_use]
+pub fn standing(store: &ZoneStore, signed: &Signed, now: Tick) -> Option<Arc<Keyring>> {
+    let held = store.read(now).ok().filter(|held| !held.keys.is_empty())?;
+    Some(Arc::new(keyring(signed, &held)))
+}
+
 /// Makes keys and takes them in; whoever calls keeps the memory.
 ///
 /// # Errors

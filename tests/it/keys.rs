@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use waypost::dnssec::{Keyring, Policy, type_bitmap};
 use waypost::keys::{Signed, Store, keyring, turn};
@@ -12,7 +12,7 @@ use waypost::publish::now;
 use waypost::wire::name::Name;
 use waypost::wire::rtype::Rtype;
 
-use crate::lab::{Lab, output, stdout, waypost};
+use crate::lab::{Lab, output, stdout, wait_for, waypost};
 
 const ZONE: &str = "\
 $TTL 300
@@ -261,4 +261,125 @@ fn ldns_verifies_a_zone_with_a_key_signing_key() {
     let turn = turn(&Store::new(&lab.path("keys")).zone(&apex), &signed, None, now()).unwrap();
     lab.write("signed.zone", &signed_zone(&turn.keyring));
     stdout(Command::new("ldns-verify-zone").arg(lab.path("signed.zone")));
+}
+
+#[test]
+fn a_running_server_signs_with_its_keys_and_follows_a_roll() {
+    let lab = lab("");
+    let server = lab.start();
+    let port = server.address.port().to_string();
+    let dig = |arguments: &[&str]| {
+        let mut dig = Command::new("dig");
+        stdout(dig.args(["@127.0.0.1", "-p", &port, "+dnssec", "+noall", "+answer"]).args(arguments))
+    };
+    let delv = |name: &str| {
+        let dnskey = dig(&["example.com", "DNSKEY", "+nodnssec"]);
+        let key = dnskey.lines().find(|line| line.contains("DNSKEY\t257")).unwrap();
+        let fields: Vec<&str> = key.split_whitespace().collect();
+        let anchor = format!(
+            "trust-anchors {{ example.com. static-key 257 3 {} \"{}\"; }};\n",
+            fields[6],
+            fields[7..].concat()
+        );
+        lab.write("anchor", &anchor);
+        let mut delv = Command::new("delv");
+        delv.args(["@127.0.0.1", "-p", &port, "-a"]).arg(lab.path("anchor"));
+        stdout(delv.args(["+root=example.com", name, "A"]))
+    };
+    assert!(delv("ns.example.com").contains("fully validated"));
+    assert_eq!(dig(&["example.com", "DNSKEY", "+nodnssec"]).lines().count(), 1);
+    let state = lab.path("keys/example.com/state.json");
+    let text = fs::read_to_string(&state).unwrap().replace("\"published\"", "\"active\"");
+    fs::write(&state, text).unwrap();
+    keys(&lab, &["roll", "example.com", "--algorithm", "ed25519"]);
+    server.signal("HUP");
+    let is_signed_twice = || dig(&["ns.example.com", "A"]).matches("RRSIG").count() == 2;
+    let is_signed_twice = || is_signed_twice().then_some(());
+    wait_for("signatures of both algorithms", Duration::from_secs(30), is_signed_twice);
+    // Its signatures are there, its key isn't.
+    assert_eq!(dig(&["example.com", "DNSKEY", "+nodnssec"]).lines().count(), 1);
+    assert!(delv("ns.example.com").contains("fully validated"));
+}
+
+#[test]
+fn a_zone_whose_keys_cannot_be_read_is_not_served_unsigned() {
+    let lab = lab("");
+    keys(&lab, &["generate", "example.com"]);
+    let private = ending(&lab.path("keys/example.com"), ".private").remove(0);
+    let kept = fs::read(&private).unwrap();
+    fs::remove_file(&private).unwrap();
+    let server = lab.start();
+    server.wait_for_log("restore it from a backup");
+    let (_, file) = private.rsplit_once('/').unwrap();
+    assert!(server.log().contains(file), "{}", server.log());
+    assert_eq!(server.ask("ns.example.com.", "A").rcode(), "ServFail");
+    fs::write(&private, kept).unwrap();
+    server.signal("HUP");
+    let is_answered = || (server.ask("ns.example.com.", "A").rcode() == "NoError").then_some(());
+    wait_for("the zone with its keys", Duration::from_secs(30), is_answered);
+    // Lost while it runs: nothing changes but what is told.
+    fs::remove_dir_all(lab.path("keys")).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("the keys from before stay in force");
+    assert_eq!(server.ask("ns.example.com.", "A").data(), ["192.0.2.53"]);
+    assert!(!lab.path("keys").exists());
+}
+
+/// A zone whose every wait takes seconds, below a parent that hands out what it is told.
+#[test]
+fn a_csk_rolls_over_between_two_servers_and_validates_all_the_while() {
+    let parent = Lab::new();
+    let delegate = |ds: &str| {
+        let head = "$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 192.0.2.53\n";
+        parent
+            .write("zones/com.zone", &format!("{head}example NS ns.example\nns.example A 192.0.2.53\n{ds}"));
+    };
+    delegate("");
+    let above = parent.start();
+    let lab = Lab::new();
+    lab.write("zones/example.com.zone", &ZONE.replace("300", "1").replace(" 60", " 1"));
+    let waits = "dnskey_ttl = 1\nparent_ds_ttl = 1\npropagation = \"1s\"\n";
+    let policy = format!("[dnssec]\nsign = true\nparent = \"{}\"\n{waits}", above.address);
+    lab.write("zones/example.com.toml", &policy);
+    let server = lab.start();
+    let listed = || keys(&lab, &["list", "example.com"]);
+    let port = server.address.port().to_string();
+    // What a resolver does that has the parent's DS of this moment.
+    let validate = || {
+        let ds = above.ask("example.com.", "DS").data();
+        let anchor = |ds: &String| {
+            let fields: Vec<&str> = ds.split_whitespace().collect();
+            let (numbers, digest) = fields.split_at(3);
+            format!("example.com. static-ds {} \"{}\";\n", numbers.join(" "), digest.concat())
+        };
+        let anchors: String = ds.iter().map(anchor).collect();
+        if !anchors.is_empty() {
+            lab.write("anchor", &format!("trust-anchors {{\n{anchors}}};\n"));
+            let mut delv = Command::new("delv");
+            delv.args(["@127.0.0.1", "-p", &port, "+root=example.com", "ns.example.com", "A", "-a"]);
+            let said = stdout(delv.arg(lab.path("anchor")));
+            assert!(said.contains("fully validated"), "{said}{}", listed());
+        }
+    };
+    let until = |what: &str, is_so: &dyn Fn(&str) -> bool| {
+        wait_for(what, Duration::from_secs(60), || {
+            server.signal("HUP");
+            validate();
+            let listed = listed();
+            is_so(&listed).then_some(listed)
+        })
+    };
+    let hand_over = || {
+        delegate(&keys(&lab, &["ds", "example.com"]));
+    };
+    until("a first key that the parent is asked for", &|listed| listed.contains("submitted"));
+    hand_over();
+    until("a first key that is active", &|listed| listed.contains("active"));
+    keys(&lab, &["roll", "example.com", "--csk"]);
+    until("another key that the parent is asked for", &|listed| listed.contains("submitted"));
+    hand_over();
+    let rolled =
+        until("another key alone", &|listed| listed.contains("active") && listed.lines().count() == 1);
+    let key = ending(&lab.path("keys/example.com"), ".private");
+    assert!(key.len() == 1 && key[0].contains(rolled.split_whitespace().next().unwrap()), "{key:?} {rolled}");
 }
