@@ -12,12 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::admin;
 use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
 use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
+use crate::metrics::Metrics;
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
 use crate::resolve::Resolver;
@@ -140,11 +142,13 @@ impl Daemon {
         let resolver = Resolver::new(sender, runtime.handle().clone());
         let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
-        crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
+        let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
+        let metrics = Metrics::new(running.meters().with_encrypted(of_encrypted), control.status());
+        admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;
         let changes = control.clone();

@@ -39,7 +39,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::answer::{Transport, keepalive};
 use crate::limits;
 use crate::serve::{
-    BindError, Connections, Counters, Desk, Rest, Service, Tally, datagram_socket, stream_listeners,
+    BindError, Connections, Counters, Desk, Rest, Service, datagram_socket, stream_listeners,
 };
 
 pub use identity::{Files, Identity};
@@ -163,12 +163,10 @@ impl Encrypted {
         &self.quic
     }
 
-    /// Sums of all queries.
+    /// Its counters, for whoever sums them up.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        self.counters.iter().for_each(|counters| sum += &counters.read());
-        sum
+    pub fn counters(&self) -> Vec<Arc<Counters>> {
+        self.counters.clone()
     }
 
     /// Ends it: answers that are made are sent, and connections are closed as each protocol has it.

@@ -104,7 +104,7 @@ impl Sockets {
             stop: Arc::default(),
             wakers: Vec::new(),
             threads: Vec::new(),
-            meters: Meters { udp: Vec::new(), tcp: Vec::new(), connections },
+            meters: Meters { udp: Vec::new(), tcp: Vec::new(), encrypted: Vec::new(), connections },
         };
         let cores = allowed_cores(options.workers);
         let payload =
@@ -162,6 +162,7 @@ impl fmt::Debug for Running {
 pub struct Meters {
     udp: Vec<Arc<Counters>>,
     tcp: Vec<Arc<Counters>>,
+    encrypted: Vec<Arc<Counters>>,
     connections: Arc<Connections>,
 }
 
@@ -214,6 +215,18 @@ impl Meters {
     #[must_use]
     pub fn tcp(&self) -> Tally {
         sum(&self.tcp)
+    }
+
+    /// These, with the counters of TLS and QUIC.
+    #[must_use]
+    pub fn with_encrypted(self, counters: Vec<Arc<Counters>>) -> Meters {
+        Meters { encrypted: counters, ..self }
+    }
+
+    /// Sums of TLS and QUIC.
+    #[must_use]
+    pub fn encrypted(&self) -> Tally {
+        sum(&self.encrypted)
     }
 
     /// Numbers of TCP connections.

@@ -16,6 +16,7 @@ mod keys;
 mod lab;
 mod live;
 mod mail_servers;
+mod metrics;
 mod mistakes;
 mod namespace;
 mod packets;
