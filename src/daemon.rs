@@ -12,10 +12,14 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::admin;
 use crate::answer::{Answered, Client, Prepared};
-use crate::config::server::Server;
+use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
+use crate::encrypted::{self, Encrypted, Identity};
+use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
+use crate::metrics::Metrics;
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
 use crate::resolve::Resolver;
@@ -53,7 +57,9 @@ pub struct Daemon {
     control: Control,
     waker: Waker,
     running: Running,
+    encrypted: Option<Encrypted>,
     watcher: JoinHandle<()>,
+    keeper: Arc<Keeper>,
     writer: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -98,7 +104,8 @@ impl Daemon {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         }
-        let store = open_store(options.state.as_deref().unwrap_or(&server.state));
+        let state = options.state.as_deref().unwrap_or(&server.state);
+        let store = open_store(state);
         let fallbacks = fallbacks(&pass, store.as_ref(), &server);
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             // With one good zone the server starts, and the others are SERVFAIL.
@@ -109,6 +116,7 @@ impl Daemon {
         pass.diagnostics().for_each(Diagnostic::log);
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
         let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
+        let encrypted = server.tls.as_ref().map(|tls| prepare_encrypted(tls, &server, state)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("control")
@@ -119,23 +127,37 @@ impl Daemon {
         let prober_options = ProberOptions {
             redirect: options.redirect,
             extra_roots: options.extra_roots,
-            ..ProberOptions::default()
+            manners: server.probing.clone(),
         };
         let prober = Prober::new(&prober_options, sender, runtime.handle().clone());
         let directories = std::mem::take(&mut pass.watch);
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
+        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys)));
+        let good = pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok());
+        let keyrings = keeper.learn(good.chain(fallbacks.iter().map(|(_, loaded)| loaded)));
+        let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
-        let start = Start { pass, fallbacks, store, prober, reports, resolver, found };
+        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
-        crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
+        let encrypted =
+            encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
-        let (waker, watcher) =
-            watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, watcher, writer, runtime })
+        let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
+        let metrics = Metrics::new(running.meters().with_encrypted(of_encrypted), control.status());
+        admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
+        let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
+            .map_err(DaemonError::System)?;
+        let changes = control.clone();
+        // Whatever it is about when the server ends, files are whole at every moment.
+        let started = keeper.start(move |zone, keyring| {
+            changes.send(Change::Keys { zone, keyring });
+        });
+        started.map_err(DaemonError::System)?;
+        Ok(Daemon { control, waker, running, encrypted, watcher, keeper, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -156,6 +178,12 @@ impl Daemon {
         self.running.local_addresses()
     }
 
+    /// What serves TLS and QUIC, if anything does.
+    #[must_use]
+    pub fn encrypted(&self) -> Option<&Encrypted> {
+        self.encrypted.as_ref()
+    }
+
     /// Its runtime, for waiting.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -165,7 +193,11 @@ impl Daemon {
     /// Stops answering, then all else; state is kept first.
     pub fn stop(self) {
         self.running.stop();
+        if let Some(encrypted) = self.encrypted {
+            encrypted.stop();
+        }
         self.waker.stop();
+        self.keeper.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
             if thread.join().is_err() {
@@ -211,6 +243,24 @@ fn serve_options(server: &Server) -> serve::Options {
         tcp_connections: server.tcp.connections,
         tcp_connections_per_client: server.tcp.connections_per_client,
     }
+}
+
+/// Certificate and sockets of the encrypted transports.
+fn prepare_encrypted(tls: &Tls, server: &Server, state: &Path) -> Result<encrypted::Ready, DaemonError> {
+    let options = encrypted::Options {
+        tls: tls.listen.clone(),
+        quic: tls.quic.clone(),
+        workers: serve_options(server).workers,
+        idle: tls.idle,
+        connections: tls.connections,
+        connections_per_client: tls.connections_per_client,
+    };
+    let identity = match &tls.files {
+        Some(files) => Identity::of(files),
+        None => Identity::own(state, &server.identity),
+    };
+    let identity = identity.map_err(|found| DaemonError::Files(StartError::Files(vec![found])))?;
+    encrypted::bind(options, identity, tls.files.clone()).map_err(DaemonError::Bind)
 }
 
 /// Without a state directory the server answers all the same; it only forgets more.

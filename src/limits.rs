@@ -5,6 +5,14 @@ use std::time::Duration;
 /// CNAMEs followed inside our zones. Longer chains get what was found so far; resolvers go on.
 pub const CNAME_CHAIN: usize = 16;
 
+/// RRsets of one type that a route of a signed zone may answer, and states of its targets that are
+/// tried to find them, as far as they are signed when the zone is loaded. What lies beyond is signed
+/// by the writer when it is first wanted: some 20 microseconds later.
+pub const ROUTE_OUTCOMES: usize = 256;
+
+/// Owners whose signatures are made anew in one go. Then reports and changes have their turn.
+pub const RENEWALS_TOGETHER: usize = 64;
+
 /// Octets of a UDP answer, unless the client asks for less (RFC 9715: no fragmentation on any
 /// usual path). Longer answers are truncated and come again over TCP.
 pub const UDP_PAYLOAD_OCTETS: u16 = 1232;
@@ -29,6 +37,42 @@ pub const DIAGNOSTICS: usize = 100;
 /// limit of 1024 files.
 pub const PROBES_AT_ONCE: usize = 512;
 
+/// Connections of probes to one address at one time, unless configured. Further probes of it wait
+/// for their turn: servers count clients' connections, and turn away whom they have too many of.
+pub const PROBES_PER_TARGET: usize = 4;
+
+/// Tripwires, each an open file. Further targets have none: their failures are seen by the next
+/// probe.
+pub const TRIPWIRES: usize = 256;
+
+/// Time for a tripwire to be connected and greeted. Then it is tried again later.
+pub const TRIPWIRE_OPENING: Duration = Duration::from_secs(5);
+
+/// Wait before a tripwire connects again. It doubles up to [`TRIPWIRE_BACKOFF_MOST`] as long as
+/// connections don't last.
+pub const TRIPWIRE_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest wait before a tripwire connects again.
+pub const TRIPWIRE_BACKOFF_MOST: Duration = Duration::from_secs(60);
+
+/// Silence after which the kernel asks whether a tripwire's other end is there, and after which it
+/// asks again.
+pub const TRIPWIRE_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// Such questions without an answer until the tripwire is lost.
+pub const TRIPWIRE_KEEPALIVES: u32 = 3;
+
+/// Programs of `exec` probes at one time. Further ones wait; those that had no turn within their
+/// time-outs say nothing of their targets.
+pub const PROBE_PROGRAMS_AT_ONCE: usize = 16;
+
+/// Octets of a program's output that are read. The rest is lost, and the program hears that nobody
+/// reads.
+pub const PROBE_OUTPUT_OCTETS: u64 = 8 * 1024;
+
+/// Figures kept of one probe. The rest is lost.
+pub const PROBE_FIGURES: usize = 16;
+
 /// Time for a probe to take its leave once its verdict is made. A server that is slower sees its
 /// connection closed; it doesn't hold up the news of a failure.
 pub const PROBE_FAREWELL: Duration = Duration::from_millis(200);
@@ -42,6 +86,15 @@ pub const PROBE_ANSWER_LINES: usize = 100;
 
 /// Octets of a page in which a probe looks for its text. What stands behind isn't read.
 pub const PROBE_BODY_OCTETS: usize = 64 * 1024;
+
+/// Octets of the headers of a probed page. Longer ones are a failure.
+pub const PROBE_HEADER_OCTETS: usize = 64 * 1024;
+
+/// Redirects that a probe follows. A further one is a failure.
+pub const PROBE_REDIRECTS: usize = 5;
+
+/// Octets of an exporter's page. A metric behind them counts as missing.
+pub const PROBE_METRICS_OCTETS: usize = 4 << 20;
 
 /// Characters of a probe's evidence. The rest is cut: it goes into logs, tables and TXT records.
 pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;
@@ -149,6 +202,72 @@ pub const TCP_KEPT_OCTETS: usize = 4 << 10;
 
 /// How long accepting pauses when the process has no file descriptor left.
 pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Octets of a block, to a multiple of which answers are padded (RFC 8467 4.1). A message without
+/// room for a whole block more is padded to its longest, 65,535.
+pub const PADDING_BLOCK_OCTETS: usize = 468;
+
+/// Encrypted connections at once, TLS and QUIC together. A further one is closed as soon as it is
+/// accepted. Each costs more memory than one by TCP does.
+pub const TLS_CONNECTIONS: usize = 1024;
+
+/// Encrypted connections at once of one client: an IPv4 address, or an IPv6 /64. A further one is
+/// closed as soon as it is accepted.
+pub const TLS_CONNECTIONS_PER_CLIENT: usize = 32;
+
+/// How long an encrypted connection may take from one whole query to the next. Then it is closed.
+/// Longer than over TCP: a handshake costs as much as thousands of answers.
+pub const TLS_IDLE: Duration = Duration::from_secs(30);
+
+/// How long the handshake of TLS or QUIC may take. Then the connection is closed.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How often the files of certificate and key are looked at. Changed ones are in use after twice
+/// this time: a pair that is being replaced is read when it has settled.
+pub const TLS_FILES_LOOKED_AT: Duration = Duration::from_secs(1);
+
+/// Streams at once of one QUIC connection: queries without an answer. A client that wants more
+/// waits until QUIC tells it that streams have ended.
+pub const QUIC_STREAMS: u32 = 100;
+
+/// Octets of a query over QUIC. A longer one ends the connection (DOQ_EXCESSIVE_LOAD): no client
+/// sends such a thing, many streams at once would take much memory, and TLS takes it.
+pub const QUIC_QUERY_OCTETS: usize = 4096;
+
+/// Octets that one QUIC connection may have sent and we not yet read. It waits then.
+pub const QUIC_RECEIVE_OCTETS: u32 = 64 << 10;
+
+/// Octets of answers that one QUIC connection may have and not yet acknowledged. Streams with
+/// further ones wait.
+pub const QUIC_SEND_OCTETS: u64 = 512 << 10;
+
+/// How long a server that ends waits for its QUIC clients to see that. Those that don't find out
+/// by their own time-outs.
+pub const QUIC_FAREWELL: Duration = Duration::from_millis(200);
+
+/// How often the keys of signed zones are looked at. A roll that is asked for begins within this
+/// time.
+pub const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When the same trouble with a zone's keys is told again.
+pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
+
+/// How often the parent is asked for DS that a key waits for.
+pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How soon the parent is asked again when files were read anew: whoever has just handed a DS over
+/// needn't wait, and busy zones don't burden the parent.
+pub const PARENT_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long one nameserver of the parent may take for an answer. Then it is asked again.
+pub const PARENT_ANSWER: Duration = Duration::from_secs(2);
+
+/// How often one nameserver of the parent is asked. Then it counts as silent, and keys wait.
+pub const PARENT_ATTEMPTS: usize = 2;
+
+/// How long all nameservers of one parent may take. Then keys of the zone wait, and those of other
+/// zones have their turn.
+pub const PARENT_TIME: Duration = Duration::from_secs(10);
 
 /// How long `check --live` waits for an answer before it asks again.
 pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);

@@ -11,12 +11,24 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("words that all speak", &["limits", "cores", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
-    ("model", &["zone", "health", "route", "model", "compile"]),
+    ("model", &["zone", "health", "route", "dnssec", "model", "compile"]),
     (
         "edges",
         &[
-            "probe", "resolve", "config", "load", "state", "publish", "watch", "metrics", "admin", "daemon",
-            "demo", "cli",
+            "probe",
+            "resolve",
+            "config",
+            "load",
+            "state",
+            "keys",
+            "publish",
+            "watch",
+            "metrics",
+            "admin",
+            "encrypted",
+            "daemon",
+            "demo",
+            "cli",
         ],
     ),
 ];

@@ -7,8 +7,7 @@
 //!
 //! HTTP over a Unix socket, and over TCP for whoever has a token. It runs among the control
 //! threads and reads what the writer shows; answering queries knows nothing of it. When it can't
-//! be opened the server answers all the same. Pages and metrics belong here too: routes of
-//! [`api`] beside those below `/v1`.
+//! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
 mod guard;
@@ -18,13 +17,19 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use axum::middleware;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Router, middleware};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 
 use self::guard::{Guard, Peer};
 use crate::config::server::{Admin, Server};
+use crate::metrics::{MEDIA_TYPE, Metrics};
 use crate::publish::Control;
 
 /// Name of the socket in the state directory.
@@ -40,12 +45,13 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
 }
 
 /// Opens the API. What can't be opened is told in the log.
-pub fn start(server: &Server, state: Option<&Path>, control: &Control, runtime: &Handle) {
+pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
     let _context = runtime.enter();
+    let router = api::router(control.clone()).merge(metrics_router(metrics));
     let path = socket_path(server, state);
     match open_socket(&path) {
         Ok(listener) => {
-            let router = api::router(control.clone()).layer(middleware::from_fn(guard::local));
+            let router = router.clone().layer(middleware::from_fn(guard::local));
             let service = router.into_make_service_with_connect_info::<Peer>();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
@@ -56,11 +62,21 @@ pub fn start(server: &Server, state: Option<&Path>, control: &Control, runtime: 
         Ok(listener) => {
             let guard = Guard { tokens: tokens.clone() };
             let layer = middleware::from_fn_with_state(guard, guard::remote);
-            let service = api::router(control.clone()).layer(layer).into_make_service();
+            let service = router.layer(layer).into_make_service();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
         Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),
     }
+}
+
+/// `GET /metrics`, for collectors.
+fn metrics_router(metrics: Metrics) -> Router {
+    let metrics = Arc::new(metrics);
+    let render = async move || match metrics.render() {
+        Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    };
+    Router::new().route("/metrics", get(render))
 }
 
 fn open_socket(path: &Path) -> io::Result<UnixListener> {

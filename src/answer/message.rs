@@ -4,9 +4,9 @@ use super::{Answered, Client, Facts, Kind, Transport};
 use crate::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
 use crate::snapshot::Snapshot;
 use crate::wire::cookie::Standing;
-use crate::wire::edns::{Edns, ExtendedError, Keepalive, Reply};
+use crate::wire::edns::{self, Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
-use crate::wire::rendered::{Place, Rendered};
+use crate::wire::rendered::{POINTER_MAX, Place, Rendered};
 use crate::wire::rtype::{CLASS_IN, Rtype};
 
 /// Octets of a CNAME record before its target: owner's pointer, type, class, TTL, RDLENGTH.
@@ -38,6 +38,8 @@ pub(super) struct Message<'a, 'o> {
     question_end: usize,
     counts: [u16; 3],
     truncated: bool,
+    /// Whether it is padded at the end.
+    pads: bool,
     /// Position up to which sections may be written; the OPT record has its space behind it.
     limit: usize,
     end: usize,
@@ -55,8 +57,9 @@ impl<'a, 'o> Message<'a, 'o> {
     ) -> Option<Message<'a, 'o>> {
         let allowed = match client.transport {
             Transport::Udp => payload_octets(query.edns.as_ref(), snapshot.settings.udp_payload),
-            Transport::Tcp { .. } => MESSAGE_OCTETS,
+            Transport::Tcp { .. } | Transport::Tls { .. } | Transport::Quic => MESSAGE_OCTETS,
         };
+        let pads = query.edns.as_ref().is_some_and(|edns| pads(edns, client.transport));
         let (reply, cookie) = reply(snapshot, query.edns.as_ref(), client);
         // An extended error needs no room kept for it: it comes without data.
         let reserved = reply.as_ref().map_or(0, Reply::octets);
@@ -75,6 +78,7 @@ impl<'a, 'o> Message<'a, 'o> {
             question_end,
             counts: [0; 3],
             truncated: false,
+            pads,
             limit,
             end: question_end,
             out,
@@ -91,6 +95,11 @@ impl<'a, 'o> Message<'a, 'o> {
     /// Position behind all that is written.
     pub(super) fn end(&self) -> usize {
         self.end
+    }
+
+    /// Whether it was cut short.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// Octets that are written.
@@ -137,6 +146,18 @@ impl<'a, 'o> Message<'a, 'o> {
         Some(rdata_at)
     }
 
+    /// Adds an answer record of the name at a position: all of it from its type on.
+    pub(super) fn write_record(&mut self, owner_at: usize, record: &[u8]) {
+        let end = self.end + 2 + record.len();
+        if self.truncated || end > self.limit || owner_at > POINTER_MAX {
+            return self.truncate();
+        }
+        self.out[self.end..self.end + 2].copy_from_slice(&(0xc000 | owner_at as u16).to_be_bytes());
+        self.out[self.end + 2..end].copy_from_slice(record);
+        self.end = end;
+        self.counts[0] += 1;
+    }
+
     /// Adds an answer record whose owner, class and type are the question's, in whole octets.
     pub(super) fn write_own(&mut self, qtype: Rtype, qclass: u16, rdata: &[u8]) -> bool {
         let end = self.end + CNAME_OCTETS + rdata.len();
@@ -170,7 +191,11 @@ impl<'a, 'o> Message<'a, 'o> {
             if let Some((_, scope)) = &mut reply.subnet {
                 *scope = self.scope;
             }
-            self.end = reply.write(self.out, self.end);
+            let opt_at = self.end;
+            self.end = reply.write(self.out, opt_at);
+            if self.pads {
+                self.end = edns::pad(self.out, opt_at, self.end);
+            }
             self.counts[2] += 1;
         }
         let flags = self.flags
@@ -201,13 +226,21 @@ fn reply<'r>(
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
         cookie: cookie.as_ref().map(|cookie| cookie.answer),
         keepalive: match client.transport {
-            Transport::Tcp { idle } if edns.keepalive == Keepalive::Asked => Some(idle),
-            // RFC 7828 3.2.2: in datagrams it is ignored.
-            Transport::Tcp { .. } | Transport::Udp => None,
+            Transport::Tcp { idle } | Transport::Tls { idle } if edns.keepalive == Keepalive::Asked => {
+                Some(idle)
+            }
+            // RFC 7828 3.2.2: in datagrams it is ignored. RFC 9250 5.5.2: over QUIC it isn't sent.
+            _ => None,
         },
         extended_error: None,
     };
     (Some(reply), cookie.map(|cookie| cookie.standing))
+}
+
+/// Whether an answer is padded: only where nobody sees what is inside (RFC 7830 6), and for clients
+/// that pad themselves (RFC 8467 4.1).
+fn pads(edns: &Edns<'_>, transport: Transport) -> bool {
+    edns.padding && matches!(transport, Transport::Tls { .. } | Transport::Quic)
 }
 
 /// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
@@ -235,6 +268,7 @@ impl<'q> Bare<'q> {
     ) -> Option<Answered> {
         let Bare { rcode, question_octets, edns, extended_error } = self;
         let extended_rcode = (rcode >> 4) as u8;
+        let pads = edns.is_some_and(|edns| pads(&edns, client.transport));
         let (reply, cookie) = reply(snapshot, edns.as_ref(), client);
         let reply = reply.map(|reply| Reply { extended_rcode, extended_error, ..reply });
         let mut end = HEADER_OCTETS + question_octets;
@@ -246,7 +280,11 @@ impl<'q> Bare<'q> {
         write_header(out, [query[0], query[1]], flags, counts);
         out[HEADER_OCTETS..end].copy_from_slice(&query[HEADER_OCTETS..end]);
         if let Some(reply) = reply {
-            end = reply.write(out, end);
+            let opt_at = end;
+            end = reply.write(out, opt_at);
+            if pads {
+                end = edns::pad(out, opt_at, end);
+            }
         }
         let facts = Facts::new(Rtype(0), edns.as_ref(), cookie);
         Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false, facts })

@@ -11,8 +11,12 @@ pub mod zone;
 
 mod against_zone;
 mod chain;
+mod dnssec;
 mod duration;
+mod http;
+mod metrics;
 mod probe;
+mod probing;
 mod reader;
 mod route_options;
 #[cfg(test)]

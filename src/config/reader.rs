@@ -194,6 +194,11 @@ impl<'r> Value<'r> {
         text
     }
 
+    /// Whether it is this text.
+    pub(super) fn str_is(&self, text: &str) -> bool {
+        matches!(self.value, DeValue::String(own) if own.as_ref() == text)
+    }
+
     pub(super) fn string(&self) -> Option<String> {
         self.str().map(str::to_owned)
     }
@@ -215,6 +220,20 @@ impl<'r> Value<'r> {
             number.filter(|number| range.contains(number)).and_then(|number| T::try_from(number).ok());
         if value.is_none() {
             self.wrong(&format!("a number from {} to {}", range.start(), range.end()));
+        }
+        value
+    }
+
+    /// A number with or without a fraction.
+    pub(super) fn number(&self) -> Option<f64> {
+        let text = match self.value {
+            DeValue::Integer(number) => Some(number.as_str()),
+            DeValue::Float(number) => Some(number.as_str()),
+            _ => None,
+        };
+        let value = text.and_then(|text| text.parse().ok()).filter(|number: &f64| number.is_finite());
+        if value.is_none() {
+            self.wrong("a number");
         }
         value
     }

@@ -6,14 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
+use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use crate::diagnostic::Diagnostic;
+use crate::encrypted::Files;
 use crate::geo::RegionId;
 use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
+use crate::probe::Manners;
 use crate::probe::spec::Spec;
 use crate::wire::name::Name;
 
@@ -32,6 +35,8 @@ pub struct Server {
     pub zones: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// The directory of signed zones' keys.
+    pub keys: PathBuf,
     /// The server's name: NSID, `id.server`.
     pub identity: String,
     /// Networks that may ask in the CHAOS class.
@@ -50,8 +55,12 @@ pub struct Server {
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
+    /// How probes behave.
+    pub probing: Manners,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
+    /// DNS over TLS and QUIC, where it is wanted.
+    pub tls: Option<Tls>,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -76,6 +85,23 @@ pub struct Admin {
 /// Bounds of TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tcp {
+    /// How long a connection may be silent.
+    pub idle: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once of one client.
+    pub connections_per_client: usize,
+}
+
+/// DNS over TLS and QUIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where to listen for TLS.
+    pub listen: Vec<SocketAddr>,
+    /// Where to listen for QUIC.
+    pub quic: Vec<SocketAddr>,
+    /// Certificate and key; none: the server signs its own.
+    pub files: Option<Files>,
     /// How long a connection may be silent.
     pub idle: Duration,
     /// Connections at once.
@@ -112,6 +138,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         workers: 0,
         zones: directory.join("zones"),
         state: directory.join("state"),
+        keys: directory.join("keys"),
         identity: host_name(),
         inspect: vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
         udp_payload: limits::UDP_PAYLOAD_OCTETS,
@@ -121,7 +148,9 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
             connections: limits::TCP_CONNECTIONS,
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
+        probing: Manners::default(),
         resolvers: Vec::new(),
+        tls: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
         canaries: Vec::new(),
@@ -139,8 +168,16 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         section_tcp(&table, &mut server.tcp);
         table.finish();
     }
+    if let Some(table) = root.table("probing") {
+        server.probing = probing::manners(&table);
+        table.finish();
+    }
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
+        table.finish();
+    }
+    if let Some(table) = root.table("tls") {
+        server.tls = Some(section_tls(&table, directory));
         table.finish();
     }
     if let Some(table) = root.table("admin") {
@@ -190,17 +227,13 @@ fn resolvers(table: &Table<'_>) -> Vec<SocketAddr> {
 
 fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
     if let Some(value) = table.get("listen") {
-        let listen = value.list();
-        server.listen =
-            listen.iter().filter_map(|one| one.parsed("address with a port", "0.0.0.0:53")).collect();
-        if listen.is_empty() {
-            value.error("there is no address to listen on", "write [\"0.0.0.0:53\", \"[::]:53\"]");
-        }
+        server.listen = addresses(&value, 53);
     }
     let most_workers = limits::UDP_WORKERS as u64;
     set(&mut server.workers, table.get("workers").and_then(|value| value.integer(0..=most_workers)));
     set(&mut server.zones, path(table.get("zones"), directory));
     set(&mut server.state, path(table.get("state"), directory));
+    set(&mut server.keys, path(table.get("keys"), directory));
     if let Some(value) = table.get("identity") {
         let identity = value.string().filter(|identity| {
             let fits = (1..=IDENTITY_OCTETS_MAX).contains(&identity.len());
@@ -225,6 +258,48 @@ fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {
     set(&mut tcp.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
     let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
     set(&mut tcp.connections_per_client, per_client);
+}
+
+fn section_tls(table: &Table<'_>, directory: &Path) -> Tls {
+    let mut tls = Tls {
+        listen: Vec::new(),
+        quic: Vec::new(),
+        files: None,
+        idle: limits::TLS_IDLE,
+        connections: limits::TLS_CONNECTIONS,
+        connections_per_client: limits::TLS_CONNECTIONS_PER_CLIENT,
+    };
+    set(&mut tls.listen, table.get("listen").map(|value| addresses(&value, 853)));
+    set(&mut tls.quic, table.get("quic").map(|value| addresses(&value, 853)));
+    let of_both = |value: &Value<'_>, other| {
+        value.error(
+            format!("`{other}` is missing"),
+            "give both files, or neither for a certificate of its own",
+        );
+    };
+    tls.files = match (table.get("certificate"), table.get("key")) {
+        (Some(certificate), Some(key)) => {
+            match (path(Some(certificate), directory), path(Some(key), directory)) {
+                (Some(certificate), Some(key)) => Some(Files { certificate, key }),
+                _ => None,
+            }
+        }
+        (Some(certificate), None) => {
+            of_both(&certificate, "key");
+            None
+        }
+        (None, Some(key)) => {
+            of_both(&key, "certificate");
+            None
+        }
+        (None, None) => None,
+    };
+    let idle = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    set(&mut tls.idle, table.get("idle").and_then(|value| value.duration(idle)));
+    set(&mut tls.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
+    let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
+    set(&mut tls.connections_per_client, per_client);
+    tls
 }
 
 fn section_admin(table: &Table<'_>, directory: &Path, admin: &mut Admin) {
@@ -334,6 +409,16 @@ fn network(value: &Value<'_>) -> Option<IpNet> {
             None
         }
     }
+}
+
+fn addresses(value: &Value<'_>, port: u16) -> Vec<SocketAddr> {
+    let list = value.list();
+    if list.is_empty() {
+        let example = format!("write [\"0.0.0.0:{port}\", \"[::]:{port}\"]");
+        value.error("there is no address to listen on", example);
+    }
+    let example = if port == 53 { "0.0.0.0:53" } else { "0.0.0.0:853" };
+    list.iter().filter_map(|one| one.parsed("address with a port", example)).collect()
 }
 
 fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {

@@ -7,7 +7,7 @@ use super::{server, zone};
 use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::health::Desired;
-use crate::probe::spec::Check;
+use crate::probe::spec::{Check, Encryption, Protocol};
 use crate::route::{Failback, Kind, Minimum};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -170,6 +170,29 @@ fn each_mistake_of_a_zone_has_its_place() {
         ("[probes.p]\ntype = \"tcp\"", "7:9 `port` is missing"),
         ("[probes.p]\ntype = \"tcp\"\nport = 70000", "9:8 this isn't a number from 1 to 65535"),
         ("[probes.p]\ntype = \"tcp\"\nport = 25\npath = \"/\"", "10:1 unknown key `path`"),
+        ("[probes.p]\ntype = \"submission\"", "7:9 TLS needs the name that the certificate must have"),
+        (
+            "[probes.p]\ntype = \"imaps\"\ntls_name = \"h\"\ntls_min = \"1.1\"",
+            "10:11 \"1.1\" isn't known here",
+        ),
+        ("[probes.p]\ntype = \"imap\"\nehlo = \"h\"", "9:1 unknown key `ehlo`"),
+        (
+            "[probes.p]\ntype = \"exec\"\ncommand = [\"check_imap\"]",
+            "9:11 a program is named by its whole path",
+        ),
+        ("[probes.p]\ntype = \"prometheus\"\nmetric = \"queue\"", "7:9 the metric is compared with nothing"),
+        (
+            "[probes.p]\ntype = \"prometheus\"\nbelow = 5.5\nmetric = \"queue{\"",
+            "10:10 \"queue{\" is no metric",
+        ),
+        (
+            "[probes.p]\ntype = \"http\"\nhost = \"h\"\nmethod = \"HEAD\"\nbody = \"well\"",
+            "11:1 the answer to HEAD has no body",
+        ),
+        (
+            "[probes.p]\ntype = \"http\"\nhost = \"h\"\nheader = { name = \"a b\" }",
+            "10:10 \"a b\" is no name of a header",
+        ),
         (
             "[probes.p]\ntype = \"tcp\"\nport = 25\ninterval = \"5 parsecs\"",
             "10:12 this isn't a time that fits here",
@@ -231,7 +254,9 @@ fn a_zone_reads_as_written() {
     assert_eq!(route.chain(RegionId(1)).len(), 2);
     assert_eq!(route.chain(RegionId(1))[1].members[0].weight, 3);
     assert_eq!(route.chain(RegionId(2)), route.chain(RegionId::DEFAULT));
-    assert!(matches!(&config.probes[0].check, Check::Imap { port: 993, tls: Some(tls) } if tls.verify));
+    let Check::Mail(mail) = &config.probes[0].check else { panic!("{:?}", config.probes[0]) };
+    assert_eq!((mail.protocol, mail.port), (Protocol::Imap, 993));
+    assert!(matches!(&mail.encryption, Encryption::Implicit(tls) if tls.verify));
     assert_eq!(config.probes[0].pace.interval, Duration::from_millis(300));
     assert!(parse("").unwrap().0.routing.routes.is_empty());
 }
@@ -321,11 +346,17 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[regions.tw]\ncountries = [\"TWN\"]", "2:14 \"TWN\" is no code of countries"),
         ("[regions.default]\ncountries = [\"TW\"]", "1:10 a region can't be called \"default\""),
         ("[server]\nidentity = \"\"", "2:12 the identity has to fit beside an answer"),
+        ("[probing]\nsource_ipv4 = \"2001:db8::1\"", "2:15 \"2001:db8::1\" is no IPv4 address"),
+        ("[probing]\nehlo = \"a\\r\\nb\"", "2:8 this can't be said to a server"),
         ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
         (
             "[resolver]\nservers = \"resolver.example\"",
             "2:11 \"resolver.example\" is no address of a resolver",
         ),
+        ("[tls]\nlisten = \"0.0.0.0\"", "2:10 \"0.0.0.0\" is no address with a port"),
+        ("[tls]\nquic = []", "2:8 there is no address to listen on"),
+        ("[tls]\ncertificate = \"c.pem\"", "2:15 `key` is missing"),
+        ("[tls]\nkey = \"k.pem\"", "2:7 `certificate` is missing"),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {
         let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();
@@ -355,4 +386,39 @@ fn worst_cases_add_up() {
         config.routing.routes.iter().map(|route| zone::worst_case(&config, route).to_string()).collect();
     assert!(shown[0].starts_with("5 + 4 + 20 = 29 s "), "{shown:?}");
     assert_eq!(shown[1], "never: no probe moves it");
+}
+
+#[test]
+fn signing_has_defaults_and_each_mistake_its_place() {
+    use crate::dnssec::{Algorithm, Denial, KeySplit, Policy};
+
+    let policy = |text: &str| parse(text).unwrap().0.dnssec;
+    assert_eq!(policy(""), None);
+    assert_eq!(policy("[dnssec]\nsign = false"), None);
+    assert_eq!(policy("[dnssec]\nsign = true"), Some(Policy::default()));
+    let all = policy(
+        "[dnssec]\nsign = true\ndenial = \"nsec3\"\nalgorithm = \"ed25519\"\nkeys = \"ksk+zsk\"\n\
+         zsk_lifetime = \"never\"\nksk_lifetime = \"365d\"\nsignature_validity = \"14d\"\nparent = \"192.0.2.53\"\n\
+         other_dnskeys = [\"256 3 13 AQID\"]",
+    )
+    .unwrap();
+    assert_eq!((all.denial, all.algorithm, all.keys), (Denial::Nsec3, Algorithm::Ed25519, KeySplit::KskZsk));
+    assert_eq!((all.zsk_lifetime, all.ksk_lifetime), (None, Some(Duration::from_secs(365 * 86_400))));
+    assert_eq!(all.parent, ["192.0.2.53:53".parse().unwrap()]);
+    assert_eq!(all.others, [[1, 0, 3, 13, 1, 2, 3]]);
+    for (line, expected) in [
+        ("denial = \"nsec4\"", "3:10 \"nsec4\" isn't known here; did you mean \"nsec\"?"),
+        ("algorithm = \"rsasha1\"", "3:13 no new keys of rsasha1 are made; write ecdsap256sha256"),
+        ("algorithm = \"ed25518\"", "3:13 \"ed25518\" isn't known here; did you mean \"ed25519\"?"),
+        ("signature_validity = \"13d\"", "3:22 signatures would hold for less than 14 days; write \"14d\""),
+        ("zsk_lifetime = \"30d\"", "3:1 a CSK is the zone's only key; write ksk_lifetime"),
+        ("ksk_lifetime = \"1h\"", "3:16 this isn't a time that fits here; write one from 7days"),
+        ("parent = \"ns.example.net\"", "3:10 \"ns.example.net\" is no address of a nameserver"),
+        ("other_dnskeys = \"256 3 13\"", "3:17 this is no DNSKEY"),
+        ("keyz = 1", "3:1 unknown key `keyz`; did you mean \"keys\"?"),
+    ] {
+        let found = findings(&format!("[dnssec]\nsign = true\n{line}"));
+        assert!(found.iter().any(|one| one.starts_with(expected)), "{line}: {found:?}");
+    }
+    assert!(findings("[dnssec]")[0].contains("`sign` is missing; add for example sign = true"));
 }

@@ -29,12 +29,13 @@ impl Queries {
 impl Collector for Queries {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(encoder);
-        let transports = [("udp", self.meters.udp()), ("tcp", self.meters.tcp())];
+        let Queries { meters, .. } = self;
+        let transports = [("udp", meters.udp()), ("tcp", meters.tcp()), ("encrypted", meters.encrypted())];
         by_transport(&mut families, &transports)?;
         let mut all = Tally::default();
         transports.iter().for_each(|(_, tally)| all += tally);
         self.by_content(&mut families, &all)?;
-        let connections = self.meters.connections();
+        let connections = meters.connections();
         families.gauges(
             "tcp_connections",
             "TCP connections that are open",

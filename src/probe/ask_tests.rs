@@ -13,7 +13,15 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::health::Pace;
 use crate::limits::{PROBE_ANSWER_LINES, PROBE_BODY_OCTETS};
-use crate::probe::{Http, Tls};
+use crate::probe::{
+    Bound, Dns, Encryption, Exec, HeaderRule, Http, HttpMethod, Mail, Manners, Prometheus, Protocol, Tls,
+    TlsVersion, Wanted, parse_selector,
+};
+
+#[path = "mail_tests.rs"]
+mod mail_servers;
+#[path = "other_tests.rs"]
+mod other;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -106,14 +114,18 @@ where
 fn certificate(name: &str) -> (TlsAcceptor, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let root = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    (acceptor(root.clone(), &made.signing_key), root)
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> TlsAcceptor {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![root.clone()], key.into())
+        .with_single_cert(vec![certificate], key.into())
         .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), root)
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn trusting(root: &CertificateDer<'static>) -> ProberOptions {
@@ -121,28 +133,35 @@ fn trusting(root: &CertificateDer<'static>) -> ProberOptions {
 }
 
 fn tls(name: &str, verify: bool) -> Tls {
-    Tls { name: name.to_owned(), verify }
+    Tls { verify, ..Tls::of(name) }
 }
 
 fn http(port: u16) -> Http {
     Http {
-        tls: None,
         port,
-        host: "www.example.com".to_owned(),
         path: "/healthz?full=1".to_owned(),
         status: vec![(200, 299), (401, 401)],
-        body: None,
+        ..Http::get("www.example.com")
     }
 }
 
 fn smtp(port: u16, starttls: Option<Tls>) -> Check {
-    Check::Smtp { port, ehlo: Some("ns1.example.com".to_owned()), starttls }
+    let encryption = starttls.map_or(Encryption::None, Encryption::StartTls);
+    mail(Protocol::Smtp, port, encryption)
+}
+
+fn imap(port: u16, tls: Option<Tls>) -> Check {
+    mail(Protocol::Imap, port, tls.map_or(Encryption::None, Encryption::Implicit))
+}
+
+fn mail(protocol: Protocol, port: u16, encryption: Encryption) -> Check {
+    Check::Mail(Mail { protocol, port, encryption, ehlo: Some("ns1.example.com".to_owned()) })
 }
 
 async fn ask_with(options: &ProberOptions, check: Check) -> Report {
     let pace = Pace { timeout: Duration::from_millis(500), ..Pace::default() };
-    let spec = Spec { name: "probe".to_owned(), check, pace };
-    let report = Asker::new(options).ask(HERE, &spec).await;
+    let spec = Spec { name: "probe".to_owned(), check, pace, tripwire: None };
+    let report = Asker::new(options).ask(HERE, "mx-tw", &spec).await;
     assert!(report.latency < Duration::from_secs(2), "{report:?}");
     report
 }
@@ -156,6 +175,12 @@ async fn healthy(options: &ProberOptions, check: Check) -> String {
 async fn ill(options: &ProberOptions, check: Check) -> String {
     let report = ask_with(options, check).await;
     assert_eq!(report.outcome, Outcome::Failed, "{}", report.evidence);
+    report.evidence
+}
+
+async fn blocked(options: &ProberOptions, check: Check) -> String {
+    let report = ask_with(options, check).await;
+    assert_eq!(report.outcome, Outcome::Blocked, "{}", report.evidence);
     report.evidence
 }
 
@@ -181,8 +206,13 @@ async fn redirected_to_where_a_demonstration_listens() {
     let documented: IpAddr = "192.0.2.10".parse().unwrap();
     let redirect = HashMap::from([((documented, 25).into(), (HERE, port).into())]);
     let asker = Asker::new(&ProberOptions { redirect, ..plain() });
-    let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port: 25 }, pace: Pace::default() };
-    assert_eq!(asker.ask(documented, &spec).await.outcome, Outcome::Healthy);
+    let spec = Spec {
+        name: "tcp".to_owned(),
+        check: Check::Tcp { port: 25 },
+        pace: Pace::default(),
+        tripwire: None,
+    };
+    assert!(asker.ask(documented, "mx-tw", &spec).await.outcome == Outcome::Healthy);
 }
 
 #[tokio::test]
@@ -252,8 +282,11 @@ async fn https_verifies_unless_told_not_to() {
     })
     .await;
     let https = |tls| Check::Http(Http { tls: Some(tls), ..http(port) });
-    assert_eq!(healthy(&trusting(&root), https(tls("www.example.com", true))).await, "HTTP 200");
-    assert_eq!(healthy(&plain(), https(tls("www.example.com", false))).await, "HTTP 200");
+    assert_eq!(
+        healthy(&trusting(&root), https(tls("www.example.com", true))).await[..18],
+        *"HTTP 200 (TLS 1.3,"
+    );
+    assert_eq!(healthy(&plain(), https(tls("www.example.com", false))).await[..8], *"HTTP 200");
     let unknown = ill(&plain(), https(tls("www.example.com", true))).await;
     assert!(unknown.starts_with("TLS: invalid peer certificate: UnknownIssuer"), "{unknown}");
     let other = ill(&trusting(&root), https(tls("mail.example.com", true))).await;
@@ -273,8 +306,14 @@ async fn tls_handshake() {
     })
     .await;
     let check = |name, verify| Check::Tls { port, tls: tls(name, verify) };
-    assert_eq!(healthy(&trusting(&root), check("mail.example.com", true)).await, "TLS 1.3");
-    assert_eq!(healthy(&plain(), check("mail.example.com", false)).await, "TLS 1.3");
+    assert!(
+        healthy(&trusting(&root), check("mail.example.com", true))
+            .await
+            .starts_with("TLS 1.3, certificate for ")
+    );
+    assert!(
+        healthy(&plain(), check("mail.example.com", false)).await.starts_with("TLS 1.3, certificate for ")
+    );
     assert!(ill(&plain(), check("mail.example.com", true)).await.contains("UnknownIssuer"));
     assert!(ill(&trusting(&root), check("example.net", true)).await.contains("not valid for name"));
     ill(&plain(), check("no server name", true)).await;
@@ -288,104 +327,96 @@ async fn tls_handshake() {
 }
 
 #[tokio::test]
-async fn smtp_is_polite_and_sends_no_mail() {
-    let commands = Arc::new(Mutex::new(Vec::new()));
-    let noted = commands.clone();
-    let port = serve(move |stream| smtp_answer(stream, None, noted.clone())).await;
-    assert_eq!(healthy(&plain(), smtp(port, None)).await, "220 mx.example.com ESMTP");
-    assert_eq!(*commands.lock().unwrap(), ["EHLO ns1.example.com", "QUIT"]);
-    commands.lock().unwrap().clear();
-    let missing = ill(&plain(), smtp(port, Some(tls("mx.example.com", true)))).await;
-    assert_eq!(missing, "STARTTLS isn't offered");
-    assert_eq!(commands.lock().unwrap().last().unwrap(), "QUIT");
-    commands.lock().unwrap().clear();
-    healthy(&plain(), Check::Smtp { port, ehlo: None, starttls: None }).await;
-    assert_eq!(commands.lock().unwrap()[0], "EHLO [127.0.0.1]");
+async fn http_behind_a_gate() {
+    let (port, _) = http_server("HTTP/1.1 403 No\r\ncf-ray: 1-TPE\r\ncontent-length: 0\r\n\r\n").await;
+    let seen = blocked(&plain(), Check::Http(http(port))).await;
+    assert_eq!(seen, "HTTP 403, wanted 200-299, 401 (cf-ray)");
+    let (port, _) = http_server("HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n").await;
+    ill(&plain(), Check::Http(http(port))).await;
 }
 
 #[tokio::test]
-async fn smtp_with_starttls() {
-    let (acceptor, root) = certificate("mx.example.com");
-    let commands = Arc::new(Mutex::new(Vec::new()));
-    let noted = commands.clone();
-    let port = serve(move |stream| smtp_answer(stream, Some(acceptor.clone()), noted.clone())).await;
-    let seen = healthy(&trusting(&root), smtp(port, Some(tls("mx.example.com", true)))).await;
-    assert_eq!(seen, "220 mx.example.com ESMTP (TLS 1.3)");
-    let hello = "EHLO ns1.example.com";
-    assert_eq!(*commands.lock().unwrap(), [hello, "STARTTLS", hello, "QUIT"]);
-    assert!(ill(&plain(), smtp(port, Some(tls("mx.example.com", true)))).await.contains("UnknownIssuer"));
-    healthy(&plain(), smtp(port, Some(tls("mx.example.com", false)))).await;
-
-    let injected = "220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go\r\n250 injected\r\n";
-    let port = saying(injected).await;
-    let seen = ill(&plain(), smtp(port, Some(tls("mx.example.com", false)))).await;
-    assert_eq!(seen, "sent more before the TLS handshake than its reply to STARTTLS");
+async fn http_headers_method_and_agent() {
+    let (port, requests) =
+        http_server("HTTP/1.1 200 OK\r\nX-Health: all well\r\ncontent-length: 9\r\n\r\n").await;
+    let rule = |name: &str, wanted| HeaderRule { name: name.to_owned(), wanted };
+    let asking = |headers| Check::Http(Http { headers, method: HttpMethod::Head, ..http(port) });
+    let manners = Manners { user_agent: Some("probe/1".to_owned()), ..Manners::default() };
+    let options = ProberOptions { manners, ..plain() };
+    let well = vec![
+        rule("x-health", Wanted::Present),
+        rule("X-Health", Wanted::Equals("all well".to_owned())),
+        rule("X-Health", Wanted::Contains("well".to_owned())),
+    ];
+    healthy(&options, asking(well)).await;
+    let request = requests.lock().unwrap().clone();
+    assert!(request.starts_with("HEAD /healthz"), "{request}");
+    assert!(request.contains("user-agent: probe/1\r\n"), "{request}");
+    for wrong in [
+        rule("X-Health", Wanted::Equals("well".to_owned())),
+        rule("X-Health", Wanted::Contains("ill".to_owned())),
+        rule("X-Other", Wanted::Present),
+    ] {
+        let seen = ill(&plain(), asking(vec![wrong.clone()])).await;
+        assert_eq!(seen, format!("HTTP 200, but the header {} isn't as wanted", wrong.name));
+    }
 }
 
 #[tokio::test]
-async fn smtp_that_refuses_or_rambles() {
-    for (said, seen) in [
-        (
-            "554-5.7.1 your address\r\n554 is \x1b[1mlisted\r\n".to_owned(),
-            "banner refused for good (is the prober blocked?): 554 5.7.1 your address is [1mlisted",
-        ),
-        ("421 too busy\r\n".to_owned(), "banner refused for now (busy?): 421 too busy"),
-        (
-            "220 mx\r\n550 go away\r\n".to_owned(),
-            "reply to EHLO refused for good (is the prober blocked?): 550 go away",
-        ),
-        ("* OK IMAP4rev2\r\n".to_owned(), "no SMTP: * OK IMAP4rev2"),
-        ("220-mx\r\n250 mx\r\n".to_owned(), "no SMTP: 250 mx"),
-        ("x\r\n".to_owned(), "no SMTP: x"),
-        ("22\u{e9}".to_owned() + "\r\n", "no SMTP: 22\u{e9}"),
-        ("220 ".to_owned() + &"x".repeat(9000), "SMTP banner is longer than 8192 octets"),
-        ("220-x\r\n".repeat(PROBE_ANSWER_LINES + 1), "SMTP banner has more than 100 lines"),
-        (String::new(), "no SMTP banner within 500ms"),
-        ("220 mx".to_owned(), "no SMTP banner within 500ms"),
-    ] {
-        assert_eq!(ill(&plain(), smtp(saying(said).await, None)).await, seen);
-    }
-    let port = serve(|stream| async move { drop(stream) }).await;
-    assert_eq!(ill(&plain(), smtp(port, None)).await, "connection closed, no SMTP banner");
+async fn http_redirects_that_are_followed() {
+    let (inner, _) = http_server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let moved = |to: &str| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+    let (port, _) = http_server(moved(&format!("http://www.example.com:{inner}/in"))).await;
+    let asking = |port| Check::Http(Http { follow: true, ..http(port) });
+    assert_eq!(healthy(&plain(), asking(port)).await, "HTTP 200");
+    let (port, _) = http_server(moved("/again")).await;
+    assert_eq!(ill(&plain(), asking(port)).await, "HTTP 302, the 6th redirect");
+    let (port, _) = http_server(moved(&format!("http://127.0.0.1:{inner}/"))).await;
+    assert_eq!(ill(&plain(), asking(port)).await, "HTTP 302, which leads to another host");
 }
 
 #[tokio::test]
-async fn imap() {
-    for (said, seen) in [
-        ("* OK [CAPABILITY IMAP4rev2] ready\r\n", "* OK [CAPABILITY IMAP4rev2] ready"),
-        ("* preauth welcome\r\n* BYE\r\na OK bye\r\n", "* preauth welcome"),
-    ] {
-        let port = saying(said).await;
-        assert_eq!(healthy(&plain(), Check::Imap { port, tls: None }).await, seen);
-    }
-    for (said, seen) in [
-        ("* BYE shutting down\r\n", "refused us: * BYE shutting down"),
-        ("+OK POP3\r\n", "no IMAP greeting: +OK POP3"),
-        ("* OKAY\r\n", "no IMAP greeting: * OKAY"),
-        ("\0\u{1}\r\n", "no IMAP greeting:"),
-        ("", "no IMAP greeting within 500ms"),
-    ] {
-        let port = saying(said).await;
-        assert_eq!(ill(&plain(), Check::Imap { port, tls: None }).await, seen);
-    }
-    let port = saying("x".repeat(100_000)).await;
-    assert_eq!(
-        ill(&plain(), Check::Imap { port, tls: None }).await,
-        "IMAP greeting is longer than 8192 octets"
-    );
-
-    let (acceptor, root) = certificate("imap.example.com");
+async fn a_certificate_that_has_expired() {
+    let mut params = rcgen::CertificateParams::new(["mail.example.com".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    let root = made.der().clone();
+    let acceptor = acceptor(root.clone(), &key);
     let port = serve(move |stream| {
         let accept = acceptor.accept(stream);
         async move {
             if let Ok(mut stream) = accept.await {
-                let _ = stream.write_all(b"* OK ready\r\na OK bye\r\n").await;
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }
         }
     })
     .await;
-    let imaps = |verify| Check::Imap { port, tls: Some(tls("imap.example.com", verify)) };
-    assert_eq!(healthy(&trusting(&root), imaps(true)).await, "* OK ready");
-    assert!(ill(&plain(), imaps(true)).await.contains("UnknownIssuer"));
+    let check = |verify, days| Check::Tls { port, tls: Tls { days, ..tls("mail.example.com", verify) } };
+    let seen = ill(&trusting(&root), check(true, 0)).await;
+    assert!(seen.contains("expired"), "{seen}");
+    // Who takes any certificate may still ask for its days.
+    let seen = ill(&plain(), check(false, 1)).await;
+    assert!(seen.starts_with("the certificate expires in -"), "{seen}");
+    healthy(&plain(), check(false, 0)).await;
+}
+
+#[tokio::test]
+async fn days_of_a_certificate_are_a_figure() {
+    let (acceptor, _) = certificate("mail.example.com");
+    let port = serve(move |stream| {
+        let accept = acceptor.accept(stream);
+        async move {
+            if let Ok(mut stream) = accept.await {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        }
+    })
+    .await;
+    let check = |least, days| Check::Tls { port, tls: Tls { least, days, ..tls("mail.example.com", false) } };
+    let report = ask_with(&plain(), check(TlsVersion::V1_3, 7)).await;
+    assert_eq!(report.outcome, Outcome::Healthy, "{report:?}");
+    assert_eq!(report.figures[0].0, "certificate_days");
+    assert!(report.figures[0].1 > 1000.0);
 }

@@ -1,10 +1,11 @@
 //! The writer's thread: the queues before the writer, the clock beside it, and what lies
 //! outside: probes, names, the disk.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -13,16 +14,21 @@ use super::hand::{Done, Hand, Refused};
 use super::status::Status;
 use super::writer::{Beginning, Change, Errand, Writer};
 use crate::diagnostic::Diagnostic;
+use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::probe::prober::Prober;
 use crate::resolve::{Found, Resolver};
 use crate::snapshot::Published;
 use crate::state::{Keeper, Store};
+use crate::wire::name::Name;
 
 /// Changes that wait. Senders of more wait for a place; probe reports have a queue of their own
 /// and are dropped instead, since the next one says the same.
 const CHANGES_QUEUED: usize = 64;
+
+/// A clock that is ahead by more than this was set, and didn't drift.
+const CLOCK_JUMP: Duration = Duration::from_secs(60);
 
 /// Where changes are sent.
 #[derive(Clone, Debug)]
@@ -40,6 +46,8 @@ pub struct Start {
     pub pass: Pass,
     /// Last good versions of zones whose files have errors.
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
+    pub keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// What survived the last run.
     pub store: Option<Store>,
     /// Runs probes.
@@ -115,7 +123,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, store, prober, reports, resolver, found } = start;
+    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -146,6 +154,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         cookie_secrets,
         pass,
         fallbacks,
+        keyrings,
         health: saved,
         addresses: addresses.unwrap_or_default(),
         events: events.unwrap_or_default(),
@@ -170,6 +179,21 @@ pub fn now() -> Tick {
     Tick(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// The clock as it was seen last, beside one that nobody sets.
+struct Clock(Instant, Tick);
+
+impl Clock {
+    fn new() -> Clock {
+        Clock(Instant::now(), now())
+    }
+
+    /// By how much the clock went ahead of the time that has passed, if it was set.
+    fn was_set_forward(&mut self, now: Tick) -> Option<Duration> {
+        let Clock(instant, before) = std::mem::replace(self, Clock(Instant::now(), now));
+        Some(now.since(before + instant.elapsed())).filter(|by| *by >= CLOCK_JUMP)
+    }
+}
+
 /// Where the writer's errands are done.
 struct Outside {
     prober: Prober,
@@ -186,7 +210,12 @@ async fn run(
     mut found: mpsc::Receiver<Found>,
 ) {
     let mut goes_on = true;
+    let mut clock = Clock::new();
     while goes_on {
+        if let Some(by) = clock.was_set_forward(now()) {
+            writer.clock_was_set_forward(by, now());
+        }
+        writer.renew(now());
         writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
         let due = writer.next_due(now());
         tokio::select! {

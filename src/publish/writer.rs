@@ -17,11 +17,12 @@ use tokio::sync::oneshot;
 use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
-use super::slots::{Assignment, Scene, Slots};
+use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
+use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
@@ -54,6 +55,13 @@ pub enum Change {
     Files(Box<Pass>),
     /// An operator gives an order. What came of it is told to whoever asked.
     Hand(Box<Hand>, oneshot::Sender<Result<Done, Refused>>),
+    /// The keys of a signed zone are others now, or do other things.
+    Keys {
+        /// The zone.
+        zone: Name,
+        /// What signs it from now on.
+        keyring: Arc<Keyring>,
+    },
     /// End the writer; state is kept first.
     Stop,
 }
@@ -91,6 +99,8 @@ pub(super) struct Beginning {
     pub(super) pass: Pass,
     /// Last good versions of zones whose files have errors.
     pub(super) fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// Keys of the zones that are signed.
+    pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// Verdicts from before a restart.
     pub(super) health: Option<Saved>,
     /// Addresses of host names from before a restart.
@@ -101,19 +111,23 @@ pub(super) struct Beginning {
 
 /// How a zone comes to be loaded.
 #[derive(Clone, Copy)]
-struct Occasion {
-    now: Tick,
+pub(super) struct Occasion {
+    pub(super) now: Tick,
     /// From the state directory, since its files have errors.
-    is_stale: bool,
-    is_one_of_many: bool,
+    pub(super) is_stale: bool,
+    pub(super) is_one_of_many: bool,
 }
 
 pub(super) struct Writer {
     pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
     pub(super) model: Arc<Model>,
-    zones: Zones,
+    pub(super) zones: Zones,
     pub(super) slots: Slots,
+    pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
+    pub(super) signers: Signers,
+    /// Zones that are to be signed, and whose keys haven't come.
+    pub(super) keyless: BTreeMap<Name, (ZoneFiles, LoadedZone)>,
     /// Probes of each zone, by name.
     pub(super) specs: BTreeMap<Name, Vec<Spec>>,
     pub(super) status: Arc<Status>,
@@ -140,8 +154,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Publishes the first snapshot, so that even the first answer knows what was down.
     pub(super) fn begin(beginning: Beginning, now: Tick) -> Writer {
-        let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, health, addresses, events } =
-            beginning;
+        let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, .. } = beginning;
+        let Beginning { keyrings, health, addresses, events, .. } = beginning;
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
         let status = Arc::new(Status::new(Arc::clone(&model)));
         status.journal().restore(events);
@@ -153,6 +167,9 @@ impl Writer {
             model,
             zones: Zones::counted_in(Arc::clone(status.rows())),
             slots: Slots::default(),
+            keyrings,
+            signers: Signers::new(),
+            keyless: BTreeMap::new(),
             specs: BTreeMap::new(),
             status,
             published: Arc::new(Published::from_pointee(snapshot)),
@@ -215,6 +232,7 @@ impl Writer {
                 // Whoever asked may have gone; what was ordered stands.
                 let _ = answer.send(self.take_hand(*hand, now));
             }
+            Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Stop => {
                 self.keep_health();
                 return false;
@@ -250,6 +268,7 @@ impl Writer {
             .chain(retired)
             .chain(self.next_hand(now))
             .chain([self.next_look(now)])
+            .chain(self.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now)))
             .min()
             .unwrap_or_default()
             .max(Duration::from_millis(1))
@@ -269,7 +288,8 @@ impl Writer {
         self.end_orders(now);
         let changed = {
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             let model = &self.model;
             self.slots.decide_due(|apex| model.zones.get(apex).map(|zone| &**zone), scene)
         };
@@ -303,13 +323,14 @@ impl Writer {
         let mut batch = Batch::default();
         for zone in &named {
             let routing = zone.routing.with_addresses(self.names.resolved());
-            self.put_routing(zone, routing, &mut batch);
+            self.put_routing(zone, routing, &mut batch, now);
         }
         let transitions = self.watch_targets(now);
         for zone in &named {
             let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             self.slots.decide_zone(&zone, scene);
         }
         self.publish(Some(batch), now);
@@ -319,16 +340,15 @@ impl Writer {
     }
 
     /// The same records with other routes.
-    fn put_routing(&mut self, zone: &ZoneModel, routing: Routing, batch: &mut Batch) {
+    fn put_routing(&mut self, zone: &ZoneModel, routing: Routing, batch: &mut Batch, now: Tick) {
         let routing = Arc::new(routing);
         let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
         let apex = model.zone.apex().clone();
-        let assignment = self.slots.plan(&apex, &model.routing);
-        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+        let signer = self.signers.get(&apex).cloned();
+        if let Err(error) = self.place(&model, signer, batch, now) {
             tracing::error!(zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
-        self.slots.assign(&apex, &model.routing, assignment);
         Arc::make_mut(&mut self.model).zones.insert(apex, model);
     }
 
@@ -352,7 +372,7 @@ impl Writer {
         let mut batch = Batch::default();
         if let Some(Ok(geography)) = pass.geography.take() {
             self.note(now, Kind::Notice, "geography loaded".to_owned());
-            self.take_geography(geography, &mut batch);
+            self.take_geography(geography, &mut batch, now);
         }
         if let Some(Ok(secrets)) = pass.cookie_secrets.take() {
             self.note(now, Kind::Notice, "secrets of cookies loaded".to_owned());
@@ -375,8 +395,10 @@ impl Writer {
             ("listen", server.listen != self.server.listen),
             ("workers", server.workers != self.server.workers),
             ("zones", server.zones != self.server.zones),
+            ("keys", server.keys != self.server.keys),
             ("state", server.state != self.server.state),
             ("[tcp]", server.tcp != self.server.tcp),
+            ("[tls]", server.tls != self.server.tls),
         ] {
             if differs {
                 tracing::warn!("{key} changed in the configuration; it takes a restart");
@@ -387,7 +409,7 @@ impl Writer {
 
     /// Routes hold regions by number. A zone that was read under other numbers, because its new
     /// files have errors, is translated by name.
-    fn take_geography(&mut self, geography: Arc<Geography>, batch: &mut Batch) {
+    fn take_geography(&mut self, geography: Arc<Geography>, batch: &mut Batch, now: Tick) {
         let names = |geography: &Geography| -> Vec<String> {
             geography.rules.regions.iter().map(|region| region.name.clone()).collect()
         };
@@ -404,7 +426,7 @@ impl Writer {
                 let model = ZoneModel { zone: Arc::clone(&zone.zone), routing: Arc::new(routing) };
                 Arc::make_mut(&mut self.model).zones.insert(zone.zone.apex().clone(), Arc::new(model));
             } else {
-                self.put_routing(&zone, routing, batch);
+                self.put_routing(&zone, routing, batch, now);
             }
         }
     }
@@ -416,6 +438,8 @@ impl Writer {
             Arc::make_mut(&mut self.model).zones.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
+            self.signers.remove(&apex);
+            self.keyless.remove(&apex);
             self.status.zones_mut().remove(&apex);
             self.errand(Errand::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
         }
@@ -435,24 +459,35 @@ impl Writer {
         }
     }
 
-    fn put_zone(
+    pub(super) fn put_zone(
         &mut self,
         files: &ZoneFiles,
         loaded: LoadedZone,
         batch: &mut Batch,
         Occasion { now, is_stale, is_one_of_many }: Occasion,
     ) {
-        let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
+        self.keyless.remove(&apex);
+        let signer = match loaded.config.dnssec.as_ref().map(|policy| policy.denial) {
+            None => None,
+            Some(denial) => match self.keyrings.get(&apex) {
+                Some(keyring) => Some(self.signer(&apex, keyring, denial)),
+                None => {
+                    let message = "the zone is to be signed, and there are no keys for it";
+                    self.refuse_zone(files, &[Diagnostic::error(&files.zone, message)], batch, now);
+                    self.keyless.insert(apex, (files.clone(), loaded));
+                    return;
+                }
+            },
+        };
+        let LoadedZone { zone, config, contents, .. } = loaded;
         let before = self.model.zones.get(&apex).cloned();
         let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
         let model = Arc::new(ZoneModel { zone, routing });
-        let assignment = self.slots.plan(&apex, &model.routing);
-        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+        if let Err(error) = self.place(&model, signer, batch, now) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
         }
-        self.slots.assign(&apex, &model.routing, assignment);
         let serial = model.zone.soa().serial();
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
@@ -497,7 +532,7 @@ impl Writer {
 
     pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
-        let scene = Scene { geography: &self.model.geography, board: &board, now };
+        let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
         for zone in self.model.zones.values() {
             self.slots.decide_zone(zone, scene);
         }

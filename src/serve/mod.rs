@@ -7,6 +7,9 @@
 //!           +-- TCP listener -- thread tcp-1, all its connections
 //! ```
 //!
+//! The streams' part that isn't TCP, [`Desk`] with its framing and counters, serves encrypted
+//! connections too (`encrypted`, an edge).
+//!
 //! [`bind()`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
 //! answering; [`Running::stop`] ends it.
 
@@ -32,16 +35,15 @@ use std::time::Duration;
 use mio::Waker;
 
 use self::bind::Bound;
-use self::connections::Connections;
-use self::counters::Counters;
 use self::udp::allowed_cores;
 use crate::limits;
 
-pub use self::bind::BindError;
-pub use self::connections::ConnectionTally;
-pub use self::counters::{Tally, WAYS, type_at, way_at};
+pub use self::bind::{BindError, datagram_socket, stream_listeners};
+pub use self::connections::{ConnectionTally, Connections, Ticket};
+pub use self::counters::{Counters, Tally, WAYS, type_at, way_at};
 pub use self::durations::Spread;
 pub use self::service::Service;
+pub use self::tcp::{Desk, Gathered, Output, Rest};
 
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +104,7 @@ impl Sockets {
             stop: Arc::default(),
             wakers: Vec::new(),
             threads: Vec::new(),
-            meters: Meters { udp: Vec::new(), tcp: Vec::new(), connections },
+            meters: Meters { udp: Vec::new(), tcp: Vec::new(), encrypted: Vec::new(), connections },
         };
         let cores = allowed_cores(options.workers);
         let payload =
@@ -160,6 +162,7 @@ impl fmt::Debug for Running {
 pub struct Meters {
     udp: Vec<Arc<Counters>>,
     tcp: Vec<Arc<Counters>>,
+    encrypted: Vec<Arc<Counters>>,
     connections: Arc<Connections>,
 }
 
@@ -212,6 +215,18 @@ impl Meters {
     #[must_use]
     pub fn tcp(&self) -> Tally {
         sum(&self.tcp)
+    }
+
+    /// These, with the counters of TLS and QUIC.
+    #[must_use]
+    pub fn with_encrypted(self, counters: Vec<Arc<Counters>>) -> Meters {
+        Meters { encrypted: counters, ..self }
+    }
+
+    /// Sums of TLS and QUIC.
+    #[must_use]
+    pub fn encrypted(&self) -> Tally {
+        sum(&self.encrypted)
     }
 
     /// Numbers of TCP connections.

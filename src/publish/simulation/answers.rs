@@ -139,8 +139,8 @@ impl Examiner {
         let Routed { scene, zone, route, .. } = routed;
         let standing = |target, family| zone.standing(scene.board, target, family, scene.now);
         let regions = scene.model.geography.regions();
-        let whole =
-            routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, &mut self.shares);
+        let means = routed::Means { shares: &mut self.shares, signed_as: None };
+        let whole = routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, means);
         let whole = whole.map_err(|_| "it doesn't fit in a message".to_owned())?;
         if whole.slot != *slot {
             return Err(format!("{rtype} isn't what a whole build gives"));

@@ -203,7 +203,12 @@ impl Simulation {
         let (address, pace) = (running.job.address, running.job.spec.pace);
         let Some(outcome) = self.faults.result(address, self.at, &mut self.random) else { return Ok(()) };
         self.tell(|| format!("{} {} {address}: {outcome:?}", key.subject.target, key.probe));
-        let report = Report { outcome, latency: Duration::from_millis(3), evidence: "seen".to_owned() };
+        let report = Report {
+            outcome,
+            latency: Duration::from_millis(3),
+            evidence: "seen".to_owned(),
+            figures: Vec::new(),
+        };
         let now = self.now();
         self.history.report(key, outcome);
         self.server.report(key, &report, self.at, now);

@@ -91,6 +91,7 @@ impl Server {
         let health: Option<Saved> =
             disk.health.as_ref().map(|text| serde_json::from_str(text).expect("what was written is read"));
         let beginning = Beginning {
+            keyrings: BTreeMap::new(),
             server,
             geography,
             cookie_secrets: Arc::new(Secrets::new(Secret::new([0; 16]), [])),

@@ -1,0 +1,164 @@
+//! Metrics as a real Prometheus scrapes them, and whether all that others write about them is true.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::failover::{mail_lab, wait_until_all_up};
+use crate::lab::{TW, free_port, repository, stdout, wait_for};
+
+/// What a GET gives, header and all.
+fn get(mut stream: impl Read + Write, host: &str, path: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Names of metrics that a text mentions.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let words = text.split(|c: char| !is_part(c));
+    let is_name = |word: &&str| word.starts_with("waypost_") || word.starts_with("process_");
+    words.filter(is_name).map(str::to_owned).collect()
+}
+
+/// Names of samples in OpenMetrics text.
+fn exposed(text: &str) -> BTreeSet<String> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.flat_map(|line| mentioned(line.split([' ', '{']).next().unwrap_or(""))).collect()
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap()
+}
+
+#[test]
+fn every_metric_is_described_and_whatever_is_described_or_used_exists() {
+    let (lab, _sites) = mail_lab("500ms");
+    let server = lab.start();
+    wait_until_all_up(&server);
+    server.ask_from("webmail.mail.example.", "A", TW);
+    let socket = UnixStream::connect(lab.path("state/admin.sock")).unwrap();
+    let answer = get(socket, "localhost", "/metrics");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("application/openmetrics-text"),
+        "{answer}"
+    );
+    assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+    let exposed = exposed(&answer);
+    assert!(
+        answer.contains("waypost_region_responses_total{region=\"tw\",by=\"client_subnet\",found="),
+        "{answer}"
+    );
+    assert!(answer.contains("waypost_zone_responses_total{zone=\"mail.example.\"} 1"), "{answer}");
+    assert!(
+        answer.lines().any(|line| {
+            line.starts_with("waypost_target_state{zone=\"mail.example.\",target=\"web-tw\"")
+                && line.ends_with("state=\"up\"} 1.0")
+        }),
+        "{answer}"
+    );
+    let base = |name: &str| -> String {
+        let histogram = ["_bucket", "_count", "_sum"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix).filter(|base| base.ends_with("_seconds")));
+        histogram.unwrap_or(name).to_owned()
+    };
+    // Not in this configuration: no database, and cookies and the like come with their first use.
+    let absent = ["waypost_geoip_build_timestamp_seconds"];
+    let there: BTreeSet<String> = exposed.iter().map(|name| base(name)).collect();
+    let described: BTreeSet<String> = mentioned(&file("docs/metrics.md"));
+    let undescribed: Vec<_> = there.difference(&described).collect();
+    assert!(undescribed.is_empty(), "docs/metrics.md doesn't have {undescribed:?}");
+    for (what, text) in [
+        ("docs/metrics.md", file("docs/metrics.md")),
+        ("the rules", file("contrib/prometheus/waypost.rules.yml")),
+        ("the dashboard", file("contrib/grafana/waypost.json")),
+    ] {
+        // Names that end so are what the rules themselves record.
+        let own = |name: &&String| !name.ends_with("_rate1m") && !absent.contains(&name.as_str());
+        let recorded: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- record: "))
+            .flat_map(mentioned)
+            .collect();
+        let missing: Vec<String> = mentioned(&text)
+            .iter()
+            .filter(own)
+            .filter(|name| !recorded.contains(*name) && !there.contains(&base(name)))
+            .cloned()
+            .collect();
+        assert!(missing.is_empty(), "{what} names metrics that don't exist: {missing:?}");
+    }
+}
+
+#[test]
+fn the_rules_for_prometheus_do_what_they_say() {
+    let rules = repository().join("contrib/prometheus");
+    stdout(Command::new("promtool").args(["check", "rules", "waypost.rules.yml"]).current_dir(&rules));
+    stdout(Command::new("promtool").args(["test", "rules", "waypost.test.yml"]).current_dir(&rules));
+}
+
+/// Ended when the test ends.
+struct Prometheus(Child);
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_and_sees_a_target_die() {
+    let (lab, mut sites) = mail_lab("500ms");
+    let admin = SocketAddr::new("127.0.0.1".parse().unwrap(), free_port(&["127.0.0.1"]));
+    let text = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    lab.write("waypost.toml", &format!("{text}[admin]\nlisten = \"{admin}\"\ntokens = \"tokens\"\n"));
+    lab.write("tokens", "prometheus s3cret\n");
+    let server = lab.start();
+    wait_until_all_up(&server);
+    assert!(
+        get(TcpStream::connect(admin).unwrap(), &admin.to_string(), "/metrics").starts_with("HTTP/1.1 401 ")
+    );
+    let rules = repository().join("contrib/prometheus/waypost.rules.yml");
+    lab.write(
+        "prometheus.yml",
+        &format!(
+            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+             rule_files: [\"{}\"]\n\
+             scrape_configs:\n- job_name: waypost\n  authorization: {{ credentials: s3cret }}\n  \
+             static_configs: [{{ targets: [\"{admin}\"] }}]\n",
+            rules.display()
+        ),
+    );
+    let listen = SocketAddr::new("127.0.0.1".parse().unwrap(), free_port(&["127.0.0.1"]));
+    let _prometheus = Prometheus(
+        Command::new("prometheus")
+            .arg(format!("--config.file={}", lab.path("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", lab.path("tsdb").display()))
+            .arg(format!("--web.listen-address={listen}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let query = |expression: &str| {
+        let stream = TcpStream::connect(listen).ok()?;
+        Some(get(stream, &listen.to_string(), &format!("/api/v1/query?query={expression}")))
+    };
+    let up = "waypost_target_state%7Btarget=%22web-tw%22,state=%22up%22%7D%20==%201";
+    wait_for("Prometheus has scraped", Duration::from_secs(30), || {
+        query(up).filter(|answer| answer.contains("\"target\":\"web-tw\""))
+    });
+    sites.web[0].down();
+    let down = "ALERTS%7Balertname=%22WaypostTargetDown%22%7D";
+    wait_for("the alert is pending", Duration::from_secs(30), || {
+        query(down)
+            .filter(|answer| answer.contains("\"target\":\"web-tw\"") && answer.contains("\"site\":\"tw\""))
+    });
+}
