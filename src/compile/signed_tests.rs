@@ -43,6 +43,8 @@ pub(crate) fn signing(apex: &Name, denial: Denial) -> Signing {
 /// A validator with the zones' keys.
 struct Validator {
     keys: BTreeMap<TheirName, Vec<DNSKEY>>,
+    /// Names that a zone gives to others.
+    cuts: Vec<TheirName>,
 }
 
 /// What the denying records of an answer say.
@@ -52,7 +54,7 @@ struct Denials {
 }
 
 impl Validator {
-    fn new(signings: &BTreeMap<Name, Signing>) -> Validator {
+    fn new(zones: &[Arc<Zone>], signings: &BTreeMap<Name, Signing>) -> Validator {
         let keys = signings.iter().map(|(apex, signing)| {
             let keys = signing.signer.keyring().dnskeys().map(|rdata| {
                 let mut wire = vec![0, 0, 48, 0, 1, 0, 0, 0, 0];
@@ -65,7 +67,13 @@ impl Validator {
             });
             (TheirName::from_ascii(apex.to_string()).unwrap(), keys.collect())
         });
-        Validator { keys: keys.collect() }
+        let cuts = zones.iter().flat_map(|zone| {
+            let delegated = zone.owners().filter(|owner| owner.rrset(Rtype::NS).is_some());
+            let names = delegated.filter_map(|owner| Name::from_wire(owner.name()).ok());
+            names.filter(|name| name != zone.apex())
+        });
+        let cuts = cuts.map(|cut| TheirName::from_ascii(cut.to_string()).unwrap()).collect();
+        Validator { keys: keys.collect(), cuts }
     }
 
     /// Checks signatures of all RRsets of a section; names that were expanded from a wildcard, each
@@ -224,8 +232,12 @@ impl Validator {
         }
     }
 
+    /// Whether its parent isn't here, as behind a cut to others: then the zone itself denies DS
+    /// (RFC 4035 3.1.4.1).
     fn is_top(&self, apex: &TheirName) -> bool {
-        !self.keys.keys().any(|other| other != apex && other.zone_of(apex))
+        let above = self.keys.keys().filter(|other| *other != apex && other.zone_of(apex));
+        let Some(nearest) = above.max_by_key(|other| other.num_labels()) else { return true };
+        self.cuts.iter().any(|cut| cut != apex && cut.zone_of(apex) && nearest.zone_of(cut))
     }
 
     fn answers(&self, message: &Message, is_referral: bool, at: &TheirName) -> Result<(), String> {
@@ -373,7 +385,7 @@ proptest! {
             zones.iter().map(|zone| (zone.apex().clone(), signing(zone.apex(), denial))).collect();
         let snapshot = signed_snapshot(&zones, &|apex| signings.get(apex).cloned());
         let plain = signed_snapshot(&zones, &|_| None);
-        let validator = Validator::new(&signings);
+        let validator = Validator::new(&zones, &signings);
         for (name, rtype) in questions {
             for rtype in [rtype, Rtype::RRSIG, Rtype::NSEC, Rtype::DNSKEY] {
                 if let Err(why) = check(&snapshot, &plain, &validator, &name, rtype) {
