@@ -140,7 +140,7 @@ mod tests {
     use super::super::certificate::Authority;
     use super::super::service::port;
     use super::*;
-    use crate::health::Pace;
+    use crate::health::{Outcome, Pace};
     use crate::probe::{Asker, Check, Http, ProberOptions, Spec, Tls};
 
     fn checks() -> Vec<Check> {
@@ -189,7 +189,7 @@ mod tests {
             for check in checks() {
                 let spec = Spec { name: "probe".to_owned(), check, pace };
                 let report = asker.ask(address, &spec).await;
-                assert_eq!(report.healthy, up, "{:?}: {report:?}", spec.check);
+                assert_eq!(report.outcome == Outcome::Healthy, up, "{:?}: {report:?}", spec.check);
                 assert!(up || report.evidence.contains("refused"), "{report:?}");
             }
         }

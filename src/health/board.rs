@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::memory::{SavedProbe, SavedSubject};
 use super::{
-    Desired, Machine, Pace, ProbeKey, Report, Saved, Seen, Standing, State, Subject, Tick, Transition,
+    Desired, Machine, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject, Tick,
+    Transition,
 };
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -76,8 +77,10 @@ pub struct ProbeRow<'a> {
     pub successes: u32,
     /// Whether it is kept down because it flapped.
     pub damped: bool,
-    /// The newest report since the start.
+    /// The newest report since the start that says something of the target.
     pub last: Option<&'a Seen>,
+    /// Set while the prober is turned away, so that nothing new is learnt.
+    pub blocked: Option<&'a Refusal>,
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +99,7 @@ struct Probe {
     name: String,
     machine: Machine,
     last: Option<Seen>,
+    blocked: Option<Refusal>,
 }
 
 impl Board {
@@ -131,7 +135,11 @@ impl Board {
         let id = self.id(zone, target, *family)?;
         let entry = self.entries.get_mut(id.0 as usize)?;
         let probe = entry.probes.iter_mut().find(|probe| probe.name == key.probe)?;
-        probe.machine.observe(report.healthy, now);
+        if report.outcome == Outcome::Blocked {
+            return Some(Observed { transition: None, next_after: probe.refuse(&report.evidence, now) });
+        }
+        probe.blocked = None;
+        probe.machine.observe(report.outcome == Outcome::Healthy, now);
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
@@ -172,6 +180,12 @@ impl Board {
             Some(entry) => entry.standing(now),
             None => Standing::unprobed(Desired::Auto, true),
         }
+    }
+
+    /// Probes of a subject that are being turned away, by name.
+    pub fn refusals(&self, id: SubjectId) -> impl Iterator<Item = (&str, &Refusal)> {
+        let probes = self.entries.get(id.0 as usize).into_iter().flat_map(|entry| &entry.probes);
+        probes.filter_map(|probe| Some((probe.name.as_str(), probe.blocked.as_ref()?)))
     }
 
     /// Everything for display, in the order of the subjects.
@@ -231,7 +245,7 @@ impl Entry {
                 }
                 None => {
                     let machine = Machine::inheriting(pace, self.state, self.since, now);
-                    Probe { name, machine, last: None }
+                    Probe { name, machine, last: None, blocked: None }
                 }
             };
             self.probes.push(probe);
@@ -319,6 +333,14 @@ impl Entry {
 }
 
 impl Probe {
+    /// Notes that the prober was turned away. The machine isn't told, so a burst that confirms a
+    /// failure goes on, until the verdict is stale: then haste has no more to win.
+    fn refuse(&mut self, evidence: &str, now: Tick) -> Duration {
+        let since = self.blocked.as_ref().map_or(now, |refusal| refusal.since.min(now));
+        self.blocked = Some(Refusal { since, evidence: evidence.to_owned() });
+        if self.machine.is_overdue(now) { self.machine.pace().interval } else { self.machine.next_after() }
+    }
+
     fn row(&self, now: Tick) -> ProbeRow<'_> {
         ProbeRow {
             probe: &self.name,
@@ -327,6 +349,7 @@ impl Probe {
             successes: self.machine.successes(),
             damped: self.machine.is_damped(now),
             last: self.last.as_ref(),
+            blocked: self.blocked.as_ref(),
         }
     }
 }

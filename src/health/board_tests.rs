@@ -35,9 +35,12 @@ fn feed(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &
     let mut last = None;
     for result in results.chars() {
         *now = *now + Duration::from_secs(1);
-        let healthy = result == '+';
-        let evidence = if healthy { "HTTP 200" } else { "HTTP 503" }.to_owned();
-        let report = Report { healthy, latency: Duration::from_millis(3), evidence };
+        let (outcome, evidence) = match result {
+            '+' => (Outcome::Healthy, "HTTP 200"),
+            '-' => (Outcome::Failed, "HTTP 503"),
+            _ => (Outcome::Blocked, "554 you are listed"),
+        };
+        let report = Report { outcome, latency: Duration::from_millis(3), evidence: evidence.to_owned() };
         last = board.observe(&key, &report, *now).unwrap().transition.or(last);
     }
     last
@@ -116,7 +119,7 @@ fn configuration_keeps_what_stays() {
     // What is gone is forgotten, and its late reports are nobody's.
     assert_eq!(board.configure(vec![watched("web-my", &["web"])], now), []);
     let late = ProbeKey { subject: subject("web-tw"), probe: "https".to_owned() };
-    let report = Report { healthy: true, latency: Duration::ZERO, evidence: String::new() };
+    let report = Report { outcome: Outcome::Healthy, latency: Duration::ZERO, evidence: String::new() };
     assert_eq!(board.observe(&late, &report, now), None);
     assert_eq!(board.id(&late.subject.zone, "web-tw", Family::V4), None);
 
@@ -145,6 +148,28 @@ fn families_and_zones_are_judged_apart() {
         [&v6, &elsewhere].iter().map(|s| board.id(&s.zone, &s.target, s.family).unwrap()).collect();
     assert_ne!(ids[0], ids[1]);
     assert_eq!(board.standing_of(ids[0], now), board.standing(&v6, now));
+}
+
+#[test]
+fn a_prober_that_is_turned_away_moves_nothing_until_it_is_stale() {
+    let (mut board, mut now) = (board(&[watched("mx-tw", &["mx"])]), START);
+    feed(&mut board, &mut now, "mx-tw", "mx", "+-");
+    // Between two failures it ends no burst, and counts as neither.
+    assert_eq!(feed(&mut board, &mut now, "mx-tw", "mx", "###"), None);
+    assert_eq!(state(&board, "mx-tw"), State::Suspect);
+    let blocked_since = now - Duration::from_secs(2);
+    let row = board.rows(now).next().unwrap();
+    let refusal = row.probes[0].blocked.unwrap();
+    assert_eq!((refusal.since, &*refusal.evidence), (blocked_since, "554 you are listed"));
+    assert_eq!(row.probes[0].last.unwrap().report.evidence, "HTTP 503", "the last verdict's evidence stays");
+    feed(&mut board, &mut now, "mx-tw", "mx", "--");
+    assert_eq!(state(&board, "mx-tw"), State::Down);
+    assert_eq!(board.rows(now).next().unwrap().probes[0].blocked, None);
+
+    // However long it is turned away, what is dead stays so; that it is an old word is said.
+    feed(&mut board, &mut now, "mx-tw", "mx", &"#".repeat(60));
+    let standing = board.standing(&subject("mx-tw"), now);
+    assert!(standing.stale && standing.state == State::Down);
 }
 
 #[test]
@@ -207,7 +232,8 @@ proptest! {
             let key = ProbeKey { subject: subject(target), probe: probe.to_owned() };
             failures[which] = if healthy { 0 } else { failures[which] + 1 };
             let before = board.standing(&key.subject, now);
-            let report = Report { healthy, latency: Duration::ZERO, evidence: String::new() };
+            let outcome = if healthy { Outcome::Healthy } else { Outcome::Failed };
+            let report = Report { outcome, latency: Duration::ZERO, evidence: String::new() };
             let observed = board.observe(&key, &report, now).unwrap();
             let after = board.standing(&key.subject, now);
             prop_assert_eq!(observed.transition.is_some(), before.state != after.state);

@@ -20,5 +20,5 @@ pub use machine::Machine;
 pub use memory::Saved;
 pub use pace::Pace;
 pub use standing::{Desired, Standing, State};
-pub use subject::{ProbeKey, Report, Seen, Subject, Transition};
+pub use subject::{Outcome, ProbeKey, Refusal, Report, Seen, Subject, Transition};
 pub use tick::Tick;

@@ -26,11 +26,24 @@ pub struct ProbeKey {
     pub probe: String,
 }
 
+/// How a probe ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The target was as wanted.
+    Healthy,
+    /// It wasn't.
+    Failed,
+    /// The prober was turned away by policy, as by a block list or a rate limit. That says nothing
+    /// of the target: it moves no state, and going on for long it leaves the verdict stale.
+    Blocked,
+}
+
 /// What one probe saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Whether it was as wanted.
-    pub healthy: bool,
+    /// How it ended.
+    pub outcome: Outcome,
     /// How long the whole probe took.
     pub latency: Duration,
     /// What was seen, one short printable line: `HTTP 503`, `connection refused`,
@@ -45,6 +58,15 @@ pub struct Seen {
     pub at: Tick,
     /// What it said.
     pub report: Report,
+}
+
+/// A prober that is being turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Since when, without any other outcome between.
+    pub since: Tick,
+    /// What the newest refusal said.
+    pub evidence: String,
 }
 
 /// A subject went from one state to another.

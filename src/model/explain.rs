@@ -13,8 +13,9 @@ use crate::compile::shares::Shares;
 use crate::compile::sticky::Sticky;
 use crate::geo::build::explain as explain_place;
 use crate::geo::special::is_special;
+use crate::health::tick::rfc3339;
 use crate::health::{Board, Tick};
-use crate::route::{Alternative, Pick, Route, Routing, TargetId, decide, types};
+use crate::route::{Alternative, Family, Pick, Route, Routing, TargetId, decide, types};
 use crate::snapshot::ClientNetwork;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -150,6 +151,7 @@ pub fn answer(
         chosen_by(ClientNetwork::of(client), routing, &decision.pick, &sticky)
     });
     trail.extend(chosen);
+    trail.extend(refusals(zone, board, route));
     RoutedAnswer {
         rtype: rtype.to_string(),
         route: route.label.clone(),
@@ -158,6 +160,21 @@ pub fn answer(
         failed_open: decision.failed_open,
         trail,
     }
+}
+
+/// What is to be known of a route's targets beside the decision: whose probes learn nothing.
+fn refusals(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
+    let mut lines = Vec::new();
+    for target in route.targets() {
+        let Some(target) = zone.routing.targets.get(target.0 as usize) else { continue };
+        let ids =
+            Family::BOTH.into_iter().filter_map(|family| board.id(&zone.routing.apex, &target.name, family));
+        for (probe, refusal) in ids.flat_map(|id| board.refusals(id)) {
+            let since = rfc3339(refusal.since);
+            lines.push(format!("{}: probe {probe} BLOCKED since {since}: {}", target.name, refusal.evidence));
+        }
+    }
+    lines
 }
 
 /// Which of several alternatives a network gets, in words.

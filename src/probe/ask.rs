@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::dial::Deadline;
 use super::evidence::{Failure, printable};
 use super::{Check, ProberOptions, Spec, Trust, dial, http, imap, smtp, tls};
-use crate::health::Report;
+use crate::health::{Outcome, Report};
 
 /// What all probes share: whom they trust and where they connect to.
 #[derive(Clone, Debug)]
@@ -35,11 +35,11 @@ impl Asker {
         let deadline = Deadline::new(started, spec.pace.timeout);
         let seen = self.check(address, &spec.check, deadline).await;
         let latency = started.elapsed();
-        let (healthy, evidence) = match seen {
-            Ok(evidence) => (true, evidence),
-            Err(Failure(evidence)) => (false, evidence),
+        let (outcome, evidence) = match seen {
+            Ok(evidence) => (Outcome::Healthy, evidence),
+            Err(Failure(evidence)) => (Outcome::Failed, evidence),
         };
-        Report { healthy, latency, evidence: printable(&evidence) }
+        Report { outcome, latency, evidence: printable(&evidence) }
     }
 
     async fn check(&self, address: IpAddr, check: &Check, deadline: Deadline) -> Result<String, Failure> {

@@ -149,13 +149,13 @@ async fn ask_with(options: &ProberOptions, check: Check) -> Report {
 
 async fn healthy(options: &ProberOptions, check: Check) -> String {
     let report = ask_with(options, check).await;
-    assert!(report.healthy, "{}", report.evidence);
+    assert_eq!(report.outcome, Outcome::Healthy, "{}", report.evidence);
     report.evidence
 }
 
 async fn ill(options: &ProberOptions, check: Check) -> String {
     let report = ask_with(options, check).await;
-    assert!(!report.healthy, "{}", report.evidence);
+    assert_eq!(report.outcome, Outcome::Failed, "{}", report.evidence);
     report.evidence
 }
 
@@ -182,7 +182,7 @@ async fn redirected_to_where_a_demonstration_listens() {
     let redirect = HashMap::from([((documented, 25).into(), (HERE, port).into())]);
     let asker = Asker::new(&ProberOptions { redirect, ..plain() });
     let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port: 25 }, pace: Pace::default() };
-    assert!(asker.ask(documented, &spec).await.healthy);
+    assert_eq!(asker.ask(documented, &spec).await.outcome, Outcome::Healthy);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::*;
-use crate::health::{Board, Desired, Pace, State, Subject, Watched};
+use crate::health::{Board, Desired, Outcome, Pace, State, Subject, Watched};
 use crate::probe::Check;
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -33,7 +33,7 @@ fn job(target: &str, port: u16, interval: Duration) -> Job {
 async fn next(reports: &mut Reports) -> (String, bool) {
     let (key, report, at) = timeout(LONG, reports.recv()).await.unwrap().unwrap();
     assert!(at > Tick(1_700_000_000_000));
-    (key.subject.target, report.healthy)
+    (key.subject.target, report.outcome == Outcome::Healthy)
 }
 
 async fn listener() -> (TcpListener, u16) {

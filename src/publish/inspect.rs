@@ -172,6 +172,9 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
             }
             None => line.push_str(" not yet answered"),
         }
+        if let Some(refusal) = probe.blocked {
+            let _ = write!(line, " BLOCKED since {}: {}", timestamp(refusal.since), refusal.evidence);
+        }
         if probe.damped {
             line.push_str(", held down because it flapped");
         }
@@ -197,9 +200,11 @@ fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
                 "probe": probe.probe, "state": probe.state, "failures": probe.failures,
                 "successes": probe.successes, "damped": probe.damped,
                 "at": probe.last.map(|seen| timestamp(seen.at)),
-                "healthy": probe.last.map(|seen| seen.report.healthy),
+                "outcome": probe.last.map(|seen| seen.report.outcome),
                 "latency_ms": probe.last.map(|seen| seen.report.latency.as_millis() as u64),
                 "evidence": probe.last.map(|seen| &seen.report.evidence),
+                "blocked_since": probe.blocked.map(|refusal| timestamp(refusal.since)),
+                "blocked": probe.blocked.map(|refusal| &refusal.evidence),
             })
         })
         .collect();
