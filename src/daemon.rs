@@ -119,7 +119,7 @@ impl Daemon {
         let prober_options = ProberOptions {
             redirect: options.redirect,
             extra_roots: options.extra_roots,
-            ..ProberOptions::default()
+            manners: server.probing.clone(),
         };
         let prober = Prober::new(&prober_options, sender, runtime.handle().clone());
         let directories = std::mem::take(&mut pass.watch);

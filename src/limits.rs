@@ -29,6 +29,42 @@ pub const DIAGNOSTICS: usize = 100;
 /// limit of 1024 files.
 pub const PROBES_AT_ONCE: usize = 512;
 
+/// Connections of probes to one address at one time, unless configured. Further probes of it wait
+/// for their turn: servers count clients' connections, and turn away whom they have too many of.
+pub const PROBES_PER_TARGET: usize = 4;
+
+/// Tripwires, each an open file. Further targets have none: their failures are seen by the next
+/// probe.
+pub const TRIPWIRES: usize = 256;
+
+/// Time for a tripwire to be connected and greeted. Then it is tried again later.
+pub const TRIPWIRE_OPENING: Duration = Duration::from_secs(5);
+
+/// Wait before a tripwire connects again. It doubles up to [`TRIPWIRE_BACKOFF_MOST`] as long as
+/// connections don't last.
+pub const TRIPWIRE_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Longest wait before a tripwire connects again.
+pub const TRIPWIRE_BACKOFF_MOST: Duration = Duration::from_secs(60);
+
+/// Silence after which the kernel asks whether a tripwire's other end is there, and after which it
+/// asks again.
+pub const TRIPWIRE_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// Such questions without an answer until the tripwire is lost.
+pub const TRIPWIRE_KEEPALIVES: u32 = 3;
+
+/// Programs of `exec` probes at one time. Further ones wait; those that had no turn within their
+/// time-outs say nothing of their targets.
+pub const PROBE_PROGRAMS_AT_ONCE: usize = 16;
+
+/// Octets of a program's output that are read. The rest is lost, and the program hears that nobody
+/// reads.
+pub const PROBE_OUTPUT_OCTETS: u64 = 8 * 1024;
+
+/// Figures kept of one probe. The rest is lost.
+pub const PROBE_FIGURES: usize = 16;
+
 /// Time for a probe to take its leave once its verdict is made. A server that is slower sees its
 /// connection closed; it doesn't hold up the news of a failure.
 pub const PROBE_FAREWELL: Duration = Duration::from_millis(200);
@@ -42,6 +78,15 @@ pub const PROBE_ANSWER_LINES: usize = 100;
 
 /// Octets of a page in which a probe looks for its text. What stands behind isn't read.
 pub const PROBE_BODY_OCTETS: usize = 64 * 1024;
+
+/// Octets of the headers of a probed page. Longer ones are a failure.
+pub const PROBE_HEADER_OCTETS: usize = 64 * 1024;
+
+/// Redirects that a probe follows. A further one is a failure.
+pub const PROBE_REDIRECTS: usize = 5;
+
+/// Octets of an exporter's page. A metric behind them counts as missing.
+pub const PROBE_METRICS_OCTETS: usize = 4 << 20;
 
 /// Characters of a probe's evidence. The rest is cut: it goes into logs, tables and TXT records.
 pub const PROBE_EVIDENCE_CHARACTERS: usize = 120;

@@ -12,7 +12,10 @@ pub mod zone;
 mod against_zone;
 mod chain;
 mod duration;
+mod http;
+mod metrics;
 mod probe;
+mod probing;
 mod reader;
 mod route_options;
 #[cfg(test)]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::duration::show;
 use super::reader::{File, Table, Value};
+use super::{http, metrics};
 use crate::health::Pace;
-use crate::probe::spec::{Check, Http, Spec, Tls};
+use crate::probe::spec::{Check, Dns, Encryption, Exec, Mail, Protocol, Spec, Tls, TlsVersion};
 use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
 
 /// The words of `type`.
 const TYPES: &[(&str, Type)] = &[
@@ -14,9 +16,19 @@ const TYPES: &[(&str, Type)] = &[
     ("https", Type::Https),
     ("tcp", Type::Tcp),
     ("tls", Type::Tls),
-    ("smtp", Type::Smtp),
-    ("imap", Type::Imap),
-    ("imaps", Type::Imaps),
+    ("dns", Type::Dns),
+    ("icmp", Type::Icmp),
+    ("exec", Type::Exec),
+    ("prometheus", Type::Prometheus),
+    ("smtp", Type::Mail(Protocol::Smtp, Encrypted::IfTold, 25)),
+    ("submission", Type::Mail(Protocol::Submission, Encrypted::Start, 587)),
+    ("submissions", Type::Mail(Protocol::Submission, Encrypted::Implicit, 465)),
+    ("lmtp", Type::Mail(Protocol::Lmtp, Encrypted::IfTold, 24)),
+    ("imap", Type::Mail(Protocol::Imap, Encrypted::IfTold, 143)),
+    ("imaps", Type::Mail(Protocol::Imap, Encrypted::Implicit, 993)),
+    ("pop3", Type::Mail(Protocol::Pop3, Encrypted::IfTold, 110)),
+    ("pop3s", Type::Mail(Protocol::Pop3, Encrypted::Implicit, 995)),
+    ("managesieve", Type::Mail(Protocol::Sieve, Encrypted::IfTold, 4190)),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,9 +37,21 @@ enum Type {
     Https,
     Tcp,
     Tls,
-    Smtp,
-    Imap,
-    Imaps,
+    Dns,
+    Icmp,
+    Exec,
+    Prometheus,
+    /// With its encryption and its port.
+    Mail(Protocol, Encrypted, u16),
+}
+
+/// How a type of mail probe encrypts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encrypted {
+    /// Only if the file says `starttls = true`.
+    IfTold,
+    Start,
+    Implicit,
 }
 
 /// Reads a probe; nothing if its type is missing or it lacks what that needs.
@@ -41,7 +65,10 @@ pub(super) fn spec(
     let kind = table.need("type", "\"https\"")?.one_of(TYPES);
     let pace = pace(file, table);
     let check = check(file, key, table, kind?, apex)?;
-    Some(Spec { name: name.to_owned(), check, pace })
+    let has_connection =
+        !matches!(check, Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_));
+    let tripwire = if has_connection { table.get("tripwire").and_then(|value| value.bool()) } else { None };
+    Some(Spec { name: name.to_owned(), check, pace, tripwire })
 }
 
 fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: &Name) -> Option<Check> {
@@ -50,40 +77,50 @@ fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: 
         Type::Http | Type::Https => {
             let host = table.need("host", "\"webmail.example.com\"")?.string()?;
             let tls = if kind == Type::Https { Some(tls(table, Some(&host), file, key)?) } else { None };
-            Some(Check::Http(Http {
-                port: port(if tls.is_some() { 443 } else { 80 })?,
-                tls,
-                path: path(table)?,
-                status: status(table),
-                body: table.get("body").and_then(|value| value.string()),
-                host,
-            }))
+            Some(Check::Http(http::page(table, host, tls, port)?))
+        }
+        Type::Prometheus => Some(Check::Prometheus(metrics::metric(file, key, table, port)?)),
+        Type::Dns => Some(Check::Dns(Dns {
+            port: port(53)?,
+            tcp: table.get("tcp").and_then(|value| value.bool()).unwrap_or(false),
+            name: question(&table.need("name", "\"example.com.\"")?, apex)?,
+            rtype: table.get("rtype").map_or(Some(Rtype::SOA), |value| value.parsed("type", "SOA"))?,
+            recursion: table.get("recursion").and_then(|value| value.bool()).unwrap_or(false),
+            wants_answer: table.get("answer").and_then(|value| value.bool()).unwrap_or(false),
+        })),
+        Type::Icmp => Some(Check::Icmp),
+        Type::Exec => {
+            let command =
+                table.need("command", "[\"/usr/lib/nagios/plugins/check_imap\", \"-H\", \"{address}\"]")?;
+            let argv = command.strings();
+            if !argv.first().is_some_and(|program| program.starts_with('/')) {
+                command.error("a program is named by its whole path", "write a list as [\"/usr/bin/true\"]");
+                return None;
+            }
+            let warning = table.get("warning_is_healthy").and_then(|value| value.bool()).unwrap_or(true);
+            Some(Check::Exec(Exec { argv, warning_is_healthy: warning }))
         }
         Type::Tcp => Some(Check::Tcp { port: table.need("port", "25")?.integer(1..=65_535)? }),
         Type::Tls => Some(Check::Tls { port: port(443)?, tls: tls(table, None, file, key)? }),
-        Type::Smtp => {
-            let ehlo = table.get("ehlo").and_then(|value| host_name(&value, apex));
-            let port = port(25)?;
-            let starttls = table.get("starttls").and_then(|value| value.bool()).unwrap_or(false);
-            let starttls = if starttls { Some(tls(table, None, file, key)?) } else { None };
-            Some(Check::Smtp { port, ehlo, starttls })
+        Type::Mail(protocol, encrypted, usual) => {
+            let speaks_hello = matches!(protocol, Protocol::Smtp | Protocol::Submission | Protocol::Lmtp);
+            let ehlo = if speaks_hello { table.get("ehlo") } else { None };
+            let ehlo = ehlo.and_then(|value| host_name(&value, apex));
+            let port = port(usual)?;
+            let starttls = || table.get("starttls").and_then(|value| value.bool()).unwrap_or(false);
+            let encryption = match encrypted {
+                Encrypted::Implicit => Encryption::Implicit(tls(table, None, file, key)?),
+                Encrypted::Start => Encryption::StartTls(tls(table, None, file, key)?),
+                Encrypted::IfTold if starttls() => Encryption::StartTls(tls(table, None, file, key)?),
+                Encrypted::IfTold => Encryption::None,
+            };
+            Some(Check::Mail(Mail { protocol, port, encryption, ehlo }))
         }
-        Type::Imap => Some(Check::Imap { port: port(143)?, tls: None }),
-        Type::Imaps => Some(Check::Imap { port: port(993)?, tls: Some(tls(table, None, file, key)?) }),
     }
-}
-
-fn path(table: &Table<'_>) -> Option<String> {
-    let Some(value) = table.get("path") else { return Some("/".to_owned()) };
-    let path = value.string()?;
-    if !path.starts_with('/') {
-        value.error(format!("the path \"{path}\" doesn't begin with /"), format!("write \"/{path}\""));
-    }
-    Some(path)
 }
 
 /// Name and verification of TLS. HTTPS takes the name from its host.
-fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) -> Option<Tls> {
+pub(super) fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) -> Option<Tls> {
     let name = table.get("tls_name").and_then(|value| value.string());
     let verify = table.get("verify").and_then(|value| value.bool()).unwrap_or(true);
     let name = name.or_else(|| host.map(str::to_owned));
@@ -91,7 +128,10 @@ fn tls(table: &Table<'_>, host: Option<&str>, file: &File<'_>, key: &Value<'_>) 
         let help = "add for example tls_name = \"mail.example.com\"; verify = false takes any certificate";
         file.error(&key.key_span, "TLS needs the name that the certificate must have", help);
     }
-    Some(Tls { name: name?, verify })
+    let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+    let least = table.get("tls_min").and_then(|value| value.one_of(&versions)).unwrap_or_default();
+    let days = table.get("cert_days").and_then(|value| value.integer(0..=3_650)).unwrap_or(0);
+    Some(Tls { name: name?, verify, least, days })
 }
 
 fn host_name(value: &Value<'_>, apex: &Name) -> Option<String> {
@@ -102,29 +142,11 @@ fn host_name(value: &Value<'_>, apex: &Name) -> Option<String> {
     Some(text)
 }
 
-/// `200`, `"200-399"`, or several of these.
-fn status(table: &Table<'_>) -> Vec<(u16, u16)> {
-    let Some(value) = table.get("status") else { return vec![(200, 399)] };
-    let codes = 100..=599;
-    let range = |one: &Value<'_>| {
-        if one.is_integer() {
-            return one.integer(codes.clone()).map(|code: u16| (code, code));
-        }
-        let text = one.str()?;
-        let (least, most) = text.split_once('-').unwrap_or((text, text));
-        let range =
-            least.trim().parse().ok().zip(most.trim().parse().ok()).filter(|(least, most): &(u16, u16)| {
-                codes.contains(&u64::from(*least)) && codes.contains(&u64::from(*most)) && least <= most
-            });
-        if range.is_none() {
-            one.error(
-                format!("\"{text}\" is no range of status codes"),
-                "write 200, \"200-399\", or a list of these",
-            );
-        }
-        range
-    };
-    value.list().iter().filter_map(range).collect()
+fn question(value: &Value<'_>, apex: &Name) -> Option<Name> {
+    let text = value.str()?;
+    Name::parse(text, Some(apex))
+        .map_err(|error| value.error(format!("\"{text}\" is no name: {error}"), "write \"example.com.\""))
+        .ok()
 }
 
 fn pace(file: &File<'_>, table: &Table<'_>) -> Pace {

@@ -219,6 +219,20 @@ impl<'r> Value<'r> {
         value
     }
 
+    /// A number with or without a fraction.
+    pub(super) fn number(&self) -> Option<f64> {
+        let text = match self.value {
+            DeValue::Integer(number) => Some(number.as_str()),
+            DeValue::Float(number) => Some(number.as_str()),
+            _ => None,
+        };
+        let value = text.and_then(|text| text.parse().ok()).filter(|number: &f64| number.is_finite());
+        if value.is_none() {
+            self.wrong("a number");
+        }
+        value
+    }
+
     /// Whether it is a number.
     pub(super) fn is_integer(&self) -> bool {
         self.value.is_integer()

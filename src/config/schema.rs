@@ -17,6 +17,7 @@ pub struct ServerFile {
     pub server: Option<ServerSection>,
     pub tcp: Option<TcpSection>,
     pub resolver: Option<ResolverSection>,
+    pub probing: Option<ProbingSection>,
     pub geoip: Option<GeoipSection>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
@@ -64,6 +65,24 @@ pub struct TcpSection {
 pub struct ResolverSection {
     /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
     pub servers: Option<OneOrMany<String>>,
+}
+
+/// How probes behave towards those they ask. Read at the start.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ProbingSection {
+    /// The address that probes of IPv4 targets come from. Default: the system's choice.
+    pub source_ipv4: Option<String>,
+    /// The address that probes of IPv6 targets come from. Default: the system's choice.
+    pub source_ipv6: Option<String>,
+    /// Name given with EHLO and LHLO. Default: the address that the probe comes from.
+    pub ehlo: Option<String>,
+    /// User-Agent of HTTP probes. Default: waypost/VERSION (health probe).
+    pub user_agent: Option<String>,
+    /// Connections to one address at once. Default: 4.
+    pub max_connections_per_target: Option<u64>,
+    /// Probes on their way at once. Default: 512.
+    pub max_in_flight: Option<u64>,
 }
 
 /// Where clients are.
@@ -135,24 +154,59 @@ pub struct SiteSection {
 pub struct ProbeSection {
     /// What it asks.
     pub r#type: ProbeType,
-    /// Host header of http and https, and the certificate's name.
+    /// Host header of http, https and prometheus, and the certificate's name.
     pub host: Option<String>,
-    /// Path of http and https. Default: /.
+    /// Path of http, https and prometheus. Default: /, and /metrics.
     pub path: Option<String>,
-    /// TCP port, where it isn't the type's own.
+    /// Port, where it isn't the type's own.
     pub port: Option<u16>,
+    /// GET or HEAD. Default: GET.
+    pub method: Option<MethodWord>,
     /// Healthy status codes: 200, "200-399", or a list of these.
     pub status: Option<OneOrMany<StatusRange>>,
+    /// What headers of the answer must be.
+    pub header: Option<OneOrMany<HeaderSection>>,
     /// Text that the body must contain.
     pub body: Option<String>,
-    /// Name given with EHLO.
+    /// Whether redirects to the same host are followed. Default: refuse, which judges their status.
+    pub redirects: Option<RedirectsWord>,
+    /// A metric with labels, as 'postfix_queue_length{queue="deferred"}'; several are summed up.
+    pub metric: Option<String>,
+    /// The metric is healthy below this.
+    pub below: Option<f64>,
+    /// The metric is healthy above this.
+    pub above: Option<f64>,
+    /// Whether the page with metrics is asked for over TLS. Default: false.
+    pub tls: Option<bool>,
+    /// Name that a dns probe asks for, relative to the zone.
+    pub name: Option<String>,
+    /// Type that a dns probe asks for. Default: SOA.
+    pub rtype: Option<String>,
+    /// Whether a dns probe asks over TCP. Default: false.
+    pub tcp: Option<bool>,
+    /// Whether a dns probe asks for recursion. Default: false.
+    pub recursion: Option<bool>,
+    /// Whether a dns probe wants something in the answer section. Default: false.
+    pub answer: Option<bool>,
+    /// Program of exec and its arguments; {address} and {target} are filled in.
+    pub command: Option<OneOrMany<String>>,
+    /// Whether exit code 1 of exec is healthy. Default: true.
+    pub warning_is_healthy: Option<bool>,
+    /// Name given with EHLO and LHLO. Default: that of `[probing]`.
     pub ehlo: Option<String>,
-    /// Whether smtp must offer STARTTLS and its handshake succeed.
+    /// Whether smtp, lmtp, imap, pop3 and managesieve must offer STARTTLS and its handshake succeed.
     pub starttls: Option<bool>,
     /// Name for SNI, which the certificate must have.
     pub tls_name: Option<String>,
     /// Whether the certificate is verified. Default: true.
     pub verify: Option<bool>,
+    /// The oldest version of TLS that will do. Default: 1.2.
+    pub tls_min: Option<TlsVersionWord>,
+    /// Days that the certificate must still be valid for. Default: 0, which asks nothing.
+    pub cert_days: Option<u16>,
+    /// Whether an idle connection is held, whose loss has the target probed at once. Default: true
+    /// for http, https, imap and imaps, false for others.
+    pub tripwire: Option<bool>,
     /// Time between two probes. Default: 5s.
     pub interval: Option<DurationText>,
     /// Time after which an unanswered probe has failed. Default: 2s.
@@ -165,6 +219,29 @@ pub struct ProbeSection {
     pub confirm_interval: Option<DurationText>,
     /// Least time in DOWN. Default: 10s.
     pub hold: Option<DurationText>,
+}
+
+/// What a header of an answer must be: there, unless more is said.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HeaderSection {
+    pub name: String,
+    pub equals: Option<String>,
+    pub contains: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+pub enum MethodWord {
+    Get,
+    Head,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum RedirectsWord {
+    Refuse,
+    Follow,
 }
 
 /// A target.
@@ -305,9 +382,27 @@ pub enum ProbeType {
     Https,
     Tcp,
     Tls,
+    Dns,
+    Icmp,
+    Exec,
+    Prometheus,
     Smtp,
+    Submission,
+    Submissions,
+    Lmtp,
     Imap,
     Imaps,
+    Pop3,
+    Pop3s,
+    Managesieve,
+}
+
+#[derive(JsonSchema)]
+pub enum TlsVersionWord {
+    #[schemars(rename = "1.2")]
+    V1_2,
+    #[schemars(rename = "1.3")]
+    V1_3,
 }
 
 #[derive(JsonSchema)]
@@ -372,6 +467,7 @@ mod tests {
         assert_eq!(server("[server]\nzzzzzzzz = 1"), keys::<ServerSection>());
         assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
         assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
+        assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
@@ -379,11 +475,19 @@ mod tests {
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());
         assert_eq!(zone("[targets.a]\nipv4 = \"192.0.2.1\"\nzzzzzzzz = 1"), keys::<TargetSection>());
         let mut of_probes = BTreeSet::new();
-        for probe in ["http", "https", "tcp", "tls", "smtp", "imap", "imaps"] {
-            let starttls = if probe == "smtp" { "starttls = true\n" } else { "" };
-            of_probes.extend(zone(&format!(
-                "[probes.a]\ntype = \"{probe}\"\nhost = \"h\"\n{starttls}zzzzzzzz = 1"
-            )));
+        for (probe, keys) in [
+            ("http", "host = \"h\""),
+            ("https", "host = \"h\""),
+            ("prometheus", "host = \"h\"\nmetric = \"m\"\nbelow = 1\ntls = true"),
+            ("tcp", "port = 1"),
+            ("tls", "tls_name = \"h\""),
+            ("smtp", "starttls = true\ntls_name = \"h\""),
+            ("submission", "tls_name = \"h\""),
+            ("dns", "name = \"n\""),
+            ("icmp", ""),
+            ("exec", "command = \"/bin/true\""),
+        ] {
+            of_probes.extend(zone(&format!("[probes.a]\ntype = \"{probe}\"\n{keys}\nzzzzzzzz = 1")));
         }
         assert_eq!(of_probes, keys::<ProbeSection>());
         let of_routes: BTreeSet<String> =

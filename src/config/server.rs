@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use crate::diagnostic::Diagnostic;
@@ -13,6 +14,7 @@ use crate::geo::RegionId;
 use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::limits;
+use crate::probe::Manners;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
 /// options still fit the 512 octets that every client takes.
@@ -41,6 +43,8 @@ pub struct Server {
     pub tcp: Tcp,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
+    /// How probes behave.
+    pub probing: Manners,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -100,6 +104,7 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
         resolvers: Vec::new(),
+        probing: Manners::default(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -115,6 +120,10 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
+        table.finish();
+    }
+    if let Some(table) = root.table("probing") {
+        server.probing = probing::manners(&table);
         table.finish();
     }
     if let Some(table) = root.table("geoip") {

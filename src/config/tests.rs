@@ -7,7 +7,7 @@ use super::{server, zone};
 use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::health::Desired;
-use crate::probe::spec::Check;
+use crate::probe::spec::{Check, Encryption, Protocol};
 use crate::route::{Failback, Kind, Minimum};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -231,7 +231,9 @@ fn a_zone_reads_as_written() {
     assert_eq!(route.chain(RegionId(1)).len(), 2);
     assert_eq!(route.chain(RegionId(1))[1].members[0].weight, 3);
     assert_eq!(route.chain(RegionId(2)), route.chain(RegionId::DEFAULT));
-    assert!(matches!(&config.probes[0].check, Check::Imap { port: 993, tls: Some(tls) } if tls.verify));
+    let Check::Mail(mail) = &config.probes[0].check else { panic!("{:?}", config.probes[0]) };
+    assert_eq!((mail.protocol, mail.port), (Protocol::Imap, 993));
+    assert!(matches!(&mail.encryption, Encryption::Implicit(tls) if tls.verify));
     assert_eq!(config.probes[0].pace.interval, Duration::from_millis(300));
     assert!(parse("").unwrap().0.routing.routes.is_empty());
 }

@@ -193,11 +193,10 @@ async fn open_sites(
                 sites.len() - 1
             });
             for spec in config.probes.iter().filter(|spec| target.probes.contains(&spec.name)) {
-                let here = sites[place].open(Service::asked_by(&spec.check))?;
+                let Some((service, port)) = Service::asked_by(&spec.check) else { continue };
+                let here = sites[place].open(service)?;
                 let addresses = Family::BOTH.into_iter().filter_map(|family| target.address(family));
-                redirect.extend(
-                    addresses.map(|address| (SocketAddr::new(address, service::port(&spec.check)), here)),
-                );
+                redirect.extend(addresses.map(|address| (SocketAddr::new(address, port), here)));
             }
         }
     }

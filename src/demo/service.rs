@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::probe::Check;
+use crate::probe::{Check, Encryption, Protocol};
 
 /// Longest line that a service reads.
 const LINE_OCTETS: u64 = 1024;
@@ -30,14 +30,22 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// The service that a probe looks for.
-    pub(super) fn asked_by(check: &Check) -> Service {
+    /// The service that a probe looks for, and its port; none for kinds of probes that the example
+    /// has none of.
+    pub(super) fn asked_by(check: &Check) -> Option<(Service, u16)> {
         match check {
-            Check::Http(http) => Service::Web { tls: http.tls.is_some() },
-            Check::Tcp { .. } => Service::Silent { tls: false },
-            Check::Tls { .. } => Service::Silent { tls: true },
-            Check::Smtp { .. } => Service::Smtp,
-            Check::Imap { tls, .. } => Service::Imap { tls: tls.is_some() },
+            Check::Http(http) => Some((Service::Web { tls: http.tls.is_some() }, http.port)),
+            Check::Tcp { port } => Some((Service::Silent { tls: false }, *port)),
+            Check::Tls { port, .. } => Some((Service::Silent { tls: true }, *port)),
+            Check::Mail(mail) => match (mail.protocol, &mail.encryption) {
+                (Protocol::Smtp, Encryption::None | Encryption::StartTls(_)) => {
+                    Some((Service::Smtp, mail.port))
+                }
+                (Protocol::Imap, Encryption::None) => Some((Service::Imap { tls: false }, mail.port)),
+                (Protocol::Imap, Encryption::Implicit(_)) => Some((Service::Imap { tls: true }, mail.port)),
+                _ => None,
+            },
+            Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
         }
     }
 
@@ -55,25 +63,14 @@ impl Service {
     }
 }
 
-/// The port that a probe connects to.
-pub(super) fn port(check: &Check) -> u16 {
-    match check {
-        Check::Http(http) => http.port,
-        Check::Tcp { port }
-        | Check::Tls { port, .. }
-        | Check::Smtp { port, .. }
-        | Check::Imap { port, .. } => *port,
-    }
-}
-
 /// The name that a probe wants to see in the certificate.
 pub(super) fn tls_name(check: &Check) -> Option<&str> {
     let tls = match check {
         Check::Http(http) => http.tls.as_ref(),
-        Check::Tcp { .. } => None,
+        Check::Prometheus(prometheus) => prometheus.page.tls.as_ref(),
+        Check::Tcp { .. } | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
         Check::Tls { tls, .. } => Some(tls),
-        Check::Smtp { starttls, .. } => starttls.as_ref(),
-        Check::Imap { tls, .. } => tls.as_ref(),
+        Check::Mail(mail) => mail.encryption.tls(),
     };
     // Certificates have no final dot (RFC 6066 3).
     tls.map(|tls| tls.name.strip_suffix('.').unwrap_or(&tls.name))

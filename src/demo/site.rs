@@ -138,33 +138,31 @@ mod tests {
     use std::time::Duration;
 
     use super::super::certificate::Authority;
-    use super::super::service::port;
     use super::*;
     use crate::health::{Outcome, Pace};
-    use crate::probe::{Asker, Check, Http, ProberOptions, Spec, Tls};
+    use crate::probe::{Asker, Check, Encryption, Http, Mail, ProberOptions, Protocol, Spec, Tls};
 
     fn checks() -> Vec<Check> {
-        let tls = || Tls { name: "mail.example.com".to_owned(), verify: true };
+        let tls = || Tls::of("mail.example.com");
         let http = |tls: Option<Tls>, port| {
-            let host = "mail.example.com".to_owned();
             Check::Http(Http {
                 tls,
                 port,
-                host,
                 path: "/healthz".to_owned(),
                 status: vec![(200, 200)],
-                body: None,
+                ..Http::get("mail.example.com")
             })
         };
+        let mail = |protocol, port, encryption| Check::Mail(Mail { protocol, port, encryption, ehlo: None });
         vec![
             http(Some(tls()), 443),
             http(None, 80),
             Check::Tcp { port: 7 },
             Check::Tls { port: 4433, tls: tls() },
-            Check::Smtp { port: 25, ehlo: None, starttls: Some(tls()) },
-            Check::Smtp { port: 587, ehlo: None, starttls: None },
-            Check::Imap { port: 993, tls: Some(tls()) },
-            Check::Imap { port: 143, tls: None },
+            mail(Protocol::Smtp, 25, Encryption::StartTls(tls())),
+            mail(Protocol::Smtp, 587, Encryption::None),
+            mail(Protocol::Imap, 993, Encryption::Implicit(tls())),
+            mail(Protocol::Imap, 143, Encryption::None),
         ]
     }
 
@@ -175,8 +173,9 @@ mod tests {
         let address = "198.51.100.10".parse().unwrap();
         let mut options = ProberOptions { extra_roots: vec![authority.root()], ..ProberOptions::default() };
         for check in checks() {
-            let here = site.open(Service::asked_by(&check)).unwrap();
-            options.redirect.insert(SocketAddr::new(address, port(&check)), here);
+            let (service, port) = Service::asked_by(&check).unwrap();
+            let here = site.open(service).unwrap();
+            options.redirect.insert(SocketAddr::new(address, port), here);
         }
         let asker = Asker::new(&options);
         let pace = Pace { timeout: Duration::from_secs(10), ..Pace::default() };
@@ -187,8 +186,8 @@ mod tests {
                 site.take_down().await.unwrap();
             }
             for check in checks() {
-                let spec = Spec { name: "probe".to_owned(), check, pace };
-                let report = asker.ask(address, &spec).await;
+                let spec = Spec { name: "probe".to_owned(), check, pace, tripwire: None };
+                let report = asker.ask(address, "mail-tw", &spec).await;
                 assert_eq!(report.outcome == Outcome::Healthy, up, "{:?}: {report:?}", spec.check);
                 assert!(up || report.evidence.contains("refused"), "{report:?}");
             }

@@ -40,7 +40,12 @@ fn feed(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &
             '-' => (Outcome::Failed, "HTTP 503"),
             _ => (Outcome::Blocked, "554 you are listed"),
         };
-        let report = Report { outcome, latency: Duration::from_millis(3), evidence: evidence.to_owned() };
+        let report = Report {
+            outcome,
+            latency: Duration::from_millis(3),
+            evidence: evidence.to_owned(),
+            figures: Vec::new(),
+        };
         last = board.observe(&key, &report, *now).unwrap().transition.or(last);
     }
     last
@@ -119,7 +124,12 @@ fn configuration_keeps_what_stays() {
     // What is gone is forgotten, and its late reports are nobody's.
     assert_eq!(board.configure(vec![watched("web-my", &["web"])], now), []);
     let late = ProbeKey { subject: subject("web-tw"), probe: "https".to_owned() };
-    let report = Report { outcome: Outcome::Healthy, latency: Duration::ZERO, evidence: String::new() };
+    let report = Report {
+        outcome: Outcome::Healthy,
+        latency: Duration::ZERO,
+        evidence: String::new(),
+        figures: Vec::new(),
+    };
     assert_eq!(board.observe(&late, &report, now), None);
     assert_eq!(board.id(&late.subject.zone, "web-tw", Family::V4), None);
 
@@ -233,7 +243,7 @@ proptest! {
             failures[which] = if healthy { 0 } else { failures[which] + 1 };
             let before = board.standing(&key.subject, now);
             let outcome = if healthy { Outcome::Healthy } else { Outcome::Failed };
-            let report = Report { outcome, latency: Duration::ZERO, evidence: String::new() };
+            let report = Report { outcome, latency: Duration::ZERO, evidence: String::new(), figures: Vec::new() };
             let observed = board.observe(&key, &report, now).unwrap();
             let after = board.standing(&key.subject, now);
             prop_assert_eq!(observed.transition.is_some(), before.state != after.state);

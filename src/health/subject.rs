@@ -40,7 +40,7 @@ pub enum Outcome {
 }
 
 /// What one probe saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
@@ -49,10 +49,12 @@ pub struct Report {
     /// What was seen, one short printable line: `HTTP 503`, `connection refused`,
     /// `220 mx.example.com`.
     pub evidence: String,
+    /// What was measured, by name: `certificate_days`, a plugin's performance data.
+    pub figures: Vec<(String, f64)>,
 }
 
 /// A report, and when it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// When it came.
     pub at: Tick,

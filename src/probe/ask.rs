@@ -2,72 +2,117 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
+use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::dial::Deadline;
-use super::evidence::{Failure, printable};
-use super::{Check, ProberOptions, Spec, Trust, dial, http, imap, smtp, tls};
+use super::dial::{Deadline, Dialer};
+use super::evidence::{Failure, Seen, printable};
+use super::http::Client;
+use super::manners::USER_AGENT;
+use super::tripwire::{Kind, Wire};
+use super::{Check, ProberOptions, Spec, Trust, dns, exec, http, icmp, mail, prometheus, tls};
 use crate::health::{Outcome, Report};
 
-/// What all probes share: whom they trust and where they connect to.
+/// What all probes share: whom they trust, who they are, and where they connect to.
 #[derive(Clone, Debug)]
 pub struct Asker {
     trust: Trust,
     redirect: HashMap<SocketAddr, SocketAddr>,
-    own_name: Option<String>,
+    dialer: Dialer,
+    ehlo: Option<String>,
+    user_agent: HeaderValue,
+    /// Tells answers to earlier questions from those to this one.
+    questions: Arc<AtomicU16>,
 }
 
 impl Asker {
     /// Reads the system's trust store, once.
     #[must_use]
     pub fn new(options: &ProberOptions) -> Asker {
+        let manners = &options.manners;
+        let named = manners.user_agent.as_deref().and_then(|name| HeaderValue::from_str(name).ok());
         Asker {
             trust: Trust::new(&options.extra_roots),
             redirect: options.redirect.clone(),
-            own_name: options.own_name.clone(),
+            dialer: Dialer { ipv4: manners.source_ipv4, ipv6: manners.source_ipv6 },
+            ehlo: manners.ehlo.clone(),
+            user_agent: named.unwrap_or(HeaderValue::from_static(USER_AGENT)),
+            questions: Arc::default(),
         }
     }
 
-    /// Probes an address once. Ends within the pace's time-out.
-    pub async fn ask(&self, address: IpAddr, spec: &Spec) -> Report {
+    /// Probes an address of a target once. Ends within the pace's time-out.
+    pub async fn ask(&self, address: IpAddr, target: &str, spec: &Spec) -> Report {
         let started = Instant::now();
         let deadline = Deadline::new(started, spec.pace.timeout);
-        let seen = self.check(address, &spec.check, deadline).await;
+        let seen = self.check(address, target, &spec.check, deadline).await;
         let latency = started.elapsed();
-        let (outcome, evidence) = match seen {
-            Ok(evidence) => (Outcome::Healthy, evidence),
-            Err(Failure(evidence)) => (Outcome::Failed, evidence),
+        let (outcome, evidence, figures) = match seen {
+            Ok(Seen { evidence, figures }) => (Outcome::Healthy, evidence, figures),
+            Err(Failure { evidence, blocked, figures }) => {
+                (if blocked { Outcome::Blocked } else { Outcome::Failed }, evidence, figures)
+            }
         };
-        Report { outcome, latency, evidence: printable(&evidence) }
+        Report { outcome, latency, evidence: printable(&evidence), figures }
     }
 
-    async fn check(&self, address: IpAddr, check: &Check, deadline: Deadline) -> Result<String, Failure> {
+    async fn check(
+        &self,
+        address: IpAddr,
+        target: &str,
+        check: &Check,
+        deadline: Deadline,
+    ) -> Result<Seen, Failure> {
+        let to = |port| self.destination(address, port);
+        let dialer = &self.dialer;
         match check {
-            Check::Http(http) => {
-                http::ask(self.destination(address, http.port), http, &self.trust, deadline).await
+            Check::Http(http) => http::ask(self.client(deadline), http, to).await,
+            Check::Prometheus(wanted) => {
+                prometheus::ask(self.client(deadline), wanted, to(wanted.page.port)).await
             }
             Check::Tcp { port } => {
-                dial::connect(self.destination(address, *port), deadline).await?;
-                Ok("connected".to_owned())
+                dialer.connect(to(*port), deadline).await?;
+                Ok(Seen::new("connected"))
             }
             Check::Tls { port, tls } => {
-                let stream = dial::connect(self.destination(address, *port), deadline).await?;
+                let stream = dialer.connect(to(*port), deadline).await?;
                 tls::ask(stream, tls, &self.trust, deadline).await
             }
-            Check::Smtp { port, ehlo, starttls } => {
-                let stream = dial::connect(self.destination(address, *port), deadline).await?;
-                let name = ehlo.as_ref().or(self.own_name.as_ref());
-                smtp::ask(stream, name.map(String::as_str), starttls.as_ref(), &self.trust, deadline).await
+            Check::Mail(mail) => {
+                let stream = dialer.connect(to(mail.port), deadline).await?;
+                let name = mail.ehlo.as_deref().or(self.ehlo.as_deref());
+                mail::ask(stream, mail, name, &self.trust, deadline).await
             }
-            Check::Imap { port, tls } => {
-                let stream = dial::connect(self.destination(address, *port), deadline).await?;
-                match tls {
-                    Some(tls) => imap::ask(self.trust.connect(stream, tls, deadline).await?, deadline).await,
-                    None => imap::ask(stream, deadline).await,
-                }
-            }
+            Check::Dns(dns) => dns::ask(to(dns.port), dns, self.question(), dialer, deadline).await,
+            Check::Icmp => icmp::ask(address, self.question(), dialer, deadline).await,
+            Check::Exec(exec) => exec::ask(exec, address, target, deadline).await,
         }
+    }
+
+    /// The idle connection that suits a job, if its probe wants one.
+    pub(super) fn wire(&self, address: IpAddr, spec: &Spec) -> Option<Wire> {
+        if !spec.tripwire.unwrap_or(Kind::is_usual(&spec.check)) {
+            return None;
+        }
+        let (kind, port) = Kind::of(&spec.check)?;
+        Some(Wire {
+            to: self.destination(address, port),
+            kind,
+            dialer: self.dialer,
+            trust: self.trust.clone(),
+            user_agent: self.user_agent.clone(),
+        })
+    }
+
+    fn client(&self, deadline: Deadline) -> Client<'_> {
+        Client { dialer: &self.dialer, trust: &self.trust, user_agent: &self.user_agent, deadline }
+    }
+
+    fn question(&self) -> u16 {
+        self.questions.fetch_add(1, Ordering::Relaxed)
     }
 
     fn destination(&self, address: IpAddr, port: u16) -> SocketAddr {

@@ -1,12 +1,12 @@
 //! A connection within the time that a probe has.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::evidence::{self, Failure};
+use super::evidence::{Failure, of_socket};
 use crate::limits::PROBE_FAREWELL;
 
 /// When a probe must have ended. All its steps share one, so that a slow answer to each of ten
@@ -31,14 +31,37 @@ impl Deadline {
     pub(super) async fn limit<T>(self, step: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
         match timeout_at(self.at, work).await {
             Ok(done) => Ok(done),
-            Err(_) => Err(Failure(format!("no {step} within {:?}", self.timeout))),
+            Err(_) => Err(Failure::new(format!("no {step} within {:?}", self.timeout))),
         }
     }
 }
 
-pub(super) async fn connect(to: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
-    match deadline.limit("connection", TcpStream::connect(to)).await? {
-        Ok(stream) => Ok(stream),
-        Err(error) => Err(Failure(evidence::of_error(&error))),
+/// Opens connections: from which addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dialer {
+    /// The source of connections over IPv4; none: the system's choice.
+    pub(super) ipv4: Option<Ipv4Addr>,
+    /// The same over IPv6.
+    pub(super) ipv6: Option<Ipv6Addr>,
+}
+
+impl Dialer {
+    pub(super) async fn connect(&self, to: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
+        let connected = async {
+            let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            if let Some(source) = self.source(to) {
+                socket.bind(source)?;
+            }
+            socket.connect(to).await
+        };
+        deadline.limit("connection", connected).await?.map_err(|error| of_socket(&error))
+    }
+
+    /// The address to send from, with any port.
+    pub(super) fn source(&self, to: SocketAddr) -> Option<SocketAddr> {
+        match to {
+            SocketAddr::V4(_) => self.ipv4.map(|source| SocketAddr::new(source.into(), 0)),
+            SocketAddr::V6(_) => self.ipv6.map(|source| SocketAddr::new(source.into(), 0)),
+        }
     }
 }

@@ -5,9 +5,54 @@ use std::io;
 
 use crate::limits::PROBE_EVIDENCE_CHARACTERS;
 
+/// What a healthy probe saw.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) evidence: String,
+    pub(super) figures: Vec<(String, f64)>,
+}
+
+impl Seen {
+    pub(super) fn new(evidence: impl Into<String>) -> Seen {
+        Seen { evidence: evidence.into(), figures: Vec::new() }
+    }
+}
+
 /// Why a probe isn't healthy.
 #[derive(Debug)]
-pub(super) struct Failure(pub(super) String);
+pub(super) struct Failure {
+    pub(super) evidence: String,
+    /// The server is there, or nothing was learnt of it: the prober wasn't let in.
+    pub(super) blocked: bool,
+    pub(super) figures: Vec<(String, f64)>,
+}
+
+impl Failure {
+    pub(super) fn new(evidence: impl Into<String>) -> Failure {
+        Failure { evidence: evidence.into(), blocked: false, figures: Vec::new() }
+    }
+
+    pub(super) fn blocked(evidence: impl Into<String>) -> Failure {
+        Failure { blocked: true, ..Failure::new(evidence) }
+    }
+
+    /// Adds what was measured none the less.
+    pub(super) fn with(self, figures: Vec<(String, f64)>) -> Failure {
+        Failure { figures, ..self }
+    }
+}
+
+/// An error of a socket. When this machine has no file, port or source address left for a probe,
+/// its target isn't to blame.
+pub(super) fn of_socket(error: &io::Error) -> Failure {
+    use rustix::io::Errno;
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    let evidence = of_error(error);
+    if Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno)) {
+        return Failure::blocked(format!("not sent: {evidence}"));
+    }
+    Failure::new(evidence)
+}
 
 /// One printable line of bounded length. What servers say is theirs: line ends, escape sequences
 /// and text that turns direction must not reach a terminal.

@@ -1,35 +1,59 @@
-//! The probe `imap` (RFC 9051): a greeting that lets us in, then LOGOUT.
+//! IMAP (RFC 9051) up to the door.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dial::Deadline;
 use super::evidence::Failure;
 use super::lines::Lines;
 use crate::limits::PROBE_ANSWER_LINES;
 
-pub(super) async fn ask<S>(stream: S, deadline: Deadline) -> Result<String, Failure>
+/// A greeting that lets us in.
+pub(super) async fn greet<S>(lines: &mut Lines<S>) -> Result<String, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut lines = Lines::new(stream, deadline);
-    let greeting = lines.line("IMAP greeting").await?;
+    let greeting = lines.greeting("IMAP greeting").await?;
     // RFC 9051 7.1: OK, PREAUTH or BYE, in any case.
     let word = greeting.strip_prefix("* ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
     if word.eq_ignore_ascii_case("BYE") {
-        return Err(Failure(format!("refused us: {greeting}")));
+        return Err(Failure::new(format!("refused us: {greeting}")));
     }
     if !word.eq_ignore_ascii_case("OK") && !word.eq_ignore_ascii_case("PREAUTH") {
-        return Err(Failure(format!("no IMAP greeting: {greeting}")));
-    }
-    // The verdict is made; a server that has no time for farewells is healthy none the less.
-    lines.begin_farewell();
-    if lines.send("a LOGOUT").await.is_ok() {
-        for _ in 0..PROBE_ANSWER_LINES {
-            match lines.line("IMAP farewell").await {
-                Ok(line) if !line.starts_with("a ") => {}
-                _ => break,
-            }
-        }
+        return Err(Failure::new(format!("no IMAP greeting: {greeting}")));
     }
     Ok(greeting)
+}
+
+pub(super) async fn start_tls<S>(lines: &mut Lines<S>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    command(lines, "STARTTLS", "reply to STARTTLS").await
+}
+
+pub(super) async fn greet_again<S>(lines: &mut Lines<S>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    command(lines, "CAPABILITY", "reply to CAPABILITY over TLS").await
+}
+
+pub(super) async fn leave<S>(lines: &mut Lines<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _ = command(lines, "LOGOUT", "farewell").await;
+}
+
+async fn command<S>(lines: &mut Lines<S>, verb: &str, step: &str) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    lines.send(&format!("a {verb}")).await?;
+    for _ in 0..PROBE_ANSWER_LINES {
+        let line = lines.line(step).await?;
+        let Some(said) = line.strip_prefix("a ") else { continue };
+        let is_well = said.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case("OK"));
+        return if is_well { Ok(()) } else { Err(Failure::new(format!("{step} refused: {said}"))) };
+    }
+    Err(Failure::new(format!("{step} has more than {PROBE_ANSWER_LINES} lines")))
 }

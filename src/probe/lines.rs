@@ -1,5 +1,7 @@
 //! Bounded conversation in lines, as SMTP and IMAP have it.
 
+use std::io::ErrorKind;
+
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::dial::Deadline;
@@ -29,9 +31,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
         self.budget = PROBE_ANSWER_OCTETS;
         let wire = format!("{command}\r\n");
         let sent = self.deadline.limit("window to send", self.stream.write_all(wire.as_bytes())).await?;
-        sent.map_err(|error| Failure(of_error(&error)))?;
+        sent.map_err(|error| Failure::new(of_error(&error)))?;
         let flushed = self.deadline.limit("window to send", self.stream.flush()).await?;
-        flushed.map_err(|error| Failure(of_error(&error)))
+        flushed.map_err(|error| Failure::new(of_error(&error)))
     }
 
     /// The next line without its end; `step` names what was waited for.
@@ -39,14 +41,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
         let mut line = Vec::new();
         loop {
             let buffered = self.deadline.limit(step, self.stream.fill_buf()).await?;
-            let buffered = buffered.map_err(|error| Failure(format!("{}, no {step}", of_error(&error))))?;
+            let buffered =
+                buffered.map_err(|error| Failure::new(format!("{}, no {step}", of_error(&error))))?;
             if buffered.is_empty() {
-                return Err(Failure(format!("connection closed, no {step}")));
+                return Err(Failure::new(format!("connection closed, no {step}")));
             }
             let end = buffered.iter().position(|octet| *octet == b'\n');
             let taken = end.map_or(buffered.len(), |at| at + 1);
             if taken > self.budget {
-                return Err(Failure(format!("{step} is longer than {PROBE_ANSWER_OCTETS} octets")));
+                return Err(Failure::new(format!("{step} is longer than {PROBE_ANSWER_OCTETS} octets")));
             }
             self.budget -= taken;
             line.extend_from_slice(&buffered[..taken]);
@@ -55,6 +58,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
                 return Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
             }
         }
+    }
+
+    /// The first line of a server that speaks first. A reset before it is how a gate turns away
+    /// whom it doesn't want: the server behind has said nothing.
+    pub(super) async fn greeting(&mut self, step: &str) -> Result<String, Failure> {
+        let first = self.deadline.limit(step, self.stream.fill_buf()).await?;
+        if first.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) {
+            return Err(Failure::blocked(format!("connection reset once accepted, no {step}")));
+        }
+        self.line(step).await
+    }
+
+    /// Ends the connection in order: over TLS with close_notify.
+    pub(super) async fn end(&mut self) {
+        let _ = self.deadline.limit("end", self.stream.shutdown()).await;
     }
 
     /// Whether more was received than was asked for.

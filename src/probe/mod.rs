@@ -10,18 +10,33 @@
 //! reads bounded answers, and its report is dropped (and counted) if nobody takes it.
 
 mod ask;
+mod blocked;
 mod dial;
+mod dns;
 mod evidence;
+mod exec;
 mod http;
+mod icmp;
 mod imap;
 mod lines;
+mod mail;
+pub mod manners;
+mod pop3;
 pub mod prober;
+mod prometheus;
+mod sieve;
 mod smtp;
 pub mod spec;
 mod tls;
+mod tripwire;
 pub mod trust;
 
 pub use ask::Asker;
+pub use manners::Manners;
 pub use prober::{Figures, Job, Prober, ProberOptions};
-pub use spec::{Check, Http, Spec, Tls};
+pub use prometheus::parse_selector;
+pub use spec::{
+    Bound, Check, Dns, Encryption, Exec, HeaderRule, Http, HttpMethod, Mail, Prometheus, Protocol, Spec, Tls,
+    TlsVersion, Wanted,
+};
 pub use trust::Trust;

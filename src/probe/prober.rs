@@ -15,9 +15,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Asker, Spec};
+use super::tripwire::{self, Kind};
+use super::{Asker, Manners, Spec};
 use crate::health::{ProbeKey, Report, Tick};
-use crate::limits::PROBES_AT_ONCE;
+use crate::limits::TRIPWIRES;
 
 /// Longest time over which the first probes of new jobs are spread: a verdict comes soon after
 /// the start, and thousands of jobs don't ask in the same millisecond.
@@ -34,9 +35,8 @@ pub struct ProberOptions {
     pub redirect: HashMap<SocketAddr, SocketAddr>,
     /// Roots to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Name that SMTP probes give with EHLO if theirs says none; none: the address that they
-    /// connect from.
-    pub own_name: Option<String>,
+    /// Who probes say they are, and how many come at once.
+    pub manners: Manners,
 }
 
 /// A probe to be run again and again.
@@ -68,6 +68,30 @@ pub struct Prober {
     runtime: Handle,
     shared: Arc<Shared>,
     running: Mutex<HashMap<ProbeKey, Running>>,
+    attached: Mutex<Attached>,
+}
+
+/// What belongs to addresses rather than to jobs.
+#[derive(Default)]
+struct Attached {
+    /// Connections that each address takes.
+    budgets: HashMap<IpAddr, Arc<Semaphore>>,
+    /// One idle connection for each address and port, whichever jobs ask there.
+    wires: HashMap<SocketAddr, Stretched>,
+}
+
+/// A tripwire that is held.
+struct Stretched {
+    kind: Kind,
+    /// Counts losses; outlives the connection, since jobs listen to it.
+    trips: Arc<watch::Sender<u64>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Stretched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl fmt::Debug for Prober {
@@ -84,6 +108,7 @@ struct Shared {
     sent: AtomicU64,
     dropped: AtomicU64,
     random: RandomState,
+    per_target: usize,
 }
 
 struct Running {
@@ -103,18 +128,21 @@ impl Prober {
     ) -> Prober {
         let shared = Shared {
             asker: Asker::new(options),
-            turns: Semaphore::new(PROBES_AT_ONCE),
+            turns: Semaphore::new(options.manners.max_in_flight),
             reports,
             sent: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             random: RandomState::new(),
+            per_target: options.manners.max_connections_per_target,
         };
-        Prober { runtime, shared: Arc::new(shared), running: Mutex::default() }
+        Prober { runtime, shared: Arc::new(shared), running: Mutex::default(), attached: Mutex::default() }
     }
 
     /// Runs exactly these jobs: stops those gone, leaves alone the unchanged ones, starts new and
     /// changed ones. Returns at once.
     pub fn apply(&self, wanted: Vec<Job>) {
+        let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        self.attach(&mut attached, &wanted);
         let mut running = self.running();
         let mut before = std::mem::take(&mut *running);
         let mut new = Vec::new();
@@ -135,10 +163,40 @@ impl Prober {
             let window = FIRST_WITHIN.min(job.spec.pace.interval / 4);
             let first = Instant::now() + window.mul_f64(f64::from(nth) / f64::from(count));
             let (pace, paced) = watch::channel(Duration::MAX);
-            let task = self.runtime.spawn(run(self.shared.clone(), job.clone(), first, paced));
+            let news = News { paced, trips: attached.trips_for(&self.shared.asker, &job) };
+            let budget = attached.budgets[&job.address].clone();
+            let task = self.runtime.spawn(run(self.shared.clone(), job.clone(), budget, first, news));
             if let Some(twin) = running.insert(job.key.clone(), Running { job, pace, task }) {
                 twin.task.abort();
             }
+        }
+    }
+
+    /// Gives each address its budget, and its tripwires; takes both from addresses that nobody
+    /// probes any more.
+    fn attach(&self, attached: &mut Attached, wanted: &[Job]) {
+        let mut budgets = std::mem::take(&mut attached.budgets);
+        let mut wires = std::mem::take(&mut attached.wires);
+        for job in wanted {
+            let budget = attached.budgets.entry(job.address).or_insert_with(|| {
+                let kept = budgets.remove(&job.address);
+                kept.unwrap_or_else(|| Arc::new(Semaphore::new(self.shared.per_target)))
+            });
+            let Some(wire) = self.shared.asker.wire(job.address, &job.spec) else { continue };
+            if attached.wires.contains_key(&wire.to) || attached.wires.len() >= TRIPWIRES {
+                continue;
+            }
+            let before = wires.remove(&wire.to);
+            let stretched = match before {
+                Some(same) if same.kind == wire.kind => same,
+                changed => {
+                    let trips =
+                        changed.map_or_else(|| Arc::new(watch::Sender::new(0)), |old| old.trips.clone());
+                    let held = tripwire::hold(wire.clone(), budget.clone(), trips.clone());
+                    Stretched { kind: wire.kind, trips, task: self.runtime.spawn(held) }
+                }
+            };
+            attached.wires.insert(wire.to, stretched);
         }
     }
 
@@ -174,19 +232,53 @@ impl Drop for Prober {
     }
 }
 
+impl Attached {
+    /// The tripwire that a job listens to.
+    fn trips_for(&self, asker: &Asker, job: &Job) -> Option<watch::Receiver<u64>> {
+        let wire = asker.wire(job.address, &job.spec)?;
+        self.wires.get(&wire.to).map(|stretched| stretched.trips.subscribe())
+    }
+}
+
+/// What shortens a job's wait.
+struct News {
+    paced: watch::Receiver<Duration>,
+    trips: Option<watch::Receiver<u64>>,
+}
+
+impl News {
+    /// Waits for a trip; for ever without a tripwire.
+    async fn tripped(trips: &mut Option<watch::Receiver<u64>>) {
+        if let Some(receiver) = trips {
+            if receiver.changed().await.is_ok() {
+                return;
+            }
+            // It was taken away: the interval holds.
+            *trips = None;
+        }
+        std::future::pending().await
+    }
+}
+
 /// One job: ask, report, wait; until it is aborted.
-async fn run(shared: Arc<Shared>, job: Job, first: Instant, mut paced: watch::Receiver<Duration>) {
+async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Instant, mut news: News) {
     let mut next = first;
     loop {
         sleep_until(next).await;
+        if let Some(trips) = &mut news.trips {
+            // What was lost before this probe is what it looks at.
+            trips.mark_unchanged();
+        }
         let report = {
-            let Ok(_turn) = shared.turns.acquire().await else { return };
-            shared.asker.ask(job.address, &job.spec).await
+            let (Ok(_place), Ok(_turn)) = (budget.acquire().await, shared.turns.acquire().await) else {
+                return;
+            };
+            shared.asker.ask(job.address, &job.key.subject.target, &job.spec).await
         };
         let nth = shared.sent.fetch_add(1, Ordering::Relaxed);
         let reported = Instant::now();
         // From here on a pace is the answer to this report.
-        paced.mark_unchanged();
+        news.paced.mark_unchanged();
         if shared.reports.try_send((job.key.clone(), report, now())).is_err() {
             shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -194,12 +286,14 @@ async fn run(shared: Arc<Shared>, job: Job, first: Instant, mut paced: watch::Re
         loop {
             tokio::select! {
                 () = sleep_until(next) => break,
-                changed = paced.changed() => {
+                changed = news.paced.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    next = sooner(next, reported, *paced.borrow_and_update(), job.spec.pace.interval);
+                    let pace = *news.paced.borrow_and_update();
+                    next = sooner(next, reported, pace, job.spec.pace.interval);
                 }
+                () = News::tripped(&mut news.trips) => next = Instant::now(),
             }
         }
     }

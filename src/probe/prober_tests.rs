@@ -26,7 +26,7 @@ fn job(target: &str, port: u16, interval: Duration) -> Job {
     let zone = Name::parse("example.com.", None).unwrap();
     let subject = Subject { zone, target: target.to_owned(), family: Family::V4 };
     let pace = Pace { interval, ..Pace::default() };
-    let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port }, pace };
+    let spec = Spec { name: "tcp".to_owned(), check: Check::Tcp { port }, pace, tripwire: None };
     Job { key: ProbeKey { subject, probe: spec.name.clone() }, address: HERE, spec }
 }
 
@@ -112,6 +112,73 @@ async fn reports_that_nobody_takes_are_dropped_and_counted() {
     assert!(prober.figures().sent >= 4);
     next(&mut reports).await;
     next(&mut reports).await;
+}
+
+/// A job with a tripwire that asks every ten minutes.
+fn wired(port: u16) -> Job {
+    let mut job = job("a", port, Duration::from_secs(600));
+    job.spec.tripwire = Some(true);
+    job
+}
+
+/// The prober's connections: that of the first probe, and the one that stays.
+async fn stretched(listener: &TcpListener) -> tokio::net::TcpStream {
+    loop {
+        let mut stream = timeout(LONG, listener.accept()).await.unwrap().unwrap().0;
+        let mut octet = [0];
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut octet);
+        if timeout(Duration::from_millis(300), read).await.is_err() {
+            return stream;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_has_its_target_probed_at_once() {
+    let (listener, port) = listener().await;
+    let (prober, mut reports) = prober(16);
+    prober.apply(vec![wired(port)]);
+    assert_eq!(next(&mut reports).await, ("a".to_owned(), true));
+    let held = stretched(&listener).await;
+    drop(listener);
+    let lost = Instant::now();
+    held.set_zero_linger().unwrap();
+    drop(held);
+    assert_eq!(next(&mut reports).await, ("a".to_owned(), false));
+    assert!(lost.elapsed() < Duration::from_secs(2), "{:?}", lost.elapsed());
+}
+
+#[tokio::test]
+async fn a_tripwire_ends_with_its_job() {
+    let (listener, port) = listener().await;
+    let (prober, mut reports) = prober(16);
+    prober.apply(vec![wired(port)]);
+    next(&mut reports).await;
+    let mut held = stretched(&listener).await;
+    prober.apply(Vec::new());
+    let ended = timeout(LONG, tokio::io::AsyncReadExt::read(&mut held, &mut [0; 8])).await.unwrap();
+    assert_eq!(ended.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn one_address_is_not_asked_by_more_than_its_budget() {
+    let (listener, port) = listener().await;
+    let (sender, _reports) = mpsc::channel(64);
+    let manners = Manners { max_connections_per_target: 2, ..Manners::default() };
+    let options = ProberOptions { manners, ..ProberOptions::default() };
+    let prober = Prober::new(&options, sender, Handle::current());
+    let jobs = (0..8).map(|nth| {
+        let mut job = job(&format!("t{nth}"), port, Duration::from_secs(60));
+        // Nobody answers, so that all of them hang.
+        job.spec.check = Check::Tls { port, tls: crate::probe::Tls::of("mx.example.com") };
+        job
+    });
+    prober.apply(jobs.collect());
+    let mut held = Vec::new();
+    while let Ok(Ok((stream, _))) = timeout(Duration::from_millis(1000), listener.accept()).await {
+        held.push(stream);
+    }
+    assert_eq!(held.len(), 2);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod differential;
 mod failover;
 mod lab;
 mod live;
+mod mail_servers;
 mod mistakes;
 mod namespace;
 mod packets;
