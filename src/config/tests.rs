@@ -170,6 +170,29 @@ fn each_mistake_of_a_zone_has_its_place() {
         ("[probes.p]\ntype = \"tcp\"", "7:9 `port` is missing"),
         ("[probes.p]\ntype = \"tcp\"\nport = 70000", "9:8 this isn't a number from 1 to 65535"),
         ("[probes.p]\ntype = \"tcp\"\nport = 25\npath = \"/\"", "10:1 unknown key `path`"),
+        ("[probes.p]\ntype = \"submission\"", "7:9 TLS needs the name that the certificate must have"),
+        (
+            "[probes.p]\ntype = \"imaps\"\ntls_name = \"h\"\ntls_min = \"1.1\"",
+            "10:11 \"1.1\" isn't known here",
+        ),
+        ("[probes.p]\ntype = \"imap\"\nehlo = \"h\"", "9:1 unknown key `ehlo`"),
+        (
+            "[probes.p]\ntype = \"exec\"\ncommand = [\"check_imap\"]",
+            "9:11 a program is named by its whole path",
+        ),
+        ("[probes.p]\ntype = \"prometheus\"\nmetric = \"queue\"", "7:9 the metric is compared with nothing"),
+        (
+            "[probes.p]\ntype = \"prometheus\"\nbelow = 5.5\nmetric = \"queue{\"",
+            "10:10 \"queue{\" is no metric",
+        ),
+        (
+            "[probes.p]\ntype = \"http\"\nhost = \"h\"\nmethod = \"HEAD\"\nbody = \"well\"",
+            "11:1 the answer to HEAD has no body",
+        ),
+        (
+            "[probes.p]\ntype = \"http\"\nhost = \"h\"\nheader = { name = \"a b\" }",
+            "10:10 \"a b\" is no name of a header",
+        ),
         (
             "[probes.p]\ntype = \"tcp\"\nport = 25\ninterval = \"5 parsecs\"",
             "10:12 this isn't a time that fits here",
@@ -323,6 +346,8 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[regions.tw]\ncountries = [\"TWN\"]", "2:14 \"TWN\" is no code of countries"),
         ("[regions.default]\ncountries = [\"TW\"]", "1:10 a region can't be called \"default\""),
         ("[server]\nidentity = \"\"", "2:12 the identity has to fit beside an answer"),
+        ("[probing]\nsource_ipv4 = \"2001:db8::1\"", "2:15 \"2001:db8::1\" is no IPv4 address"),
+        ("[probing]\nehlo = \"a\\r\\nb\"", "2:8 this can't be said to a server"),
         ("[tcp]\nidle = \"0s\"", "2:8 this isn't a time that fits here"),
         (
             "[resolver]\nservers = \"resolver.example\"",

@@ -11,6 +11,8 @@
 
 mod ask;
 mod blocked;
+#[cfg(test)]
+mod cost_tests;
 mod dial;
 mod dns;
 mod evidence;

@@ -269,11 +269,12 @@ async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Insta
             // What was lost before this probe is what it looks at.
             trips.mark_unchanged();
         }
-        let report = {
+        let (started, report) = {
             let (Ok(_place), Ok(_turn)) = (budget.acquire().await, shared.turns.acquire().await) else {
                 return;
             };
-            shared.asker.ask(job.address, &job.key.subject.target, &job.spec).await
+            let started = Instant::now();
+            (started, shared.asker.ask(job.address, &job.key.subject.target, &job.spec).await)
         };
         let nth = shared.sent.fetch_add(1, Ordering::Relaxed);
         let reported = Instant::now();
@@ -282,7 +283,9 @@ async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Insta
         if shared.reports.try_send((job.key.clone(), report, now())).is_err() {
             shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        next = reported + jittered(job.spec.pace.interval, shared.random.hash_one(nth));
+        // From the question and not from its answer: a slow target is asked as often as others.
+        let wait = jittered(job.spec.pace.interval, shared.random.hash_one(nth));
+        next = reported.max(started + wait);
         loop {
             tokio::select! {
                 () = sleep_until(next) => break,
