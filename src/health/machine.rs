@@ -37,6 +37,9 @@ pub struct Machine {
     failures: u32,
     successes: u32,
     damping: Damping,
+    /// When the last failure was seen, or what is known of it after a restart: when the state
+    /// began. A hold counts from here.
+    failed: Tick,
     /// When the last result came; what `next_after` counts the rest of a hold from.
     observed: Tick,
 }
@@ -72,6 +75,7 @@ impl Machine {
             failures: 0,
             successes: 0,
             damping: Damping::default(),
+            failed: now,
             observed: now,
         }
     }
@@ -81,7 +85,7 @@ impl Machine {
     #[must_use]
     pub fn inheriting(pace: Pace, verdict: State, since: Tick, now: Tick) -> Machine {
         let state = if verdict == State::Suspect { State::Up } else { verdict };
-        Machine { state, since, ..Machine::new(pace, now) }
+        Machine { state, since, failed: since, ..Machine::new(pace, now) }
     }
 
     /// A machine that goes on from before a restart. Its verdict stays in force until probes say
@@ -91,6 +95,7 @@ impl Machine {
         Machine {
             state: memory.state,
             since: memory.since,
+            failed: memory.since,
             failures: memory.failures,
             damping: memory.damping,
             ..Machine::new(pace, now)
@@ -107,6 +112,7 @@ impl Machine {
     pub fn observe(&mut self, healthy: bool, now: Tick) -> Option<Change> {
         // A clock that was set back must not stretch a hold.
         self.since = self.since.min(now);
+        self.failed = self.failed.min(now);
         self.damping.rewind(now);
         self.observed = now;
         if healthy {
@@ -115,6 +121,7 @@ impl Machine {
         } else {
             self.successes = 0;
             self.failures = self.failures.saturating_add(1);
+            self.failed = now;
         }
         let to = self.verdict(healthy, now);
         if to == self.state {
@@ -206,9 +213,10 @@ impl Machine {
         }
     }
 
-    /// Rest of the time that it must stay down.
+    /// Rest of the time that it must stay down. Counted from the last failure: what dies every
+    /// other second isn't well because it has been so for ten.
     fn held(&self, now: Tick) -> Duration {
-        self.pace.hold.saturating_sub(now.since(self.since)).max(self.damping.remaining(now))
+        self.pace.hold.saturating_sub(now.since(self.failed)).max(self.damping.remaining(now))
     }
 }
 
@@ -269,6 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_begins_anew_with_every_failure() {
+        let (mut machine, mut now) = (Machine::new(pace(), START), START);
+        run(&mut machine, &mut now, "+---");
+        for _ in 0..60 {
+            machine.observe(true, now);
+            assert_eq!(machine.state(), State::Down);
+            now = now + Duration::from_secs(1);
+            machine.observe(false, now);
+            now = now + Duration::from_secs(1);
+        }
+        let calm = now - Duration::from_secs(1);
+        while machine.state() == State::Down {
+            machine.observe(true, now);
+            now = now + machine.next_after();
+        }
+        assert_eq!(machine.since().since(calm), pace().hold);
+    }
+
+    #[test]
     fn a_fall_of_one_needs_no_confirmation() {
         let mut machine = Machine::new(Pace { fall: 1, ..pace() }, START);
         machine.observe(true, START);
@@ -316,8 +343,8 @@ mod tests {
     fn silence_is_overdue_but_changes_no_verdict() {
         let (mut machine, mut now) = (Machine::new(pace(), START), START);
         run(&mut machine, &mut now, "---");
-        assert!(!machine.is_overdue(machine.since() + Duration::from_secs(17)));
-        assert!(machine.is_overdue(machine.since() + Duration::from_millis(17_001)));
+        assert!(!machine.is_overdue(machine.since() + Duration::from_secs(16)));
+        assert!(machine.is_overdue(machine.since() + Duration::from_millis(16_001)));
         assert_eq!(machine.state(), State::Down);
     }
 
