@@ -130,6 +130,7 @@ impl Daemon {
         let resolver = Resolver::new(sender, runtime.handle().clone());
         let start = Start { pass, fallbacks, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
+        crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
         let running = sockets.serve(service).map_err(DaemonError::System)?;
         let (waker, watcher) =

@@ -5,7 +5,7 @@
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
 //! Model        zone, route, health, model, compile         pure: time comes in as a value
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              publish, watch, metrics, daemon, demo, cli
+//!              publish, watch, metrics, admin, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -21,6 +21,7 @@
 //! immutable snapshot behind one atomic pointer; a change of files or of health publishes
 //! another. `ARCHITECTURE.md` has the longer story.
 
+pub mod admin;
 pub mod answer;
 pub mod cli;
 pub mod compile;

@@ -222,3 +222,28 @@ pub const LIVE_QUESTIONS: usize = 512;
 /// How long `check --live` waits for the system's resolver to give a nameserver's addresses. Then
 /// that nameserver counts as unresolvable.
 pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);
+
+/// Changed answers that an event tells. The rest aren't told: `explain` has them.
+pub const EVENT_EFFECTS: usize = 32;
+
+/// Events kept in memory, for `events.waypost` and the local API. Older ones are in the journal.
+pub const EVENTS_KEPT: usize = 1000;
+
+/// Octets of the journal of events, after which it begins anew; the one before is kept beside it.
+pub const JOURNAL_OCTETS: u64 = 4 << 20;
+
+/// Events that wait to be written to the journal, and that a slow subscriber may be behind. Older
+/// ones are passed over: a disk that hangs must not fill the memory.
+pub const EVENTS_WAITING: usize = 4096;
+
+/// Octets of a request to the local API. A longer one is refused.
+pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
+
+/// How long a request for events may wait for the next one. Then it is answered without any.
+pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a hook may run. Then it is killed, and the log says so.
+pub const HOOK_TIME: Duration = Duration::from_secs(10);
+
+/// Characters of a reason that an operator gives. A longer one is refused.
+pub const REASON_CHARACTERS: usize = 200;

@@ -15,8 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "edges",
         &[
-            "probe", "resolve", "config", "load", "state", "publish", "watch", "metrics", "daemon", "demo",
-            "cli",
+            "probe", "resolve", "config", "load", "state", "publish", "watch", "metrics", "admin", "daemon",
+            "demo", "cli",
         ],
     ),
 ];

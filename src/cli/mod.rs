@@ -5,11 +5,14 @@
 
 #![allow(clippy::print_stdout, reason = "standard output is this room's product")]
 
+mod admin;
 mod ask;
 mod assume;
 mod check;
 mod delegation;
 mod demo;
+mod drain;
+mod events;
 mod explain;
 mod health;
 mod live;
@@ -20,6 +23,7 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::health::Desired;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// The server's default configuration file.
@@ -43,6 +47,22 @@ enum Command {
     Delegation(delegation::Args),
     /// Say which answer a client gets, and why
     Explain(explain::Args),
+    /// Take a site or target out of service
+    Drain(drain::Args),
+    /// Take an order back: a drain, or a forced state
+    Undrain(drain::WhomArgs),
+    /// Serve a site or target whatever its probes say
+    ForceUp(drain::Args),
+    /// Don't serve a site or target whatever its probes say
+    ForceDown(drain::Args),
+    /// Let a recovered site or target have its clients back
+    Failback(drain::WhomArgs),
+    /// Answer a server that doubts its probes
+    Doubt(drain::DoubtArgs),
+    /// Show what happened on a running server
+    Events(events::Args),
+    /// Print the description of the local API (OpenAPI 3.1)
+    Openapi,
     /// Show the health of all targets of a running server
     Health(health::Args),
     /// Compare two versions of the configuration: who would be sent elsewhere
@@ -94,6 +114,17 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Delegation(args) => delegation::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Drain(args) => drain::drain(&args),
+        Command::Undrain(args) => drain::undrain(&args),
+        Command::ForceUp(args) => drain::force(&args, Desired::Up),
+        Command::ForceDown(args) => drain::force(&args, Desired::Down),
+        Command::Failback(args) => drain::failback(&args),
+        Command::Doubt(args) => drain::doubt(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Openapi => {
+            println!("{}", crate::admin::api::description());
+            Ok(())
+        }
         Command::Health(args) => health::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -19,6 +19,12 @@ pub struct ServerFile {
     pub resolver: Option<ResolverSection>,
     pub probing: Option<ProbingSection>,
     pub geoip: Option<GeoipSection>,
+    pub admin: Option<AdminSection>,
+    pub hooks: Option<HooksSection>,
+    /// Addresses outside of all sites that vouch for the network, by name.
+    pub canaries: Option<BTreeMap<String, CanarySection>>,
+    /// Windows in which sites are drained.
+    pub maintenance: Option<OneOrMany<MaintenanceSection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
 }
@@ -83,6 +89,49 @@ pub struct ProbingSection {
     pub max_connections_per_target: Option<u64>,
     /// Probes on their way at once. Default: 512.
     pub max_in_flight: Option<u64>,
+}
+
+/// The local API.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AdminSection {
+    /// Its Unix socket, relative to this file. Default: admin.sock in the state directory.
+    pub socket: Option<String>,
+    /// A TCP address for it too, as 127.0.0.1:8080. Needs `tokens`.
+    pub listen: Option<String>,
+    /// A file of tokens, one a line behind the name of whose it is, relative to this file.
+    pub tokens: Option<String>,
+}
+
+/// Programs to run.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HooksSection {
+    /// When a site or target was drained: a program and its arguments.
+    pub drain: Option<OneOrMany<String>>,
+}
+
+/// A canary: an address, and a probe of it.
+#[derive(JsonSchema)]
+pub struct CanarySection {
+    /// The address.
+    pub address: String,
+    #[serde(flatten)]
+    pub probe: ProbeSection,
+}
+
+/// A window in which a site is drained.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MaintenanceSection {
+    /// The site.
+    pub site: String,
+    /// When it begins, in UTC: 2026-11-24T02:00:00Z.
+    pub from: String,
+    /// When it ends.
+    pub until: String,
+    /// Why, for people.
+    pub reason: Option<String>,
 }
 
 /// Where clients are.
@@ -470,6 +519,11 @@ mod tests {
         assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
+        assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
+        assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
+        let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
+        let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");
+        assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
@@ -13,8 +13,11 @@ use crate::diagnostic::Diagnostic;
 use crate::geo::RegionId;
 use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
+use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
 use crate::probe::Manners;
+use crate::probe::spec::Spec;
+use crate::wire::name::Name;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
 /// options still fit the 512 octets that every client takes.
@@ -41,6 +44,14 @@ pub struct Server {
     pub cookie_secrets: Option<PathBuf>,
     /// Bounds of TCP.
     pub tcp: Tcp,
+    /// The local API.
+    pub admin: Admin,
+    /// A program to run when a site or target was drained.
+    pub drain_hook: Vec<String>,
+    /// Addresses outside of all sites that vouch for the network, with what they are asked.
+    pub canaries: Vec<(IpAddr, Spec)>,
+    /// Maintenance windows: orders with a beginning and an end.
+    pub maintenance: Orders,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
     /// How probes behave.
@@ -53,6 +64,17 @@ pub struct Server {
     pub geofeeds: Vec<PathBuf>,
     /// CIDR lists of regions.
     pub network_files: Vec<(RegionId, PathBuf)>,
+}
+
+/// The local API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Its Unix socket; none: `admin.sock` in the state directory.
+    pub socket: Option<PathBuf>,
+    /// A TCP address too, for whoever has a token.
+    pub listen: Option<SocketAddr>,
+    /// The file of tokens, which TCP needs.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Bounds of TCP.
@@ -78,7 +100,7 @@ pub fn parse(path: &Path, text: &str) -> Result<(Server, Vec<Diagnostic>), Vec<D
         return file.finish(None);
     }
     let root = Table::new(&file, &parsed);
-    let server = read(&root, path.parent().unwrap_or(Path::new("")));
+    let server = read(&file, &root, path.parent().unwrap_or(Path::new("")));
     root.finish();
     drop(root);
     finish(file, server)
@@ -88,7 +110,7 @@ fn finish(file: File<'_>, server: Server) -> Result<(Server, Vec<Diagnostic>), V
     file.finish(Some(server))
 }
 
-fn read(root: &Table<'_>, directory: &Path) -> Server {
+fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     let mut server = Server {
         listen: vec!["0.0.0.0:53".parse().expect("an address"), "[::]:53".parse().expect("an address")],
         workers: 0,
@@ -105,6 +127,10 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
         },
         resolvers: Vec::new(),
         probing: Manners::default(),
+        admin: Admin::default(),
+        drain_hook: Vec::new(),
+        canaries: Vec::new(),
+        maintenance: Orders::default(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -125,6 +151,25 @@ fn read(root: &Table<'_>, directory: &Path) -> Server {
     if let Some(table) = root.table("probing") {
         server.probing = probing::manners(&table);
         table.finish();
+    }
+    if let Some(table) = root.table("admin") {
+        section_admin(&table, directory, &mut server.admin);
+        table.finish();
+    }
+    if let Some(table) = root.table("hooks") {
+        server.drain_hook = table.get("drain").map_or_else(Vec::new, |value| value.strings());
+        table.finish();
+    }
+    for (name, key, table) in root.tables("canaries") {
+        let address =
+            table.need("address", "\"192.0.2.53\"").and_then(|value| value.parsed("address", "192.0.2.53"));
+        let spec = super::probe::spec(file, name, &key, &table, &Name::root());
+        server.canaries.extend(address.zip(spec));
+        table.finish();
+    }
+    if let Some(value) = root.get("maintenance") {
+        let windows: Vec<Order> = value.list().iter().filter_map(maintenance).collect();
+        server.maintenance = windows.into_iter().collect();
     }
     if let Some(table) = root.table("geoip") {
         section_geoip(&table, directory, &mut server);
@@ -189,6 +234,45 @@ fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {
     set(&mut tcp.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
     let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
     set(&mut tcp.connections_per_client, per_client);
+}
+
+fn section_admin(table: &Table<'_>, directory: &Path, admin: &mut Admin) {
+    admin.socket = path(table.get("socket"), directory);
+    admin.tokens = path(table.get("tokens"), directory);
+    if let Some(value) = table.get("listen") {
+        admin.listen = value.parsed("address with a port", "127.0.0.1:8080");
+        if admin.tokens.is_none() {
+            value.error(
+                "anybody who reaches this address could drain a site",
+                "add tokens = \"admin.tokens\"",
+            );
+        }
+    }
+}
+
+/// A window in which a site is drained.
+fn maintenance(value: &Value<'_>) -> Option<Order> {
+    let table = value.table()?;
+    let site = table.need("site", "\"tw\"").and_then(|site| site.string());
+    let moment = |key: &'static str| {
+        let value = table.need(key, "\"2026-11-24T02:00:00Z\"")?;
+        let text = value.str()?;
+        let moment = humantime::parse_rfc3339_weak(text).ok();
+        let since_epoch = moment.and_then(|moment| moment.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if since_epoch.is_none() {
+            value.error(format!("\"{text}\" is no moment"), "write it in UTC as \"2026-11-24T02:00:00Z\"");
+        }
+        since_epoch.map(|span| Tick(0) + span)
+    };
+    let (since, until) = (moment("from"), moment("until"));
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        value.error("the window ends before it begins", "write a later `until`");
+    }
+    let reason = table.get("reason").and_then(|value| value.string());
+    table.finish();
+    let by = "a maintenance window of waypost.toml".to_owned();
+    let (scope, since, until) = (Scope::Site(site?), since?, Some(until?));
+    Some(Order { scope, desired: Desired::Drained, by, since, until, reason })
 }
 
 fn section_geoip(table: &Table<'_>, directory: &Path, server: &mut Server) {

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
 use super::{
     Desired, Machine, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject, Tick,
@@ -25,6 +26,10 @@ pub struct Board {
     entries: Vec<Entry>,
     /// Invariant `index-whole`: every entry is found here, by borrowed parts of its subject.
     index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
+    /// Why verdicts are held, while they are.
+    doubt: Option<Doubt>,
+    /// Whether a person said that the failures are real; until there is no more reason to doubt.
+    is_accepted: bool,
 }
 
 /// A short name for a subject. Good until the next [`Board::configure`].
@@ -38,8 +43,14 @@ pub struct Watched {
     pub subject: Subject,
     /// What the operator says, from the file or at runtime: whichever wins.
     pub desired: Desired,
+    /// Who said so, in words: `drained by alice: kernel update`.
+    pub said: Option<String>,
     /// What to take it for until its probes have answered.
     pub assume_up: bool,
+    /// Its site; a target without one stands alone.
+    pub site: String,
+    /// Whether it is a canary: it stands outside of all sites and vouches for the network.
+    pub is_canary: bool,
     /// Its probes. None: always as assumed.
     pub probes: Vec<(String, Pace)>,
 }
@@ -58,8 +69,14 @@ pub struct Observed {
 pub struct Row<'a> {
     /// Who.
     pub subject: &'a Subject,
-    /// As routing sees it.
+    /// What its probes say; routing sees another state while that is held.
     pub standing: Standing,
+    /// Whether its death is doubted: it is served as before.
+    pub is_held: bool,
+    /// Whether it is a canary.
+    pub is_canary: bool,
+    /// Who ordered what, in words, if anybody did.
+    pub said: Option<&'a str>,
     /// Its probes.
     pub probes: Vec<ProbeRow<'a>>,
 }
@@ -87,6 +104,11 @@ pub struct ProbeRow<'a> {
 struct Entry {
     subject: Subject,
     desired: Desired,
+    said: Option<String>,
+    site: String,
+    is_canary: bool,
+    /// When it left UP, until it is UP again.
+    left: Option<Tick>,
     assume_up: bool,
     state: State,
     since: Tick,
@@ -177,9 +199,70 @@ impl Board {
     #[must_use]
     pub fn standing_of(&self, id: SubjectId, now: Tick) -> Standing {
         match self.entries.get(id.0 as usize) {
-            Some(entry) => entry.standing(now),
+            Some(entry) => self.held(entry, entry.standing(now)),
             None => Standing::unprobed(Desired::Auto, true),
         }
+    }
+
+    /// Subjects of which nothing new is learnt: their probers are silent, or are turned away.
+    pub fn stale(&self, now: Tick) -> impl Iterator<Item = &Subject> {
+        self.entries.iter().filter(move |entry| entry.is_stale(now)).map(|entry| &entry.subject)
+    }
+
+    /// Why verdicts are held, while they are.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
+    /// Considers anew whether this server should doubt its probes. Says whether that changed.
+    pub fn reconsider(&mut self, now: Tick) -> bool {
+        let judged = || self.entries.iter().filter(|entry| !entry.probes.is_empty());
+        let window = judged().flat_map(|entry| &entry.probes).map(|probe| probe.machine.pace().interval);
+        let window = window.max().unwrap_or_default() + Duration::from_secs(1);
+        let witnesses: Vec<Witness<'_>> = judged()
+            .filter(|entry| !entry.is_canary && entry.desired == Desired::Auto)
+            .map(|entry| Witness {
+                site: if entry.site.is_empty() { &entry.subject.target } else { &entry.site },
+                is_up: entry.state == State::Up,
+                left: entry.left,
+            })
+            .collect();
+        let canaries: Vec<Canary> = judged().filter(|entry| entry.is_canary).map(Entry::as_canary).collect();
+        let since = self.doubt.as_ref().map(|doubt| doubt.from);
+        let doubt = doubt::judge(&witnesses, &canaries, since, (now, window));
+        self.is_accepted &= doubt.is_some();
+        let doubt = if self.is_accepted { None } else { doubt };
+        let is_changed = doubt.is_some() != self.doubt.is_some();
+        if is_changed {
+            self.doubt = doubt;
+        }
+        is_changed
+    }
+
+    /// A person says that the failures are real. Says whether they were doubted.
+    pub fn accept(&mut self) -> bool {
+        self.is_accepted = self.doubt.take().is_some();
+        if self.is_accepted {
+            self.entries.iter_mut().for_each(|entry| entry.left = None);
+        }
+        self.is_accepted
+    }
+
+    fn is_held(&self, entry: &Entry) -> bool {
+        let since = self.doubt.as_ref().map(|doubt| doubt.from);
+        entry.state == State::Down && since.is_some_and(|since| entry.left.is_some_and(|left| left >= since))
+    }
+
+    /// A death that is doubted is a suspicion: served, with the short TTL.
+    fn held(&self, entry: &Entry, standing: Standing) -> Standing {
+        if self.is_held(entry) { Standing { state: State::Suspect, ..standing } } else { standing }
+    }
+
+    /// What an operator said of a subject, in words.
+    #[must_use]
+    pub fn said(&self, id: SubjectId) -> Option<&str> {
+        self.entries.get(id.0 as usize)?.said.as_deref()
     }
 
     /// Probes of a subject that are being turned away, by name.
@@ -193,6 +276,9 @@ impl Board {
         self.entries.iter().map(move |entry| Row {
             subject: &entry.subject,
             standing: entry.standing(now),
+            is_held: self.is_held(entry),
+            is_canary: entry.is_canary,
+            said: entry.said.as_deref(),
             probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),
         })
     }
@@ -200,7 +286,7 @@ impl Board {
     /// Every verdict, for a file.
     #[must_use]
     pub fn save(&self) -> Saved {
-        Saved { subjects: self.entries.iter().map(Entry::save).collect() }
+        Saved { subjects: self.entries.iter().map(Entry::save).collect(), ..Saved::default() }
     }
 
     /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
@@ -221,6 +307,10 @@ impl Entry {
         Entry {
             subject,
             desired: Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: false,
+            left: None,
             assume_up: false,
             state: State::Unknown,
             since: now,
@@ -231,6 +321,9 @@ impl Entry {
 
     fn configure(&mut self, wanted: Watched, now: Tick) -> Option<Transition> {
         self.desired = wanted.desired;
+        self.said = wanted.said;
+        self.site = wanted.site;
+        self.is_canary = wanted.is_canary;
         self.assume_up = wanted.assume_up;
         let mut before = std::mem::take(&mut self.probes);
         for (name, pace) in wanted.probes {
@@ -261,6 +354,11 @@ impl Entry {
         }
         self.state = to;
         self.since = now;
+        self.left = match (from, to) {
+            (_, State::Up) => None,
+            (State::Up, _) => Some(now),
+            _ => self.left,
+        };
         // While it is DOWN there is nothing to release; a later return must be released anew.
         self.recovered = match (from, to) {
             (_, State::Down) => None,
@@ -291,11 +389,20 @@ impl Entry {
             state: self.state,
             desired: self.desired,
             assume_up: self.assume_up,
-            // The verdict rests on every probe, so one that is silent makes it stale.
-            stale: self.probes.iter().any(|probe| probe.machine.is_overdue(now)),
+            stale: self.is_stale(now),
             since: self.since,
             recovered: self.recovered,
         }
+    }
+
+    /// The verdict rests on every probe, so one that is silent makes it stale.
+    fn is_stale(&self, now: Tick) -> bool {
+        self.probes.iter().any(|probe| probe.machine.is_overdue(now))
+    }
+
+    fn as_canary(&self) -> Canary {
+        let heard = self.probes.iter().filter_map(|probe| Some(probe.last.as_ref()?.at)).min();
+        Canary { fails: matches!(self.state, State::Down | State::Suspect), heard }
     }
 
     fn save(&self) -> SavedSubject {

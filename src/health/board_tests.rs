@@ -18,6 +18,9 @@ fn watched(target: &str, probes: &[&str]) -> Watched {
     Watched {
         subject: subject(target),
         desired: Desired::Auto,
+        said: None,
+        site: String::new(),
+        is_canary: false,
         assume_up: true,
         probes: probes.iter().map(|name| ((*name).to_owned(), Pace::default())).collect(),
     }

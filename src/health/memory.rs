@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::machine::Memory;
-use super::{State, Tick};
+use super::{Orders, State, Tick};
 use crate::route::model::Family;
 
 /// Every verdict of a board.
@@ -11,6 +11,9 @@ use crate::route::model::Family;
 pub struct Saved {
     /// In the order of their subjects.
     pub subjects: Vec<SavedSubject>,
+    /// What operators ordered. A board saves none: they are its writer's.
+    #[serde(default)]
+    pub orders: Orders,
 }
 
 /// The verdict on one subject.

@@ -8,8 +8,10 @@
 
 pub mod board;
 mod damping;
+pub mod doubt;
 pub mod machine;
 pub mod memory;
+pub mod order;
 pub mod pace;
 pub mod standing;
 pub mod subject;
@@ -18,6 +20,7 @@ pub mod tick;
 pub use board::{Board, Observed, ProbeRow, Row, SubjectId, Watched};
 pub use machine::Machine;
 pub use memory::Saved;
+pub use order::{Order, Orders, Scope};
 pub use pace::Pace;
 pub use standing::{Desired, Standing, State};
 pub use subject::{Outcome, ProbeKey, Refusal, Report, Seen, Subject, Transition};

@@ -151,7 +151,7 @@ pub fn answer(
         chosen_by(ClientNetwork::of(client), routing, &decision.pick, &sticky)
     });
     trail.extend(chosen);
-    trail.extend(refusals(zone, board, route));
+    trail.extend(remarks(zone, board, route));
     RoutedAnswer {
         rtype: rtype.to_string(),
         route: route.label.clone(),
@@ -162,14 +162,21 @@ pub fn answer(
     }
 }
 
-/// What is to be known of a route's targets beside the decision: whose probes learn nothing.
-fn refusals(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
+/// What is to be known of a route's targets beside the decision: who ordered what of them, and
+/// whose probes learn nothing.
+fn remarks(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
     let mut lines = Vec::new();
-    for target in route.targets() {
-        let Some(target) = zone.routing.targets.get(target.0 as usize) else { continue };
-        let ids =
-            Family::BOTH.into_iter().filter_map(|family| board.id(&zone.routing.apex, &target.name, family));
-        for (probe, refusal) in ids.flat_map(|id| board.refusals(id)) {
+    if let Some(doubt) = board.doubt() {
+        lines.push(format!("this server doubts its probes and holds the last states: {}", doubt.why));
+    }
+    let routing = &zone.routing;
+    for target in route.targets().into_iter().flat_map(|target| routing.answering(target)) {
+        let Some(target) = routing.targets.get(target.0 as usize) else { continue };
+        let ids = || Family::BOTH.into_iter().filter_map(|one| board.id(&routing.apex, &target.name, one));
+        // What is ordered of a target is ordered of both its addresses.
+        let said = ids().find_map(|id| board.said(id));
+        lines.extend(said.map(|said| format!("{}: {said}", target.name)));
+        for (probe, refusal) in ids().flat_map(|id| board.refusals(id)) {
             let since = rfc3339(refusal.since);
             lines.push(format!("{}: probe {probe} BLOCKED since {since}: {}", target.name, refusal.evidence));
         }

@@ -3,6 +3,8 @@
 //! The writer owns the current one; explanations and comparisons read it, whether it is being
 //! served or was only read from files.
 
+pub mod effect;
+pub mod event;
 pub mod explain;
 
 use std::collections::BTreeMap;

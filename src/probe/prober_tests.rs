@@ -190,6 +190,9 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
     let watched = Watched {
         subject: job.key.subject.clone(),
         desired: Desired::Auto,
+        said: None,
+        site: String::new(),
+        is_canary: false,
         assume_up: true,
         probes: vec![(job.key.probe.clone(), job.spec.pace)],
     };

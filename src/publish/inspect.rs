@@ -14,15 +14,27 @@ use crate::route::addresses::is_meant;
 use crate::snapshot::Inspect;
 use crate::wire::name::Name;
 
+/// Events of `events.waypost`: what fits a message. `waypost events` has more.
+const EVENTS_SHOWN: usize = 200;
+
 /// Answers from the writer's state.
 #[derive(Debug)]
-pub(super) struct Inspector {
+pub struct Inspector {
     status: Arc<Status>,
 }
 
 impl Inspector {
-    pub(super) fn new(status: Arc<Status>) -> Inspector {
+    /// Looks at this.
+    #[must_use]
+    pub fn new(status: Arc<Status>) -> Inspector {
         Inspector { status }
+    }
+
+    /// A document for each target's address, or for those of one target; none if there is no such.
+    #[must_use]
+    pub fn health_documents(&self, target: Option<&str>) -> Option<Vec<Value>> {
+        let lines = self.health(target, true)?;
+        Some(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// `health.waypost`, or one target's: `web-tw.health.waypost`.
@@ -108,12 +120,10 @@ impl Inspector {
     }
 
     fn events(&self, as_json: bool) -> Vec<String> {
-        let events = self.status.events();
-        let newest_first = events.iter().rev();
+        let events = self.status.journal().since(0);
+        let newest_first = events.iter().rev().take(EVENTS_SHOWN);
         if as_json {
-            return newest_first
-                .map(|event| json!({ "at": timestamp(event.at), "text": event.text }).to_string())
-                .collect();
+            return newest_first.filter_map(|event| serde_json::to_string(&**event).ok()).collect();
         }
         newest_first.map(|event| format!("{} {}", timestamp(event.at), event.text)).collect()
     }
@@ -156,11 +166,17 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
     if standing.since.0 > 0 {
         let _ = write!(line, " since {} ({})", timestamp(standing.since), span(standing.since, now));
     }
+    if row.is_held {
+        line.push_str(" HELD: its death is doubted, it is served as before");
+    }
     if standing.stale {
         line.push_str(" STALE");
     }
     if standing.recovered.is_some() {
         line.push_str(" recovered");
+    }
+    if let Some(said) = row.said {
+        let _ = write!(line, ", {said}");
     }
     for (at, probe) in row.probes.iter().enumerate() {
         line.push_str(if at == 0 { ": " } else { "; " });
@@ -210,7 +226,8 @@ fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
         .collect();
     json!({
         "zone": row.subject.zone.to_string(), "target": row.subject.target, "address": address,
-        "state": row.standing.state, "desired": row.standing.desired, "eligible": row.standing.is_eligible(),
+        "state": row.standing.state, "desired": row.standing.desired, "said": row.said, "held": row.is_held, "canary": row.is_canary,
+        "eligible": row.standing.is_eligible(),
         "since": timestamp(row.standing.since), "stale": row.standing.stale,
         "recovered": row.standing.recovered.map(timestamp), "probes": probes,
     })

@@ -9,17 +9,23 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod hand;
 mod inspect;
+mod journal;
 mod memory;
 mod names;
 mod rehearsal;
 mod rows;
 mod slots;
 mod status;
+mod watching;
 mod writer;
 mod zones;
 
+pub use hand::{Done, Hand, Refused, Whom, Wish};
+pub use inspect::Inspector;
+pub use journal::Journal;
 pub use rehearsal::rehearsal;
 pub use rows::Rows;
-pub use status::{Event, Status, ZoneStatus};
+pub use status::{Status, ZoneStatus};
 pub use writer::{Change, Control, Start, StartError, now, start};

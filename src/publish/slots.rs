@@ -280,7 +280,15 @@ mod tests {
     fn watched(target: &str, desired: Desired) -> Watched {
         let zone = Name::parse("example.", None).unwrap();
         let subject = Subject { zone, target: target.to_owned(), family: Family::V4 };
-        Watched { subject, desired, assume_up: true, probes: Vec::new() }
+        Watched {
+            subject,
+            desired,
+            said: None,
+            site: String::new(),
+            is_canary: false,
+            assume_up: true,
+            probes: Vec::new(),
+        }
     }
 
     /// A zone with these routes, its slots assigned.

@@ -3,18 +3,16 @@
 //! Readers are people (`dig CH TXT`, the command line). They take read locks for microseconds;
 //! answering queries takes none of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 
+use super::journal::Journal;
 use super::rows::Rows;
 use crate::health::{Board, Tick};
 use crate::model::Model;
 use crate::wire::name::Name;
-
-/// Events kept for `events.waypost`. Older ones are in the log.
-const EVENTS_KEPT: usize = 200;
 
 /// The writer's state, for looking at.
 #[derive(Debug)]
@@ -22,17 +20,8 @@ pub struct Status {
     model: ArcSwap<Model>,
     board: RwLock<Board>,
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
-    events: RwLock<VecDeque<Event>>,
+    journal: Journal,
     rows: Arc<Rows>,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// When.
-    pub at: Tick,
-    /// What, in one line.
-    pub text: String,
 }
 
 /// How a zone is doing.
@@ -58,7 +47,7 @@ impl Status {
             model: ArcSwap::new(model),
             board: RwLock::default(),
             zones: RwLock::default(),
-            events: RwLock::default(),
+            journal: Journal::default(),
             rows: Arc::default(),
         }
     }
@@ -79,9 +68,10 @@ impl Status {
         self.zones.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What happened, the oldest first.
-    pub fn events(&self) -> RwLockReadGuard<'_, VecDeque<Event>> {
-        self.events.read().unwrap_or_else(PoisonError::into_inner)
+    /// What happened.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Who is counted in which row of the workers' counters.
@@ -100,14 +90,5 @@ impl Status {
 
     pub(super) fn zones_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<Name, ZoneStatus>> {
         self.zones.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Remembers an event.
-    pub(super) fn note(&self, at: Tick, text: String) {
-        let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
-        if events.len() == EVENTS_KEPT {
-            events.pop_front();
-        }
-        events.push_back(Event { at, text });
     }
 }

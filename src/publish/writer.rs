@@ -7,8 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
 use super::slots::{Assignment, Scene, Slots};
@@ -16,14 +17,14 @@ use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
-use crate::health::{ProbeKey, Report, Subject, Tick, Transition, Watched};
+use crate::health::{Orders, ProbeKey, Report, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::model::event::{Event, Kind};
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::{Job, Prober};
 use crate::probe::spec::Spec;
 use crate::resolve::{Found, Resolver};
-use crate::route::addresses::is_meant;
-use crate::route::{Family, Routing};
+use crate::route::Routing;
 use crate::snapshot::{Published, Row, Settings, Snapshot};
 use crate::state::{Keeper, Store};
 use crate::wire::cookie::Secrets;
@@ -46,13 +47,8 @@ const TOLD_ONE_BY_ONE: usize = 100;
 pub enum Change {
     /// Files changed.
     Files(Box<Pass>),
-    /// An operator lets a recovered target have its clients back.
-    Release {
-        /// The zone.
-        zone: Name,
-        /// The target.
-        target: String,
-    },
+    /// An operator gives an order. What came of it is told to whoever asked.
+    Hand(Box<Hand>, oneshot::Sender<Result<Done, Refused>>),
     /// End the writer; state is kept first.
     Stop,
 }
@@ -126,6 +122,16 @@ impl Control {
         &self.published
     }
 
+    /// Has an operator's order carried out.
+    ///
+    /// # Errors
+    /// [`Refused`], with nothing changed.
+    pub async fn order(&self, hand: Hand) -> Result<Done, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.changes.send(Change::Hand(Box::new(hand), answer)).await;
+        answered.await.unwrap_or(Err(Refused::Ending))
+    }
+
     /// Hands a change over; false once the writer has ended. Not for async code.
     pub fn send(&self, change: Change) -> bool {
         self.changes.blocking_send(change).is_ok()
@@ -155,12 +161,17 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         tracing::warn!(%error, "addresses from before the restart can't be used; names are resolved first");
         None
     });
+    let told = store.as_ref().map(Store::read_events).transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, "events from before the restart can't be read");
+        None
+    });
     let keeper = match store {
         Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
         None => None,
     };
     let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
     let status = Arc::new(Status::new(Arc::clone(&model)));
+    status.journal().restore(told.unwrap_or_default());
     let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
     snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
     let published = Arc::new(Published::from_pointee(snapshot));
@@ -176,6 +187,11 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         prober,
         names: Names::restored(addresses.unwrap_or_default()),
         resolver,
+        orders: Orders::default(),
+        silent: BTreeSet::new(),
+        listened: now(),
+        canaries: Vec::new(),
+        looked: now(),
         keeper,
         retired: VecDeque::new(),
         has_loaded: false,
@@ -186,9 +202,12 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     for (files, loaded) in fallbacks {
         let text = format!("{} serves its last good version from the state directory", files.apex);
         tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
-        status.note(now, text);
+        writer.note(now, Kind::Error, text);
         let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
         writer.put_zone(&files, loaded, &mut batch, occasion);
+    }
+    if let Some(saved) = &saved {
+        writer.orders = saved.orders.clone();
     }
     writer.watch_targets(now);
     if let Some(saved) = saved {
@@ -224,19 +243,28 @@ struct Occasion {
     is_one_of_many: bool,
 }
 
-struct Writer {
-    server: Arc<Server>,
+pub(super) struct Writer {
+    pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
-    model: Arc<Model>,
+    pub(super) model: Arc<Model>,
     zones: Zones,
-    slots: Slots,
+    pub(super) slots: Slots,
     /// Probes of each zone, by name.
-    specs: BTreeMap<Name, Vec<Spec>>,
-    status: Arc<Status>,
+    pub(super) specs: BTreeMap<Name, Vec<Spec>>,
+    pub(super) status: Arc<Status>,
     published: Arc<Published>,
-    prober: Prober,
+    pub(super) prober: Prober,
     names: Names,
     resolver: Resolver,
+    /// What operators ordered while the server runs.
+    pub(super) orders: Orders,
+    /// Subjects that were stale at the last look, and when that was.
+    pub(super) silent: BTreeSet<Subject>,
+    pub(super) listened: Tick,
+    /// Probes of canaries.
+    pub(super) canaries: Vec<Job>,
+    /// When orders and maintenance windows were looked at last.
+    pub(super) looked: Tick,
     keeper: Option<Keeper>,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
@@ -255,7 +283,10 @@ impl Writer {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(Change::Files(pass)) => self.take_pass(*pass),
-                    Some(Change::Release { zone, target }) => self.release(&zone, &target),
+                    Some(Change::Hand(hand, answer)) => {
+                        // Whoever asked may have gone; what was ordered stands.
+                        let _ = answer.send(self.take_hand(*hand));
+                    }
                     Some(Change::Stop) | None => break,
                 },
                 Some((key, report, at)) = reports.recv() => self.take_report(&key, &report, at),
@@ -270,8 +301,14 @@ impl Writer {
         let now = now();
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
         let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
-        let idle = Duration::from_secs(3600);
-        recheck.into_iter().chain(retired).min().unwrap_or(idle).max(Duration::from_millis(1))
+        recheck
+            .into_iter()
+            .chain(retired)
+            .chain(self.next_hand(now))
+            .chain([self.next_look(now)])
+            .min()
+            .unwrap_or_default()
+            .max(Duration::from_millis(1))
     }
 
     fn take_due(&mut self) {
@@ -283,6 +320,8 @@ impl Writer {
             self.has_loaded = false;
             super::memory::give_back();
         }
+        self.look_for_silence(now);
+        self.end_orders(now);
         let changed = {
             let board = self.status.board();
             let scene = Scene { geography: &self.model.geography, board: &board, now };
@@ -290,71 +329,9 @@ impl Writer {
             self.slots.decide_due(|apex| model.zones.get(apex).map(|zone| &**zone), scene)
         };
         if changed {
-            self.note(now, "a recovered target has its clients back".to_owned());
+            self.note(now, Kind::Failback, "a recovered target has its clients back".to_owned());
             self.publish(None);
         }
-    }
-
-    fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
-        let Some(observed) = self.status.board_mut().observe(key, report, at) else { return };
-        self.prober.pace(key, observed.next_after);
-        if let Some(transition) = observed.transition {
-            self.take_transitions(&[transition], at);
-        }
-    }
-
-    fn take_transitions(&mut self, transitions: &[Transition], now: Tick) {
-        let mut changed = false;
-        for transition in transitions {
-            self.tell(transition);
-            let Subject { zone, target, .. } = &transition.subject;
-            let Some(zone) = self.model.zones.get(zone).cloned() else { continue };
-            let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
-            changed |= self.slots.decide_target(&zone, target, scene);
-        }
-        if changed {
-            self.publish(None);
-        }
-        self.keep_health();
-    }
-
-    /// One line for the log and for `events.waypost`.
-    fn tell(&self, transition: &Transition) {
-        let Transition { subject, from, to, evidence, probe, at } = transition;
-        let address = self.model.zones.get(&subject.zone).and_then(|zone| {
-            zone.routing.targets.iter().find(|target| target.name == subject.target)?.address(subject.family)
-        });
-        let address = address.map_or_else(String::new, |address| format!(" {address}"));
-        let probe = probe.as_deref().unwrap_or("configuration");
-        let target = &subject.target;
-        tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
-        self.status.note(*at, format!("{target}{address} {from} -> {to}: {probe}: {evidence}"));
-    }
-
-    fn release(&mut self, apex: &Name, target: &str) {
-        let now = now();
-        let zone = self.model.zones.get(apex).cloned();
-        let known = zone.iter().flat_map(|zone| &zone.routing.targets).map(|target| target.name.as_str());
-        let meant: Vec<&str> = known.filter(|name| is_meant(name, target)).collect();
-        let released = |name: &&str| self.status.board_mut().release(apex, name);
-        if meant.iter().filter(|name| released(name)).count() == 0 {
-            return;
-        }
-        self.note(now, format!("{target} was released by an operator: it has its clients back"));
-        if let Some(zone) = &zone {
-            let changed = {
-                let board = self.status.board();
-                let scene = Scene { geography: &self.model.geography, board: &board, now };
-                meant
-                    .iter()
-                    .fold(false, |changed, name| self.slots.decide_target(zone, name, scene) | changed)
-            };
-            if changed {
-                self.publish(None);
-            }
-        }
-        self.keep_health();
     }
 
     /// A host name has addresses: targets that are given by it change as with a change of files.
@@ -373,7 +350,7 @@ impl Writer {
             } else {
                 tracing::info!(name = %found.name, "{told}");
             }
-            self.note(now, told);
+            self.note(now, Kind::Notice, told);
         }
         if !news.is_changed {
             return;
@@ -389,7 +366,7 @@ impl Writer {
         }
         self.publish(Some(batch));
         self.probe();
-        transitions.iter().for_each(|transition| self.tell(transition));
+        transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
         if let Some(keeper) = &self.keeper {
             keeper.addresses(self.names.save());
         }
@@ -427,11 +404,11 @@ impl Writer {
             self.take_server(server);
         }
         if let Some(Ok(geography)) = pass.geography.take() {
-            self.note(now, "geography loaded".to_owned());
+            self.note(now, Kind::Notice, "geography loaded".to_owned());
             self.take_geography(geography);
         }
         if let Some(Ok(secrets)) = pass.cookie_secrets.take() {
-            self.note(now, "secrets of cookies loaded".to_owned());
+            self.note(now, Kind::Notice, "secrets of cookies loaded".to_owned());
             self.cookie_secrets = secrets;
         }
         let mut batch = Batch::default();
@@ -442,7 +419,7 @@ impl Writer {
         self.probe();
         self.resolve();
         for transition in &transitions {
-            self.tell(transition);
+            self.tell_transition(transition, Vec::new());
         }
         self.keep_health();
     }
@@ -481,7 +458,7 @@ impl Writer {
 
     fn take_zones(&mut self, pass: &mut Pass, batch: &mut Batch, now: Tick) {
         for apex in std::mem::take(&mut pass.gone) {
-            self.note(now, format!("{apex} was removed"));
+            self.note(now, Kind::Notice, format!("{apex} was removed"));
             self.zones.remove(batch, &apex);
             Arc::make_mut(&mut self.model).zones.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
@@ -495,7 +472,7 @@ impl Writer {
         if is_one_of_many {
             let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
             tracing::info!(zones, "zones loaded");
-            self.note(now, format!("{zones} zones loaded"));
+            self.note(now, Kind::Notice, format!("{zones} zones loaded"));
         }
         let occasion = Occasion { now, is_stale: false, is_one_of_many };
         // The deepest first, so that a parent is compiled once and knows its children.
@@ -530,12 +507,12 @@ impl Writer {
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
         {
             tracing::warn!(zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
-            self.note(now, format!("{apex}: records changed, the serial {serial} didn't"));
+            self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
         if !is_one_of_many {
             tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-            self.note(now, format!("{apex} loaded, serial {serial}, {records} records"));
+            self.note(now, Kind::Notice, format!("{apex} loaded, serial {serial}, {records} records"));
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
@@ -556,7 +533,7 @@ impl Writer {
         let count = errors.iter().filter(|error| error.is_error()).count();
         let first = errors.iter().find(|error| error.is_error());
         let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        self.note(now, format!("{} wasn't loaded: {first}", files.apex));
+        self.note(now, Kind::Error, format!("{} wasn't loaded: {first}", files.apex));
         self.zones.put_broken(batch, &files.apex);
         let mut zones = self.status.zones_mut();
         let status = zones.entry(files.apex.clone()).or_default();
@@ -567,53 +544,7 @@ impl Writer {
         status.error = Some((first, count));
     }
 
-    /// Tells the board which targets there are.
-    fn watch_targets(&self, now: Tick) -> Vec<Transition> {
-        let mut watched = Vec::new();
-        for (apex, zone) in &self.model.zones {
-            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
-                let probes: Vec<_> = specs
-                    .iter()
-                    .filter(|spec| target.probes.contains(&spec.name))
-                    .map(|spec| (spec.name.clone(), spec.pace))
-                    .collect();
-                for family in Family::BOTH.into_iter().filter(|family| target.address(*family).is_some()) {
-                    watched.push(Watched {
-                        subject: Subject { zone: apex.clone(), target: target.name.clone(), family },
-                        desired: target.desired,
-                        assume_up: target.assume_up,
-                        probes: probes.clone(),
-                    });
-                }
-            }
-        }
-        self.status.board_mut().configure(watched, now)
-    }
-
-    /// Tells the prober what to probe.
-    fn probe(&self) {
-        let mut jobs = Vec::new();
-        for (apex, zone) in &self.model.zones {
-            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
-                for family in Family::BOTH {
-                    let Some(address) = target.address(family) else { continue };
-                    let subject = Subject { zone: apex.clone(), target: target.name.clone(), family };
-                    jobs.extend(specs.iter().filter(|spec| target.probes.contains(&spec.name)).map(|spec| {
-                        Job {
-                            key: ProbeKey { subject: subject.clone(), probe: spec.name.clone() },
-                            address,
-                            spec: spec.clone(),
-                        }
-                    }));
-                }
-            }
-        }
-        self.prober.apply(jobs);
-    }
-
-    fn decide_all(&mut self, now: Tick) {
+    pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
         let scene = Scene { geography: &self.model.geography, board: &board, now };
         for zone in self.model.zones.values() {
@@ -622,7 +553,7 @@ impl Writer {
     }
 
     /// Swaps the pointer. With a batch, owners and zones change too; otherwise slots alone.
-    fn publish(&mut self, batch: Option<Batch>) {
+    pub(super) fn publish(&mut self, batch: Option<Batch>) {
         let current = self.published.load_full();
         let mut next = match batch {
             Some(batch) => {
@@ -645,14 +576,22 @@ impl Writer {
         geography.regions().map(|region| self.status.rows().region(geography.rules.name(region))).collect()
     }
 
-    fn keep_health(&self) {
+    pub(super) fn keep_health(&self) {
         if let Some(keeper) = &self.keeper {
-            keeper.health(self.status.board().save());
+            keeper.health(Saved { orders: self.orders.clone(), ..self.status.board().save() });
         }
     }
 
-    fn note(&self, at: Tick, text: String) {
-        self.status.note(at, text);
+    pub(super) fn note(&self, at: Tick, kind: Kind, text: String) {
+        self.tell(Event::new(at, kind, text));
+    }
+
+    /// Tells an event to all who listen, and keeps it.
+    pub(super) fn tell(&self, event: Event) {
+        let event = self.status.journal().tell(event);
+        if let Some(keeper) = &self.keeper {
+            keeper.event(event);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! state/health.json               verdicts, with the format's version
 //! state/addresses.json            what targets' host names were resolved to, likewise
+//! state/events.jsonl             what happened, and events.1.jsonl before it
 //! state/zones/example.com/...     the files that the zone was last loaded from
 //! ```
 //!
@@ -10,9 +11,10 @@
 //! waits, older ones are passed over. Files are written beside their place and renamed, so a crash
 //! leaves the old or the new one.
 
+mod journal;
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -23,7 +25,9 @@ use bytes::Bytes;
 pub use store::{SavedAddresses, Store, StoreError};
 
 use crate::health::Saved;
+use crate::limits;
 use crate::load::ZoneFiles;
+use crate::model::event::Event;
 
 /// How long changes are gathered before they are written: a start or a reload of many zones has
 /// the disk to itself first.
@@ -34,6 +38,7 @@ const GATHERED: Duration = Duration::from_millis(500);
 struct Waiting {
     health: Option<Saved>,
     addresses: Option<SavedAddresses>,
+    events: VecDeque<Arc<Event>>,
     zones: BTreeMap<PathBuf, Zone>,
     /// When the first of the zones came.
     since: Option<Instant>,
@@ -73,6 +78,16 @@ impl Keeper {
     /// Keeps what host names were resolved to.
     pub fn addresses(&self, saved: SavedAddresses) {
         self.add(|waiting| waiting.addresses = Some(saved));
+    }
+
+    /// Keeps an event.
+    pub fn event(&self, event: Arc<Event>) {
+        self.add(|waiting| {
+            if waiting.events.len() == limits::EVENTS_WAITING {
+                waiting.events.pop_front();
+            }
+            waiting.events.push_back(event);
+        });
     }
 
     /// Keeps a zone that loaded well.
@@ -117,6 +132,9 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
         let health = waiting.health.map(|saved| store.write_health(&saved));
         let addresses = waiting.addresses.map(|saved| store.write_addresses(&saved));
         let mut results: Vec<_> = health.into_iter().chain(addresses).collect();
+        if !waiting.events.is_empty() {
+            results.push(store.append_events(waiting.events.iter()));
+        }
         let mut kept = Vec::new();
         for zone in waiting.zones.values() {
             match zone {
@@ -152,7 +170,7 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
 impl Waiting {
     /// Whether there is what doesn't wait to be gathered.
     fn is_pressing(&self) -> bool {
-        self.is_closed || self.health.is_some() || self.addresses.is_some()
+        self.is_closed || self.health.is_some() || self.addresses.is_some() || !self.events.is_empty()
     }
 }
 
@@ -172,7 +190,8 @@ fn next(shared: &(Mutex<Waiting>, Condvar)) -> (Waiting, bool) {
         return (std::mem::take(&mut *waiting), is_last);
     }
     let (health, addresses) = (waiting.health.take(), waiting.addresses.take());
-    (Waiting { health, addresses, ..Waiting::default() }, false)
+    let events = std::mem::take(&mut waiting.events);
+    (Waiting { health, addresses, events, ..Waiting::default() }, false)
 }
 
 #[cfg(test)]

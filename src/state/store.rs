@@ -6,12 +6,15 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::journal::JournalFile;
 use crate::health::Saved;
 use crate::load::ZoneFiles;
+use crate::model::event::Event;
 
 /// Version of `health.json`; another one is passed over as though there were no file.
 const HEALTH_VERSION: u32 = 1;
@@ -118,6 +121,24 @@ impl Store {
         let file = HealthFile { version: HEALTH_VERSION, saved: saved.clone() };
         let octets = serde_json::to_vec(&file).map_err(|error| at(&path)(error.into()))?;
         replace(&path, &octets)
+    }
+
+    /// The newest events from before the restart, the oldest first.
+    ///
+    /// # Errors
+    /// When the files are there but can't be read; numbers then begin anew.
+    pub fn read_events(&self) -> Result<Vec<Event>, StoreError> {
+        let journal = JournalFile::of(&self.directory);
+        journal.read().map_err(at(&journal.path))
+    }
+
+    /// Writes events behind those that are there.
+    ///
+    /// # Errors
+    /// When the disk can't.
+    pub fn append_events<'e>(&self, events: impl Iterator<Item = &'e Arc<Event>>) -> Result<(), StoreError> {
+        let journal = JournalFile::of(&self.directory);
+        journal.append(events).map_err(at(&journal.path))
     }
 
     /// What host names were resolved to before the restart; nothing if that isn't known.

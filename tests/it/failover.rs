@@ -169,6 +169,10 @@ fn with_all_sites_dead_nobody_is_left_without_an_answer() {
         let lines = server.inspect("health.waypost", None);
         lines.iter().all(|line| line.contains(" DOWN ")).then_some(())
     });
+    // Most of several sites at once: the server doubts itself and holds, until a person decides.
+    let why = server.inspect("webmail.mail.example.why.waypost", Some(VN)).join("\n");
+    assert!(why.contains("doubts its probes") && !why.contains("failing open"), "{why}");
+    crate::hand::ordered(&lab, &["doubt", "accept"]);
     // The first of the chain, as though it were well.
     assert_eq!(server.ask_from("webmail.mail.example.", "A", VN).data(), ["127.0.1.30"]);
     assert_eq!(server.ask_from("mail.example.", "MX", TW).data().len(), 3);

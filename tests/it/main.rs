@@ -9,6 +9,7 @@ mod commands;
 mod delegated;
 mod differential;
 mod failover;
+mod hand;
 mod lab;
 mod live;
 mod mail_servers;

@@ -1,0 +1,82 @@
+//! The local API: what an operator looks at and orders while the server runs.
+//!
+//! ```text
+//! request -> guard (who asks, from where) -> api -> status          to look
+//!                                                \-> writer's queue  to order -> hook
+//! ```
+//!
+//! HTTP over a Unix socket, and over TCP for whoever has a token. It runs among the control
+//! threads and reads what the writer shows; answering queries knows nothing of it. When it can't
+//! be opened the server answers all the same. Pages and metrics belong here too: routes of
+//! [`api`] beside those below `/v1`.
+
+pub mod api;
+mod guard;
+mod hook;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use axum::middleware;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
+
+use self::guard::{Guard, Peer};
+use crate::config::server::{Admin, Server};
+use crate::publish::Control;
+
+/// Name of the socket in the state directory.
+const SOCKET: &str = "admin.sock";
+
+/// Who may connect to the socket: its owner and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Where the socket is.
+#[must_use]
+pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
+    server.admin.socket.clone().unwrap_or_else(|| state.unwrap_or(&server.state).join(SOCKET))
+}
+
+/// Opens the API. What can't be opened is told in the log.
+pub fn start(server: &Server, state: Option<&Path>, control: &Control, runtime: &Handle) {
+    let _context = runtime.enter();
+    let path = socket_path(server, state);
+    match open_socket(&path) {
+        Ok(listener) => {
+            let router = api::router(control.clone()).layer(middleware::from_fn(guard::local));
+            let service = router.into_make_service_with_connect_info::<Peer>();
+            runtime.spawn(async move { axum::serve(listener, service).await });
+        }
+        Err(error) => tracing::error!(socket = %path.display(), %error, "no local API; answers go on"),
+    }
+    let Admin { listen: Some(listen), tokens: Some(tokens), .. } = &server.admin else { return };
+    match open_tcp(*listen) {
+        Ok(listener) => {
+            let guard = Guard { tokens: tokens.clone() };
+            let layer = middleware::from_fn_with_state(guard, guard::remote);
+            let service = api::router(control.clone()).layer(layer).into_make_service();
+            runtime.spawn(async move { axum::serve(listener, service).await });
+        }
+        Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),
+    }
+}
+
+fn open_socket(path: &Path) -> io::Result<UnixListener> {
+    // A socket that nobody listens at was left by a server that died.
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener)
+}
+
+fn open_tcp(listen: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}

@@ -1,0 +1,258 @@
+//! What the writer does with health: whom it has watched, and what a report brings about.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::slots::Scene;
+use super::writer::Writer;
+use crate::health::{Desired, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
+use crate::model::ZoneModel;
+use crate::model::effect::{Effect, effects};
+use crate::model::event::{Event, Kind};
+use crate::probe::prober::Job;
+use crate::probe::spec::Spec;
+use crate::route::{Family, Target, TargetId};
+use crate::wire::name::Name;
+
+/// How often silent probers are looked for. A silence is told this much late at most.
+const SILENCE_LOOK: Duration = Duration::from_secs(2);
+
+impl Writer {
+    pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
+        let observed = {
+            let mut board = self.status.board_mut();
+            let before = board.standing(&key.subject, at);
+            board.observe(key, report, at).map(|observed| (observed, before))
+        };
+        let Some((observed, before)) = observed else { return };
+        self.prober.pace(key, observed.next_after);
+        let is_canary = self.canaries.iter().any(|canary| canary.key == *key);
+        if observed.transition.is_some() || is_canary {
+            self.doubt_anew(at);
+        }
+        if let Some(transition) = observed.transition {
+            self.take_transition(&transition, before, at);
+        }
+    }
+
+    fn take_transition(&mut self, transition: &Transition, before: Standing, now: Tick) {
+        let subject = &transition.subject;
+        if let Some(zone) = self.model.zones.get(&subject.zone).cloned() {
+            let changed = {
+                let board = self.status.board();
+                let scene = Scene { geography: &self.model.geography, board: &board, now };
+                self.slots.decide_target(&zone, &subject.target, scene)
+            };
+            if changed {
+                self.publish(None);
+            }
+            // Told when it is published: nobody waits for the words.
+            let effects = if changed { self.effects_of(&zone, subject, before, now) } else { Vec::new() };
+            self.tell_transition(transition, effects);
+        } else {
+            self.tell_transition(transition, Vec::new());
+        }
+        self.keep_health();
+    }
+
+    /// Considers anew whether the failures are real.
+    pub(super) fn doubt_anew(&mut self, now: Tick) {
+        let changed = {
+            let mut board = self.status.board_mut();
+            board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
+        };
+        let Some(doubt) = changed else { return };
+        let text = match doubt {
+            Some(why) => {
+                format!(
+                    "the last states are held: {why}; `waypost doubt accept` says that the failures are real"
+                )
+            }
+            None => "no more doubt: what probes say holds".to_owned(),
+        };
+        tracing::warn!("{text}");
+        self.decide_all(now);
+        self.publish(None);
+        self.tell(Event::new(now, Kind::Doubt, text));
+    }
+
+    fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
+        let Some(id) = target_id(zone, &subject.target) else { return Vec::new() };
+        let board = self.status.board();
+        let after = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
+        let then = |target: TargetId, family: Family| {
+            if target == id && family == subject.family { before } else { after(target, family) }
+        };
+        effects(zone, &self.model.geography, &[id], (&then, &after), now)
+    }
+
+    /// One line for the log, and an event.
+    pub(super) fn tell_transition(&self, transition: &Transition, effects: Vec<Effect>) {
+        let Transition { subject, from, to, evidence, probe, at } = transition;
+        let address = self.address(subject);
+        let probe = probe.as_deref().unwrap_or("configuration");
+        let target = &subject.target;
+        tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
+        let held = if self.status.board().doubt().is_some() { ", doubted" } else { "" };
+        let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}{held}");
+        self.tell(Event {
+            subject: Some(format!("{}/{target}{address}", subject.zone)),
+            cause: Some(probe.to_owned()),
+            evidence: Some(evidence.clone()),
+            effects,
+            ..Event::new(*at, Kind::Transition, text)
+        });
+    }
+
+    /// When to look for silent probers again.
+    pub(super) fn next_look(&self, now: Tick) -> Duration {
+        (self.listened + SILENCE_LOOK).since(now)
+    }
+
+    /// Tells of probers that fell silent since the last look, and of those that are heard again.
+    pub(super) fn look_for_silence(&mut self, now: Tick) {
+        if !self.next_look(now).is_zero() {
+            return;
+        }
+        self.listened = now;
+        let stale: BTreeSet<Subject> = self.status.board().stale(now).cloned().collect();
+        let before = std::mem::replace(&mut self.silent, stale);
+        for subject in self.silent.difference(&before) {
+            self.note_freshness(subject, Kind::Stale, now);
+        }
+        for subject in before.difference(&self.silent) {
+            self.note_freshness(subject, Kind::Fresh, now);
+        }
+    }
+
+    /// Says that a prober fell silent, or is heard from again.
+    fn note_freshness(&self, subject: &Subject, kind: Kind, at: Tick) {
+        let target = format!("{}{}", subject.target, self.address(subject));
+        let state = self.status.board().standing(subject, at).state;
+        let text = match kind {
+            Kind::Stale => {
+                format!("{target} is STALE: nothing new is learnt of it, {state} stays its verdict")
+            }
+            _ => format!("{target} is no longer stale"),
+        };
+        let subject = Some(format!("{}/{target}", subject.zone));
+        self.tell(Event { subject, ..Event::new(at, kind, text) });
+    }
+
+    fn address(&self, subject: &Subject) -> String {
+        let zone = self.model.zones.get(&subject.zone);
+        let target = zone.and_then(|zone| find(zone, &subject.target));
+        let address = target.and_then(|target| target.address(subject.family));
+        address.map_or_else(String::new, |address| format!(" {address}"))
+    }
+
+    /// Tells the board which targets there are, and what is said of them.
+    pub(super) fn watch_targets(&mut self, now: Tick) -> Vec<Transition> {
+        self.looked = now;
+        self.canaries = self.server.canaries.iter().map(canary).collect();
+        let mut watched = Vec::new();
+        for (apex, zone) in &self.model.zones {
+            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
+            for target in &zone.routing.targets {
+                let probes: Vec<_> = specs
+                    .iter()
+                    .filter(|spec| target.probes.contains(&spec.name))
+                    .map(|spec| (spec.name.clone(), spec.pace))
+                    .collect();
+                let (desired, said) = self.word_on(apex, zone, target);
+                let said_of = said.as_ref();
+                let has_address = |family: &Family| target.address(*family).is_some();
+                // What is said of a host without addresses is asked by its first family.
+                let is_host = !Family::BOTH.iter().any(has_address) && target.parts.is_empty();
+                let asked = move |family: &Family| is_host && said_of.is_some() && *family == Family::V4;
+                let families = Family::BOTH.into_iter();
+                for family in families.filter(|family| has_address(family) || asked(family)) {
+                    watched.push(Watched {
+                        subject: Subject { zone: apex.clone(), target: target.name.clone(), family },
+                        desired,
+                        said: said.clone(),
+                        site: target.site.clone().unwrap_or_default(),
+                        is_canary: false,
+                        assume_up: target.assume_up,
+                        probes: probes.clone(),
+                    });
+                }
+            }
+        }
+        watched.extend(self.canaries.iter().map(|canary| Watched {
+            subject: canary.key.subject.clone(),
+            desired: Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: true,
+            assume_up: true,
+            probes: vec![(canary.key.probe.clone(), canary.spec.pace)],
+        }));
+        self.status.board_mut().configure(watched, now)
+    }
+
+    /// What is said of a target and by whom: an order goes before the file.
+    pub(super) fn word_on(
+        &self,
+        apex: &Name,
+        zone: &ZoneModel,
+        target: &Target,
+    ) -> (Desired, Option<String>) {
+        let whole = target.part_of.and_then(|whole| zone.routing.targets.get(whole.0 as usize));
+        let named = whole.unwrap_or(target);
+        let (zone, now, site) = (apex.to_string(), self.looked, named.site.as_deref());
+        let window = || self.server.maintenance.on(&zone, &named.name, site, now);
+        if let Some(order) = self.orders.on(&zone, &named.name, site, now).or_else(window) {
+            return (order.desired, Some(order.sentence()));
+        }
+        let file = || {
+            let zones = self.status.zones();
+            let source =
+                zones.get(apex).map(|status| std::path::Path::new(&status.source).with_extension("toml"));
+            source.map_or_else(String::new, |path| path.display().to_string())
+        };
+        let said = match target.desired {
+            Desired::Auto => None,
+            desired => Some(format!("{} in {}", order::word(desired), file())),
+        };
+        (target.desired, said)
+    }
+
+    /// Tells the prober what to probe.
+    pub(super) fn probe(&self) {
+        let mut jobs = self.canaries.clone();
+        for (apex, zone) in &self.model.zones {
+            let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
+            for target in &zone.routing.targets {
+                for family in Family::BOTH {
+                    let Some(address) = target.address(family) else { continue };
+                    let subject = Subject { zone: apex.clone(), target: target.name.clone(), family };
+                    jobs.extend(specs.iter().filter(|spec| target.probes.contains(&spec.name)).map(|spec| {
+                        Job {
+                            key: ProbeKey { subject: subject.clone(), probe: spec.name.clone() },
+                            address,
+                            spec: spec.clone(),
+                        }
+                    }));
+                }
+            }
+        }
+        self.prober.apply(jobs);
+    }
+}
+
+/// A canary is a subject of no zone: the root's name stands for it.
+fn canary((address, spec): &(std::net::IpAddr, Spec)) -> Job {
+    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let subject = Subject { zone: Name::root(), target: format!("canary {}", spec.name), family };
+    Job { key: ProbeKey { subject, probe: spec.name.clone() }, address: *address, spec: spec.clone() }
+}
+
+pub(super) fn target_id(zone: &ZoneModel, name: &str) -> Option<TargetId> {
+    let place = zone.routing.targets.iter().position(|target| target.name == name)?;
+    u32::try_from(place).ok().map(TargetId)
+}
+
+fn find<'z>(zone: &'z ZoneModel, name: &str) -> Option<&'z Target> {
+    zone.routing.targets.iter().find(|target| target.name == name)
+}
