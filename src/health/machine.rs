@@ -148,7 +148,8 @@ impl Machine {
             // Enough successes already, or time for them: come back when the hold ends.
             State::Down => match self.held(self.observed) {
                 Duration::ZERO if self.successes < rise => confirm_interval,
-                rest => rest.max(confirm_interval).min(interval),
+                // And look meanwhile: what flaps shows it between two intervals.
+                rest => rest.min(interval / 4).max(confirm_interval).min(interval),
             },
         }
     }
@@ -251,8 +252,8 @@ mod tests {
         let first_failure = now - machine.next_after();
         assert_eq!(run(&mut machine, &mut now, "--"), [Suspect, Down]);
         assert_eq!(machine.since().since(first_failure), Duration::from_millis(600));
-        // 5 s: held; 10 s: the hold is over and two successes were seen.
-        assert_eq!(run(&mut machine, &mut now, "++"), [Down, Up]);
+        // From 5 s on it is well, and looked at more often; at 10 s the hold is over.
+        assert_eq!(run(&mut machine, &mut now, "+++++"), [Down, Down, Down, Down, Up]);
         assert_eq!(now.since(first_failure), Duration::from_millis(600 + 10_000 + 5000));
     }
 
@@ -292,7 +293,8 @@ mod tests {
             machine.observe(true, now);
             now = now + machine.next_after();
         }
-        assert_eq!(machine.since().since(calm), pace().hold);
+        let back = machine.since().since(calm);
+        assert!(back >= pace().hold && back < pace().hold + pace().confirm_interval, "{back:?}");
     }
 
     #[test]
@@ -319,7 +321,7 @@ mod tests {
         let (mut machine, mut now) = (Machine::new(pace(), START), START);
         run(&mut machine, &mut now, "---");
         now = START - Duration::from_secs(86_400);
-        run(&mut machine, &mut now, "+++");
+        run(&mut machine, &mut now, "+++++++++");
         assert_eq!(machine.state(), State::Up);
         assert!(now.since(START - Duration::from_secs(86_400)) < Duration::from_secs(20));
     }
