@@ -72,7 +72,8 @@ class Lab:
             healed = time.monotonic()
             self.wait(asker.direct, lambda sample: own in (sample.addresses or ()), 1.0, RETURNING)
             end = time.monotonic()
-        return {server.name: self.figures(row, own, asker.direct[server.name], asker.cached[server.name],
+        return {server.name: self.figures(row, own, asker.direct[server.name],
+                                          asker.cached[server.name] if waits_for_caches else None,
                                           begin, over, healed, end) for server in self.servers}
 
     def settle(self, asker, own):
@@ -130,7 +131,7 @@ class Lab:
         first = next((sample.at + sample.took - begin for sample in answered), None)
         return {
             "server_seconds": last_wrong(direct),
-            "resolver_seconds": last_wrong(cached),
+            **({"resolver_seconds": last_wrong(cached)} if cached else {}),
             "wrong": sum(map(wrong, during)),
             "asked": len(during),
             "unanswered": sum(sample.addresses is None for sample in during),

@@ -8,6 +8,7 @@ import platform
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 SUBJECT = "waypost"
+ORDER = (SUBJECT, "gdnsd", "powerdns")
 # What a client behind a resolver waits at most, with default settings: 5 + 1 + a TTL of 20.
 BEHIND_A_RESOLVER = 26.0
 # Of 1,200 answers while a server dies every other second, and how often names may move meanwhile:
@@ -18,26 +19,39 @@ FIRST_ANSWER = 0.2
 
 
 def line(of_row):
-    return "; ".join(f"{name} {seconds(figures['server_seconds'])} (resolver {seconds(figures['resolver_seconds'])}), "
-                     f"{figures['wrong']}/{figures['asked']} wrong, {figures['changes']} changes, "
-                     f"back {seconds(figures['back_seconds'])}" for name, figures in of_row.items())
+    """One round of a row, for who watches."""
+    return "; ".join(f"{name} {seconds(of['server_seconds'])} (resolver {seconds(of['resolver_seconds'])}), "
+                     f"{of['wrong']}/{of['asked']} wrong, {of['unanswered']} unanswered, {of['changes']} changes, "
+                     f"back {seconds(of['back_seconds'])}" for name, of in of_row.items())
 
 
 def markdown(rows, figures):
-    """For each server: seconds to the last wrong answer at itself / behind a resolver, wrong
-    answers, changes."""
-    names = list(next(iter(figures.values()))) if figures else []
-    head = ["", *(f"{name}: last wrong, s | behind unbound, s | wrong | changes" for name in names)]
-    lines = [" | ".join(head), "|".join(["---"] + ["---:"] * 4 * len(names))]
+    """For each server: seconds to its last wrong answer, the same behind the resolver, wrong
+    answers of those asked, changes there and back. The median of the rounds, then the worst."""
+    names = [name for name in ORDER if any(name in servers for servers in figures.values())]
+    head = ["", "rounds", *(f"{name}: {column}" for name in names
+                            for column in ("last wrong, s", "behind unbound, s", "wrong", "changes"))]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for row in rows:
-        if row.key in figures:
-            cells = [row.title]
-            for name in names:
-                of = figures[row.key][name]
-                cells += [seconds(of["server_seconds"]), seconds(of["resolver_seconds"]),
-                          f"{of['wrong']:,}", str(of["changes"])]
-            lines.append(" | ".join(cells))
-    return "\n".join(f"| {text.strip()} |" if not text.startswith(" |") else f"|{text} |" for text in lines)
+        servers = figures.get(row.key)
+        if servers is None:
+            continue
+        cells = [row.title, str(max(map(len, servers.values())))]
+        for name in names:
+            rounds = servers.get(name, [])
+            cells += [spread(rounds, "server_seconds", seconds), spread(rounds, "resolver_seconds", seconds),
+                      spread(rounds, "wrong", str), spread(rounds, "changes", str)]
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def spread(rounds, key, show):
+    """The median, and the worst if that is another. Never is worse than any time."""
+    values = sorted((of[key] for of in rounds if key in of), key=lambda value: (value is None, value))
+    if not values:
+        return "-"
+    middle, worst = show(values[(len(values) - 1) // 2]), show(values[-1])
+    return middle if middle == worst else f"{middle} ({worst})"
 
 
 def seconds(value):
@@ -45,44 +59,46 @@ def seconds(value):
 
 
 def missed(rows, figures):
-    """What Waypost promises and this run didn't show."""
-    found = []
-    for row in rows:
-        of = figures.get(row.key, {}).get(SUBJECT)
-        if of is None:
-            continue
-        if row.goal is not None and (of["server_seconds"] is None or of["server_seconds"] > row.goal):
-            found.append(f"{row.key}: last wrong after {seconds(of['server_seconds'])} s, not {row.goal} s")
-        if of["resolver_seconds"] is None or of["resolver_seconds"] > BEHIND_A_RESOLVER:
-            if row.ends_when_right:
-                found.append(f"{row.key}: behind a resolver {seconds(of['resolver_seconds'])} s")
-        if not row.site_is_dead and of["wrong"]:
-            found.append(f"{row.key}: {of['wrong']} answers left a living site")
-        if row.key == "flapping":
-            if of["changes"] > FLAPPING_CHANGES or of["wrong"] > FLAPPING_WRONG or of["back_seconds"] > FLAPPING_BACK:
-                found.append(f"flapping: {of['changes']} changes, {of['wrong']} wrong, "
-                             f"back after {of['back_seconds']:.1f} s")
-        first = of["first_answer_seconds"]
-        if row.key == "restart" and (first is None or first > FIRST_ANSWER):
-            found.append(f"restart: the first answer came after {seconds(first)} s")
-    return found
+    """What Waypost promises and a round didn't show."""
+    return [f"{row.key}: {what}" for row in rows for of in figures.get(row.key, {}).get(SUBJECT, [])
+            for what in missed_in(row, of)]
+
+
+def missed_in(row, of):
+    if row.goal is not None and (of["server_seconds"] is None or of["server_seconds"] > row.goal):
+        yield f"last wrong after {seconds(of['server_seconds'])} s, not {row.goal} s"
+    behind = of.get("resolver_seconds", 0.0)
+    if row.ends_when_right and (behind is None or behind > BEHIND_A_RESOLVER):
+        yield f"behind a resolver {seconds(behind)} s"
+    if not row.site_is_dead and of["wrong"]:
+        yield f"{of['wrong']} answers left a living site"
+    if row.key == "flapping" and (of["changes"] > FLAPPING_CHANGES or of["wrong"] > FLAPPING_WRONG
+                                  or of["back_seconds"] > FLAPPING_BACK):
+        yield f"{of['changes']} changes, {of['wrong']} wrong, back after {of['back_seconds']:.1f} s"
+    first = of["first_answer_seconds"]
+    if row.key == "restart" and (first is None or first > FIRST_ANSWER):
+        yield f"the first answer came after {seconds(first)} s"
 
 
 def directory():
     return RESULTS / datetime.date.today().isoformat()
 
 
-def save(place, figures, versions):
-    """Adds the rows to those that are there."""
-    place.mkdir(parents=True, exist_ok=True)
+def load(place):
     path = place / "failover.json"
-    rows = json.loads(path.read_text())["rows"] if path.exists() else {}
-    for key, servers in figures.items():
-        rows.setdefault(key, {}).update(rounded(servers))
+    return json.loads(path.read_text())["rows"] if path.exists() else {}
+
+
+def save(place, key, of_round, versions):
+    """Adds a round to those that are there."""
+    place.mkdir(parents=True, exist_ok=True)
+    rows = load(place)
+    for name, of in of_round.items():
+        rows.setdefault(key, {}).setdefault(name, []).append(rounded(of))
     machine = {"cores": os.cpu_count(), "kernel": platform.release().split("-")[0]}
-    path.write_text(json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=1) + "\n")
+    figures = {"machine": machine, "versions": versions, "rows": rows}
+    (place / "failover.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def rounded(servers):
-    return {name: {key: round(value, 2) if isinstance(value, float) else value for key, value in of.items()}
-            for name, of in servers.items()}
+def rounded(of):
+    return {key: round(value, 2) if isinstance(value, float) else value for key, value in of.items()}
