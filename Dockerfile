@@ -22,5 +22,7 @@ USER waypost
 WORKDIR /etc/waypost
 VOLUME /var/lib/waypost
 EXPOSE 53/udp 53/tcp
+# DNS over TLS and QUIC, where [tls] is configured.
+EXPOSE 853/udp 853/tcp
 # Port 53 needs no privilege inside a container: Docker sets ip_unprivileged_port_start to 0.
 CMD ["waypost", "run", "--config", "/etc/waypost/waypost.toml", "--state", "/var/lib/waypost"]

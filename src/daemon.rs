@@ -13,8 +13,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::answer::{Answered, Client, Prepared};
-use crate::config::server::Server;
+use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
+use crate::encrypted::{self, Encrypted, Identity};
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
@@ -53,6 +54,7 @@ pub struct Daemon {
     control: Control,
     waker: Waker,
     running: Running,
+    encrypted: Option<Encrypted>,
     watcher: JoinHandle<()>,
     writer: JoinHandle<()>,
     runtime: Runtime,
@@ -98,7 +100,8 @@ impl Daemon {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
         }
-        let store = open_store(options.state.as_deref().unwrap_or(&server.state));
+        let state = options.state.as_deref().unwrap_or(&server.state);
+        let store = open_store(state);
         let fallbacks = fallbacks(&pass, store.as_ref(), &server);
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             // With one good zone the server starts, and the others are SERVFAIL.
@@ -109,6 +112,7 @@ impl Daemon {
         pass.diagnostics().for_each(Diagnostic::log);
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
         let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
+        let encrypted = server.tls.as_ref().map(|tls| prepare_encrypted(tls, &server, state)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("control")
@@ -132,10 +136,12 @@ impl Daemon {
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
+        let encrypted =
+            encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
         let (waker, watcher) =
             watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, watcher, writer, runtime })
+        Ok(Daemon { control, waker, running, encrypted, watcher, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -156,6 +162,12 @@ impl Daemon {
         self.running.local_addresses()
     }
 
+    /// What serves TLS and QUIC, if anything does.
+    #[must_use]
+    pub fn encrypted(&self) -> Option<&Encrypted> {
+        self.encrypted.as_ref()
+    }
+
     /// Its runtime, for waiting.
     #[must_use]
     pub fn runtime(&self) -> &Runtime {
@@ -165,6 +177,9 @@ impl Daemon {
     /// Stops answering, then all else; state is kept first.
     pub fn stop(self) {
         self.running.stop();
+        if let Some(encrypted) = self.encrypted {
+            encrypted.stop();
+        }
         self.waker.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
@@ -211,6 +226,24 @@ fn serve_options(server: &Server) -> serve::Options {
         tcp_connections: server.tcp.connections,
         tcp_connections_per_client: server.tcp.connections_per_client,
     }
+}
+
+/// Certificate and sockets of the encrypted transports.
+fn prepare_encrypted(tls: &Tls, server: &Server, state: &Path) -> Result<encrypted::Ready, DaemonError> {
+    let options = encrypted::Options {
+        tls: tls.listen.clone(),
+        quic: tls.quic.clone(),
+        workers: serve_options(server).workers,
+        idle: tls.idle,
+        connections: tls.connections,
+        connections_per_client: tls.connections_per_client,
+    };
+    let identity = match &tls.files {
+        Some(files) => Identity::of(files),
+        None => Identity::own(state, &server.identity),
+    };
+    let identity = identity.map_err(|found| DaemonError::Files(StartError::Files(vec![found])))?;
+    encrypted::bind(options, identity, tls.files.clone()).map_err(DaemonError::Bind)
 }
 
 /// Without a state directory the server answers all the same; it only forgets more.

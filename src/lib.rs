@@ -5,7 +5,8 @@
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
 //! Model        zone, route, health, model, compile         pure: time comes in as a value
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              publish, watch, metrics, admin, daemon, demo, cli
+//!              publish, watch, metrics, admin, encrypted,
+//!              daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod cores;
 pub mod daemon;
 pub mod demo;
 pub mod diagnostic;
+pub mod encrypted;
 pub mod geo;
 pub mod health;
 pub mod limits;

@@ -199,6 +199,48 @@ pub const TCP_KEPT_OCTETS: usize = 4 << 10;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const TCP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Octets of a block, to a multiple of which answers are padded (RFC 8467 4.1). A message without
+/// room for a whole block more is padded to its longest, 65,535.
+pub const PADDING_BLOCK_OCTETS: usize = 468;
+
+/// Encrypted connections at once, TLS and QUIC together. A further one is closed as soon as it is
+/// accepted. Each costs more memory than one by TCP does.
+pub const TLS_CONNECTIONS: usize = 1024;
+
+/// Encrypted connections at once of one client: an IPv4 address, or an IPv6 /64. A further one is
+/// closed as soon as it is accepted.
+pub const TLS_CONNECTIONS_PER_CLIENT: usize = 32;
+
+/// How long an encrypted connection may take from one whole query to the next. Then it is closed.
+/// Longer than over TCP: a handshake costs as much as thousands of answers.
+pub const TLS_IDLE: Duration = Duration::from_secs(30);
+
+/// How long the handshake of TLS or QUIC may take. Then the connection is closed.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How often the files of certificate and key are looked at. Changed ones are in use after twice
+/// this time: a pair that is being replaced is read when it has settled.
+pub const TLS_FILES_LOOKED_AT: Duration = Duration::from_secs(1);
+
+/// Streams at once of one QUIC connection: queries without an answer. A client that wants more
+/// waits until QUIC tells it that streams have ended.
+pub const QUIC_STREAMS: u32 = 100;
+
+/// Octets of a query over QUIC. A longer one ends the connection (DOQ_EXCESSIVE_LOAD): no client
+/// sends such a thing, many streams at once would take much memory, and TLS takes it.
+pub const QUIC_QUERY_OCTETS: usize = 4096;
+
+/// Octets that one QUIC connection may have sent and we not yet read. It waits then.
+pub const QUIC_RECEIVE_OCTETS: u32 = 64 << 10;
+
+/// Octets of answers that one QUIC connection may have and not yet acknowledged. Streams with
+/// further ones wait.
+pub const QUIC_SEND_OCTETS: u64 = 512 << 10;
+
+/// How long a server that ends waits for its QUIC clients to see that. Those that don't find out
+/// by their own time-outs.
+pub const QUIC_FAREWELL: Duration = Duration::from_millis(200);
+
 /// How long `check --live` waits for an answer before it asks again.
 pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);
 

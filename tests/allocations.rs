@@ -152,6 +152,7 @@ fn cases() -> Vec<Case> {
     let cookie = [&[0, 10, 0, 8][..], &[7; 8]].concat();
     let bad_cookie = [&[0, 10, 0, 24][..], &[7; 8], &[1, 0, 0, 0], &[0; 12]].concat();
     let keepalive = [0, 11, 0, 0];
+    let padding = [0, 12, 0, 2, 0, 0];
     let mut cookie_alone = with(ask(".", Rtype::A, Kind::Rejected), &bad_cookie);
     cookie_alone.query[5] = 0;
     cookie_alone.query.drain(12..17);
@@ -167,6 +168,7 @@ fn cases() -> Vec<Case> {
         with(ask("www.example.com.", Rtype::A, Kind::Static), &cookie),
         with(ask("www.example.com.", Rtype::A, Kind::Static), &bad_cookie),
         with(ask("www.example.com.", Rtype::A, Kind::Static), &keepalive),
+        with(ask("www.example.com.", Rtype::A, Kind::Static), &padding),
         cookie_alone,
         with(ask("www.example.net.", Rtype::A, Kind::Rejected), &[]),
         ask("one.example.com.", Rtype::A, Kind::Static),
@@ -244,7 +246,8 @@ fn answering_allocates_nothing() {
 fn one_by_one(snapshot: &Snapshot, case: &Case) {
     let mut out = vec![0; 4096];
     let mut answered = None;
-    for transport in [Transport::Tcp { idle: 100 }, Transport::Udp] {
+    let (tcp, tls) = (Transport::Tcp { idle: 100 }, Transport::Tls { idle: 100 });
+    for transport in [tcp, tls, Transport::Quic, Transport::Udp] {
         let client = Client { address: "198.51.100.1".parse().unwrap(), transport, entropy: 7, now: 0 };
         IS_ANSWERING.set(Some(true));
         let count = allocations(|| answered = Some(answer(snapshot, &case.query, &client, &mut out)));

@@ -15,8 +15,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "edges",
         &[
-            "probe", "resolve", "config", "load", "state", "publish", "watch", "metrics", "admin", "daemon",
-            "demo", "cli",
+            "probe",
+            "resolve",
+            "config",
+            "load",
+            "state",
+            "publish",
+            "watch",
+            "metrics",
+            "admin",
+            "encrypted",
+            "daemon",
+            "demo",
+            "cli",
         ],
     ),
 ];

@@ -1,8 +1,8 @@
-//! Any octets as a query, by both transports.
+//! Any octets as a query, by datagrams and streams, outside of encryption and inside.
 
 use hickory_proto::op::Message;
 use waypost::answer::{Client, Transport, answer};
-use waypost::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
+use waypost::limits::{MESSAGE_OCTETS, PADDING_BLOCK_OCTETS, UDP_PLAIN_OCTETS};
 use waypost::wire::query::{self, LowerName};
 
 use crate::world::world;
@@ -15,18 +15,18 @@ const FAMILY_0: [u8; 8] = [0, 8, 0, 4, 0, 0, 0, 0];
 fn queries() {
     bolero::check!().for_each(|octets: &[u8]| {
         let snapshot = world().published.load();
-        for transport in [Transport::Udp, Transport::Tcp { idle: 100 }] {
+        for transport in [Transport::Udp, Transport::Tcp { idle: 100 }, Transport::Tls { idle: 100 }] {
             let client = Client { address: [1, 160, 0, 1].into(), transport, entropy: 7, now: 0 };
             let payload = usize::from(snapshot.settings.udp_payload);
             let mut name = LowerName::from_wire(&[0]).unwrap();
             let parsed = query::parse(octets, &mut name);
             let limit = match (transport, &parsed) {
-                (Transport::Tcp { .. }, _) => MESSAGE_OCTETS,
                 (Transport::Udp, Ok(query)) => {
                     let offered = query.edns.as_ref().map_or(0, |edns| usize::from(edns.payload));
                     offered.clamp(UDP_PLAIN_OCTETS, payload)
                 }
                 (Transport::Udp, Err(_)) => UDP_PLAIN_OCTETS,
+                (Transport::Tcp { .. } | Transport::Tls { .. } | Transport::Quic, _) => MESSAGE_OCTETS,
             };
             let room = if transport != Transport::Udp { MESSAGE_OCTETS } else { payload };
             let mut out = vec![0; room];
@@ -51,6 +51,12 @@ fn queries() {
             assert!(transport == Transport::Udp || !message.metadata.truncation);
             if let Ok(parsed) = parsed {
                 assert_eq!(message.edns.is_some(), parsed.edns.is_some(), "OPT for OPT");
+                let is_padded = parsed.edns.is_some_and(|edns| edns.padding);
+                if is_padded && matches!(transport, Transport::Tls { .. }) {
+                    // The longest messages have no room for a whole block.
+                    let last_block = MESSAGE_OCTETS - PADDING_BLOCK_OCTETS;
+                    assert!(out.len() % PADDING_BLOCK_OCTETS == 0 || out.len() > last_block);
+                }
             }
         }
     });

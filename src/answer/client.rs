@@ -1,6 +1,7 @@
 //! Who asks, as far as an answer may depend on it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +26,18 @@ pub enum Transport {
         /// How long it may be silent, in units of 100 ms (RFC 7828 3.1).
         idle: u16,
     },
+    /// A stream inside TLS (RFC 7858): as TCP, and padded for who pads (RFC 7830).
+    Tls {
+        /// How long it may be silent, in units of 100 ms.
+        idle: u16,
+    },
+    /// A stream of its own in a QUIC connection (RFC 9250): as TLS, without a word on silence,
+    /// which QUIC has itself.
+    Quic,
+}
+
+/// A time as the keepalive option tells it, in units of 100 ms (RFC 7828 3.1).
+#[must_use]
+pub fn keepalive(idle: Duration) -> u16 {
+    u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX)
 }

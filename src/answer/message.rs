@@ -4,7 +4,7 @@ use super::{Answered, Client, Facts, Kind, Transport};
 use crate::limits::{MESSAGE_OCTETS, UDP_PLAIN_OCTETS};
 use crate::snapshot::Snapshot;
 use crate::wire::cookie::Standing;
-use crate::wire::edns::{Edns, ExtendedError, Keepalive, Reply};
+use crate::wire::edns::{self, Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
 use crate::wire::rendered::{Place, Rendered};
 use crate::wire::rtype::{CLASS_IN, Rtype};
@@ -38,6 +38,8 @@ pub(super) struct Message<'a, 'o> {
     question_end: usize,
     counts: [u16; 3],
     truncated: bool,
+    /// Whether it is padded at the end.
+    pads: bool,
     /// Position up to which sections may be written; the OPT record has its space behind it.
     limit: usize,
     end: usize,
@@ -55,8 +57,9 @@ impl<'a, 'o> Message<'a, 'o> {
     ) -> Option<Message<'a, 'o>> {
         let allowed = match client.transport {
             Transport::Udp => payload_octets(query.edns.as_ref(), snapshot.settings.udp_payload),
-            Transport::Tcp { .. } => MESSAGE_OCTETS,
+            Transport::Tcp { .. } | Transport::Tls { .. } | Transport::Quic => MESSAGE_OCTETS,
         };
+        let pads = query.edns.as_ref().is_some_and(|edns| pads(edns, client.transport));
         let (reply, cookie) = reply(snapshot, query.edns.as_ref(), client);
         // An extended error needs no room kept for it: it comes without data.
         let reserved = reply.as_ref().map_or(0, Reply::octets);
@@ -75,6 +78,7 @@ impl<'a, 'o> Message<'a, 'o> {
             question_end,
             counts: [0; 3],
             truncated: false,
+            pads,
             limit,
             end: question_end,
             out,
@@ -170,7 +174,11 @@ impl<'a, 'o> Message<'a, 'o> {
             if let Some((_, scope)) = &mut reply.subnet {
                 *scope = self.scope;
             }
-            self.end = reply.write(self.out, self.end);
+            let opt_at = self.end;
+            self.end = reply.write(self.out, opt_at);
+            if self.pads {
+                self.end = edns::pad(self.out, opt_at, self.end);
+            }
             self.counts[2] += 1;
         }
         let flags = self.flags
@@ -201,13 +209,21 @@ fn reply<'r>(
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
         cookie: cookie.as_ref().map(|cookie| cookie.answer),
         keepalive: match client.transport {
-            Transport::Tcp { idle } if edns.keepalive == Keepalive::Asked => Some(idle),
-            // RFC 7828 3.2.2: in datagrams it is ignored.
-            Transport::Tcp { .. } | Transport::Udp => None,
+            Transport::Tcp { idle } | Transport::Tls { idle } if edns.keepalive == Keepalive::Asked => {
+                Some(idle)
+            }
+            // RFC 7828 3.2.2: in datagrams it is ignored. RFC 9250 5.5.2: over QUIC it isn't sent.
+            _ => None,
         },
         extended_error: None,
     };
     (Some(reply), cookie.map(|cookie| cookie.standing))
+}
+
+/// Whether an answer is padded: only where nobody sees what is inside (RFC 7830 6), and for clients
+/// that pad themselves (RFC 8467 4.1).
+fn pads(edns: &Edns<'_>, transport: Transport) -> bool {
+    edns.padding && matches!(transport, Transport::Tls { .. } | Transport::Quic)
 }
 
 /// Octets of UDP payload that a client takes (RFC 6891 6.2.3: less than 512 counts as 512).
@@ -235,6 +251,7 @@ impl<'q> Bare<'q> {
     ) -> Option<Answered> {
         let Bare { rcode, question_octets, edns, extended_error } = self;
         let extended_rcode = (rcode >> 4) as u8;
+        let pads = edns.is_some_and(|edns| pads(&edns, client.transport));
         let (reply, cookie) = reply(snapshot, edns.as_ref(), client);
         let reply = reply.map(|reply| Reply { extended_rcode, extended_error, ..reply });
         let mut end = HEADER_OCTETS + question_octets;
@@ -246,7 +263,11 @@ impl<'q> Bare<'q> {
         write_header(out, [query[0], query[1]], flags, counts);
         out[HEADER_OCTETS..end].copy_from_slice(&query[HEADER_OCTETS..end]);
         if let Some(reply) = reply {
-            end = reply.write(out, end);
+            let opt_at = end;
+            end = reply.write(out, opt_at);
+            if pads {
+                end = edns::pad(out, opt_at, end);
+            }
         }
         let facts = Facts::new(Rtype(0), edns.as_ref(), cookie);
         Some(Answered { octets: end, rcode, kind: Kind::Rejected, truncated: false, facts })

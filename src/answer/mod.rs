@@ -9,7 +9,7 @@ mod client;
 mod facts;
 mod message;
 
-pub use client::{Client, Transport};
+pub use client::{Client, Transport, keepalive};
 pub use facts::{Facts, Placed};
 
 use message::{Bare, Message};
@@ -186,12 +186,29 @@ fn askable(qtype: Rtype) -> Result<(), (u16, ExtendedError)> {
 
 /// What is malformed for the transport alone: the keepalive option means something in streams.
 fn malformed_for<'q>(query: &Query<'q>, transport: Transport) -> Option<Rejected<'q>> {
-    let edns = query.edns.filter(|edns| edns.keepalive == Keepalive::Malformed)?;
-    matches!(transport, Transport::Tcp { .. }).then_some(Rejected::Answer {
-        rcode: rcode::FORMERR,
-        question_octets: query.question.len(),
-        edns: Some(edns),
-    })
+    let edns = query.edns.filter(|edns| edns.keepalive != Keepalive::Absent)?;
+    match transport {
+        Transport::Tcp { .. } | Transport::Tls { .. } if edns.keepalive == Keepalive::Malformed => {
+            Some(Rejected::Answer {
+                rcode: rcode::FORMERR,
+                question_octets: query.question.len(),
+                edns: Some(edns),
+            })
+        }
+        Transport::Quic => Some(Rejected::Drop),
+        _ => None,
+    }
+}
+
+/// RFC 9250 5.5.2: a query over QUIC with the keepalive option, whatever else is wrong with it, is
+/// a mistake that ends the connection; there is no answer.
+fn ends_connection(rejected: &Rejected<'_>, transport: Transport) -> bool {
+    let edns = match rejected {
+        Rejected::Drop => return false,
+        Rejected::Answer { edns, .. } => *edns,
+        Rejected::Cookie(edns) => Some(*edns),
+    };
+    transport == Transport::Quic && edns.is_some_and(|edns| edns.keepalive != Keepalive::Absent)
 }
 
 fn reject(
@@ -201,6 +218,9 @@ fn reject(
     rejected: &Rejected<'_>,
     out: &mut [u8],
 ) -> Answered {
+    if ends_connection(rejected, client.transport) {
+        return DROPPED;
+    }
     let bare = match *rejected {
         Rejected::Drop => return DROPPED,
         Rejected::Answer { rcode, question_octets, edns } => {

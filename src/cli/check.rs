@@ -50,6 +50,7 @@ struct Report<'a> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = if args.place.is_dir() { args.place.join(CONFIG) } else { args.place.clone() };
     let mut offline = read_once(&config);
+    offline.diagnostics.extend(certificate(&offline));
     let routes = routes(&offline);
     let mut view = View::default();
     // What servers should answer is known from files without errors alone.
@@ -68,6 +69,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let is_bad = |found: &Diagnostic| found.is_error() || args.strict;
     if offline.diagnostics.iter().any(is_bad) { Err(Failure::Said) } else { Ok(()) }
+}
+
+/// What is wrong with the certificate of TLS, or its key.
+fn certificate(offline: &Offline) -> Option<Diagnostic> {
+    offline.server.as_ref()?.tls.as_ref()?.files.as_ref()?.read().err()
 }
 
 fn routes(offline: &Offline) -> Vec<RouteCase> {

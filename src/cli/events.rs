@@ -23,10 +23,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let server = args.server.connect()?;
     let mut since = show(args, &server, args.since, false)?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         since = show(args, &server, since, true)?;
     }
-    Ok(())
 }
 
 /// Shows what is newer; the number to go on from.

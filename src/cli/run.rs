@@ -33,6 +33,12 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let daemon = Daemon::start(options)?;
     let addresses: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(listen = addresses.join(" "), version = env!("CARGO_PKG_VERSION"), "answering");
+    if let Some(encrypted) = daemon.encrypted() {
+        let list = |addresses: &[SocketAddr]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        tracing::info!(tls = list(encrypted.tls()), quic = list(encrypted.quic()), "answering encrypted");
+    }
     let waited = daemon.runtime().block_on(until_told_to_stop(&daemon));
     daemon.stop();
     Ok(waited?)

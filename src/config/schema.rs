@@ -18,6 +18,7 @@ pub struct ServerFile {
     pub tcp: Option<TcpSection>,
     pub resolver: Option<ResolverSection>,
     pub probing: Option<ProbingSection>,
+    pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
     pub hooks: Option<HooksSection>,
@@ -89,6 +90,27 @@ pub struct ProbingSection {
     pub max_connections_per_target: Option<u64>,
     /// Probes on their way at once. Default: 512.
     pub max_in_flight: Option<u64>,
+}
+
+/// DNS over TLS and QUIC. Without this section there is neither.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TlsSection {
+    /// Addresses with ports to listen on for TLS; usually port 853. Default: none.
+    pub listen: Option<OneOrMany<String>>,
+    /// Addresses with ports to listen on for QUIC; usually port 853. Default: none.
+    pub quic: Option<OneOrMany<String>>,
+    /// A file with the certificate and those of its issuers (PEM), relative to this file. Default:
+    /// one that the server signs itself and keeps in the state directory.
+    pub certificate: Option<String>,
+    /// A file with the certificate's key (PEM), relative to this file.
+    pub key: Option<String>,
+    /// How long a connection may be silent. Default: 30s.
+    pub idle: Option<DurationText>,
+    /// Connections at once, TLS and QUIC together. Default: 1024.
+    pub connections: Option<u64>,
+    /// Connections at once of one client. Default: 32.
+    pub connections_per_client: Option<u64>,
 }
 
 /// The local API.
@@ -185,6 +207,22 @@ pub struct ZoneFile {
     pub targets: Option<BTreeMap<String, TargetSection>>,
     /// Names that move. The key is the owner name, relative to the zone, unless `name` says otherwise.
     pub routes: Option<BTreeMap<String, RouteSection>>,
+}
+
+/// How many of a target's probes must be well.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum ProbesNeed {
+    Word(ProbesNeedWord),
+    Number(u64),
+}
+
+/// Words for it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbesNeedWord {
+    All,
+    Any,
 }
 
 /// A site.
@@ -310,6 +348,8 @@ pub struct TargetSection {
     pub host: Option<String>,
     /// Names of its probes.
     pub probes: Option<OneOrMany<String>>,
+    /// How many of them must be well: "all", "any", or a number. Default: all.
+    pub probes_need: Option<ProbesNeed>,
     /// What the operator says of it; wins over probes and over its site's state.
     pub state: Option<StateWord>,
     /// What to take it for until its first probe has answered. Default: up.
@@ -517,6 +557,7 @@ mod tests {
         assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
         assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
+        assert_eq!(server("[tls]\nzzzzzzzz = 1"), keys::<TlsSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());

@@ -10,6 +10,7 @@ use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use crate::diagnostic::Diagnostic;
+use crate::encrypted::Files;
 use crate::geo::RegionId;
 use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
@@ -56,6 +57,8 @@ pub struct Server {
     pub resolvers: Vec<SocketAddr>,
     /// How probes behave.
     pub probing: Manners,
+    /// DNS over TLS and QUIC, where it is wanted.
+    pub tls: Option<Tls>,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -80,6 +83,23 @@ pub struct Admin {
 /// Bounds of TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tcp {
+    /// How long a connection may be silent.
+    pub idle: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once of one client.
+    pub connections_per_client: usize,
+}
+
+/// DNS over TLS and QUIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Where to listen for TLS.
+    pub listen: Vec<SocketAddr>,
+    /// Where to listen for QUIC.
+    pub quic: Vec<SocketAddr>,
+    /// Certificate and key; none: the server signs its own.
+    pub files: Option<Files>,
     /// How long a connection may be silent.
     pub idle: Duration,
     /// Connections at once.
@@ -127,6 +147,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         },
         resolvers: Vec::new(),
         probing: Manners::default(),
+        tls: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
         canaries: Vec::new(),
@@ -146,6 +167,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
+        table.finish();
+    }
+    if let Some(table) = root.table("tls") {
+        server.tls = Some(section_tls(&table, directory));
         table.finish();
     }
     if let Some(table) = root.table("probing") {
@@ -199,12 +224,7 @@ fn resolvers(table: &Table<'_>) -> Vec<SocketAddr> {
 
 fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
     if let Some(value) = table.get("listen") {
-        let listen = value.list();
-        server.listen =
-            listen.iter().filter_map(|one| one.parsed("address with a port", "0.0.0.0:53")).collect();
-        if listen.is_empty() {
-            value.error("there is no address to listen on", "write [\"0.0.0.0:53\", \"[::]:53\"]");
-        }
+        server.listen = addresses(&value, 53);
     }
     let most_workers = limits::UDP_WORKERS as u64;
     set(&mut server.workers, table.get("workers").and_then(|value| value.integer(0..=most_workers)));
@@ -234,6 +254,48 @@ fn section_tcp(table: &Table<'_>, tcp: &mut Tcp) {
     set(&mut tcp.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
     let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
     set(&mut tcp.connections_per_client, per_client);
+}
+
+fn section_tls(table: &Table<'_>, directory: &Path) -> Tls {
+    let mut tls = Tls {
+        listen: Vec::new(),
+        quic: Vec::new(),
+        files: None,
+        idle: limits::TLS_IDLE,
+        connections: limits::TLS_CONNECTIONS,
+        connections_per_client: limits::TLS_CONNECTIONS_PER_CLIENT,
+    };
+    set(&mut tls.listen, table.get("listen").map(|value| addresses(&value, 853)));
+    set(&mut tls.quic, table.get("quic").map(|value| addresses(&value, 853)));
+    let of_both = |value: &Value<'_>, other| {
+        value.error(
+            format!("`{other}` is missing"),
+            "give both files, or neither for a certificate of its own",
+        );
+    };
+    tls.files = match (table.get("certificate"), table.get("key")) {
+        (Some(certificate), Some(key)) => {
+            match (path(Some(certificate), directory), path(Some(key), directory)) {
+                (Some(certificate), Some(key)) => Some(Files { certificate, key }),
+                _ => None,
+            }
+        }
+        (Some(certificate), None) => {
+            of_both(&certificate, "key");
+            None
+        }
+        (None, Some(key)) => {
+            of_both(&key, "certificate");
+            None
+        }
+        (None, None) => None,
+    };
+    let idle = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    set(&mut tls.idle, table.get("idle").and_then(|value| value.duration(idle)));
+    set(&mut tls.connections, table.get("connections").and_then(|value| value.integer(1..=1_000_000)));
+    let per_client = table.get("connections_per_client").and_then(|value| value.integer(1..=1_000_000));
+    set(&mut tls.connections_per_client, per_client);
+    tls
 }
 
 fn section_admin(table: &Table<'_>, directory: &Path, admin: &mut Admin) {
@@ -343,6 +405,16 @@ fn network(value: &Value<'_>) -> Option<IpNet> {
             None
         }
     }
+}
+
+fn addresses(value: &Value<'_>, port: u16) -> Vec<SocketAddr> {
+    let list = value.list();
+    if list.is_empty() {
+        let example = format!("write [\"0.0.0.0:{port}\", \"[::]:{port}\"]");
+        value.error("there is no address to listen on", example);
+    }
+    let example = if port == 53 { "0.0.0.0:53" } else { "0.0.0.0:853" };
+    list.iter().filter_map(|one| one.parsed("address with a port", example)).collect()
 }
 
 fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {

@@ -353,6 +353,10 @@ fn each_mistake_of_the_server_has_its_place() {
             "[resolver]\nservers = \"resolver.example\"",
             "2:11 \"resolver.example\" is no address of a resolver",
         ),
+        ("[tls]\nlisten = \"0.0.0.0\"", "2:10 \"0.0.0.0\" is no address with a port"),
+        ("[tls]\nquic = []", "2:8 there is no address to listen on"),
+        ("[tls]\ncertificate = \"c.pem\"", "2:15 `key` is missing"),
+        ("[tls]\nkey = \"k.pem\"", "2:7 `certificate` is missing"),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {
         let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();

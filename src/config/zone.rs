@@ -14,7 +14,7 @@ use super::reader::{File, Table, Value};
 use super::route_options::{failback, is_chosen, min_healthy, sticky, ttl};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::geo::RegionId;
-use crate::health::Desired;
+use crate::health::{Desired, Need};
 use crate::probe::spec::Spec;
 use crate::route::addresses::PART_MARK;
 use crate::route::{Kind, Route, Routing, Target, TargetId};
@@ -171,6 +171,7 @@ impl<'r> Reader<'r> {
                     .and_then(|value| value.one_of(&[("up", true), ("down", false)]))
                     .unwrap_or(true),
                 probes: self.target_probes(&table),
+                probes_need: probes_need(&table),
                 site,
             };
             // A mistyped address is told already; it is no missing one.
@@ -408,6 +409,18 @@ impl<'r> Reader<'r> {
             }
         }
     }
+}
+
+/// `"all"`, `"any"`, or how many.
+fn probes_need(table: &Table<'_>) -> Need {
+    let Some(value) = table.get("probes_need") else { return Need::All };
+    let probes = table.get("probes").map_or(0, |probes| probes.list().len() as u64);
+    let need = if value.is_integer() {
+        value.integer(1..=probes.max(1)).map(Need::AtLeast)
+    } else {
+        value.one_of(&[("all", Need::All), ("any", Need::AtLeast(1))])
+    };
+    need.unwrap_or_default()
 }
 
 /// An address, or that it is of the other family.

@@ -5,7 +5,8 @@
 //! SubjectId -> entry { machines, state }     asked on each decision: an index, no hashing
 //! ```
 //!
-//! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP.
+//! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP; unless
+//! only some of them are needed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
 use super::{
-    Desired, Machine, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject, Tick,
-    Transition,
+    Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject,
+    Tick, Transition,
 };
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -51,6 +52,8 @@ pub struct Watched {
     pub site: String,
     /// Whether it is a canary: it stands outside of all sites and vouches for the network.
     pub is_canary: bool,
+    /// How many of its probes must be well.
+    pub need: Need,
     /// Its probes. None: always as assumed.
     pub probes: Vec<(String, Pace)>,
 }
@@ -107,6 +110,7 @@ struct Entry {
     said: Option<String>,
     site: String,
     is_canary: bool,
+    need: Need,
     /// When it left UP, until it is UP again.
     left: Option<Tick>,
     assume_up: bool,
@@ -310,6 +314,7 @@ impl Entry {
             said: None,
             site: String::new(),
             is_canary: false,
+            need: Need::All,
             left: None,
             assume_up: false,
             state: State::Unknown,
@@ -324,6 +329,7 @@ impl Entry {
         self.said = wanted.said;
         self.site = wanted.site;
         self.is_canary = wanted.is_canary;
+        self.need = wanted.need;
         self.assume_up = wanted.assume_up;
         let mut before = std::mem::take(&mut self.probes);
         for (name, pace) in wanted.probes {
@@ -348,7 +354,7 @@ impl Entry {
 
     /// Makes the state follow from the machines.
     fn settle(&mut self, probe: Option<&str>, evidence: &str, now: Tick) -> Option<Transition> {
-        let (from, to) = (self.state, self.worst());
+        let (from, to) = (self.state, self.composed());
         if from == to {
             return None;
         }
@@ -375,13 +381,37 @@ impl Entry {
         })
     }
 
+    /// What the probes say together. With a number of them needed, one that is UNKNOWN counts as
+    /// neither: it is DOWN when too few are left that could be well.
+    fn composed(&self) -> State {
+        let Need::AtLeast(needed) = self.need else { return self.worst() };
+        let count = |wanted: State| self.states().filter(|state| *state == wanted).count();
+        let (up, served) = (count(State::Up), count(State::Up) + count(State::Suspect));
+        let total = self.probes.len();
+        let needed = needed.min(total);
+        if total == 0 {
+            State::Unknown
+        } else if up >= needed {
+            State::Up
+        } else if served >= needed {
+            State::Suspect
+        } else if total - count(State::Down) < needed {
+            State::Down
+        } else {
+            State::Unknown
+        }
+    }
+
     fn worst(&self) -> State {
-        let states = self.probes.iter().map(|probe| match probe.machine.state() {
+        self.states().max_by_key(|state| badness(*state)).unwrap_or(State::Unknown)
+    }
+
+    fn states(&self) -> impl Iterator<Item = State> {
+        self.probes.iter().map(|probe| match probe.machine.state() {
             // Served on an assumption that is being refuted: caches should let go of it soon.
             State::Unknown if self.assume_up && probe.machine.failures() > 0 => State::Suspect,
             state => state,
-        });
-        states.max_by_key(|state| badness(*state)).unwrap_or(State::Unknown)
+        })
     }
 
     fn standing(&self, now: Tick) -> Standing {
@@ -430,7 +460,7 @@ impl Entry {
             };
         }
         self.recovered = saved.recovered;
-        let worst = self.worst();
+        let worst = self.composed();
         self.since = if worst == saved.state { saved.since } else { now };
         if saved.state == State::Down && worst != State::Down {
             self.recovered = Some(now);

@@ -21,6 +21,7 @@ fn watched(target: &str, probes: &[&str]) -> Watched {
         said: None,
         site: String::new(),
         is_canary: false,
+        need: Need::All,
         assume_up: true,
         probes: probes.iter().map(|name| ((*name).to_owned(), Pace::default())).collect(),
     }
@@ -71,6 +72,22 @@ fn the_worst_probe_decides() {
     assert_eq!((down.from, down.to, down.at), (State::Suspect, State::Down, now));
     assert_eq!((down.probe.as_deref(), &*down.evidence), (Some("tls"), "HTTP 503"));
     feed(&mut board, &mut now, "web-tw", "web", "+++");
+    assert_eq!(state(&board, "web-tw"), State::Down);
+}
+
+#[test]
+fn with_some_probes_needed_the_others_may_fail() {
+    let two_of_three = Watched { need: Need::AtLeast(2), ..watched("web-tw", &["a", "b", "c"]) };
+    let (mut board, mut now) = (board(&[two_of_three]), START);
+    feed(&mut board, &mut now, "web-tw", "a", "+");
+    assert_eq!(state(&board, "web-tw"), State::Unknown, "unknown counts as neither");
+    feed(&mut board, &mut now, "web-tw", "b", "+");
+    assert_eq!(state(&board, "web-tw"), State::Up);
+    feed(&mut board, &mut now, "web-tw", "c", "---");
+    assert_eq!(state(&board, "web-tw"), State::Up, "one may fail");
+    feed(&mut board, &mut now, "web-tw", "a", "-");
+    assert_eq!(state(&board, "web-tw"), State::Suspect);
+    feed(&mut board, &mut now, "web-tw", "a", "--");
     assert_eq!(state(&board, "web-tw"), State::Down);
 }
 

@@ -22,6 +22,6 @@ pub use machine::Machine;
 pub use memory::Saved;
 pub use order::{Order, Orders, Scope};
 pub use pace::Pace;
-pub use standing::{Desired, Standing, State};
+pub use standing::{Desired, Need, Standing, State};
 pub use subject::{Outcome, ProbeKey, Refusal, Report, Seen, Subject, Transition};
 pub use tick::Tick;

@@ -47,6 +47,16 @@ pub enum Desired {
     Drained,
 }
 
+/// How many of a target's probes must be well for it to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Need {
+    /// All: the worst decides.
+    #[default]
+    All,
+    /// At least so many of those that are configured.
+    AtLeast(usize),
+}
+
 /// One address of one target as routing sees it at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

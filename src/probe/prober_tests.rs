@@ -193,6 +193,7 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
         said: None,
         site: String::new(),
         is_canary: false,
+        need: crate::health::Need::All,
         assume_up: true,
         probes: vec![(job.key.probe.clone(), job.spec.pace)],
     };

@@ -286,6 +286,7 @@ mod tests {
             said: None,
             site: String::new(),
             is_canary: false,
+            need: crate::health::Need::All,
             assume_up: true,
             probes: Vec::new(),
         }

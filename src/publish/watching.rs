@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::Writer;
-use crate::health::{Desired, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
+use crate::health::{Desired, Need, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
@@ -173,6 +173,7 @@ impl Writer {
                         said: said.clone(),
                         site: target.site.clone().unwrap_or_default(),
                         is_canary: false,
+                        need: target.probes_need,
                         assume_up: target.assume_up,
                         probes: probes.clone(),
                     });
@@ -185,6 +186,7 @@ impl Writer {
             said: None,
             site: String::new(),
             is_canary: true,
+            need: Need::All,
             assume_up: true,
             probes: vec![(canary.key.probe.clone(), canary.spec.pace)],
         }));

@@ -431,6 +431,7 @@ impl Writer {
             ("zones", server.zones != self.server.zones),
             ("state", server.state != self.server.state),
             ("[tcp]", server.tcp != self.server.tcp),
+            ("[tls]", server.tls != self.server.tls),
         ] {
             if differs {
                 tracing::warn!("{key} changed in the configuration; it takes a restart");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::geo::RegionId;
-use crate::health::Desired;
+use crate::health::{Desired, Need};
 use crate::wire::name::Name;
 
 /// All that says how one zone's names move.
@@ -73,6 +73,8 @@ pub struct Target {
     pub assume_up: bool,
     /// Names of its probes, in the zone's `[probes]`. Empty: never probed, always as assumed.
     pub probes: Vec<String>,
+    /// How many of them must be well.
+    pub probes_need: Need,
 }
 
 impl Target {

@@ -24,6 +24,7 @@ fn routing(targets: u32, v6: &[u32], route: Route) -> Routing {
         ipv6: v6.contains(&n).then(|| [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::try_from(n).unwrap()].into()),
         host: Some(apex.child(format!("t{n}").as_bytes()).unwrap()),
         address_of: None,
+        probes_need: crate::health::Need::All,
         parts: Vec::new(),
         part_of: None,
         desired: Desired::Auto,

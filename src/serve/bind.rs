@@ -88,6 +88,43 @@ fn bind_once(wanted: SocketAddr, workers: usize) -> Result<Bound, BindError> {
     Ok(Bound { address, udp, tcp })
 }
 
+/// Listeners for streams at an address, one for each worker; with the port that was chosen if none
+/// was given.
+///
+/// # Errors
+/// When the system refuses.
+pub fn stream_listeners(
+    wanted: SocketAddr,
+    workers: usize,
+) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
+    let refused = |error| BindError::Refused { address: wanted, protocol: "TCP", error };
+    let first = tcp_listener(wanted, false).map_err(refused)?;
+    let address = first.local_addr().map_err(refused)?;
+    let others = (1..workers).map(|_| tcp_listener(address, true).map_err(refused));
+    let listeners = [Ok(first)].into_iter().chain(others).collect::<Result<_, _>>()?;
+    Ok((address, listeners))
+}
+
+/// A socket for datagrams at an address, which nobody shares.
+///
+/// # Errors
+/// When the system refuses.
+pub fn datagram_socket(wanted: SocketAddr) -> Result<(SocketAddr, UdpSocket), BindError> {
+    let bind = || -> io::Result<(SocketAddr, UdpSocket)> {
+        let socket = Socket::new(Domain::for_address(wanted), Type::DGRAM, Some(Protocol::UDP))?;
+        if wanted.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&wanted.into())?;
+        socket.set_recv_buffer_size(UDP_SOCKET_BUFFER_OCTETS)?;
+        socket.set_send_buffer_size(UDP_SOCKET_BUFFER_OCTETS)?;
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from(socket);
+        Ok((socket.local_addr()?, socket))
+    };
+    bind().map_err(|error| BindError::Refused { address: wanted, protocol: "UDP", error })
+}
+
 /// A UDP socket for `address`; one that `joins` needs the group that the first began.
 fn udp_socket(address: SocketAddr, joins: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;

@@ -1,4 +1,4 @@
-//! How many TCP connections there are, of whom, and whether one more is let in.
+//! How many connections there are, of whom, and whether one more is let in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,7 +10,7 @@ const IPV6_NETWORK_OCTETS: usize = 8;
 
 /// The connections at one moment, and the most that there may be.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub struct Connections {
     limit: usize,
     limit_per_client: usize,
     open: Mutex<Open>,
@@ -36,18 +36,20 @@ pub struct ConnectionTally {
 }
 
 /// One open connection; counts until it is dropped.
-pub(super) struct Ticket {
+pub struct Ticket {
     connections: Arc<Connections>,
     client: IpAddr,
 }
 
 impl Connections {
-    pub(super) fn new(limit: usize, limit_per_client: usize) -> Arc<Connections> {
+    /// None yet, and so many at once at most: in all, and of one client.
+    #[must_use]
+    pub fn new(limit: usize, limit_per_client: usize) -> Arc<Connections> {
         Arc::new(Connections { limit, limit_per_client, open: Mutex::default() })
     }
 
     /// Lets a connection in, unless there are too many.
-    pub(super) fn enter(self: &Arc<Connections>, peer: IpAddr) -> Option<Ticket> {
+    pub fn enter(self: &Arc<Connections>, peer: IpAddr) -> Option<Ticket> {
         let client = client(peer);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = open.clients.get(&client).copied().unwrap_or(0);
@@ -62,7 +64,16 @@ impl Connections {
         Some(Ticket { connections: Arc::clone(self), client })
     }
 
-    pub(super) fn tally(&self) -> ConnectionTally {
+    /// Whether half of all places are taken, or half of this client's.
+    #[must_use]
+    pub fn is_crowded(&self, peer: IpAddr) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = open.clients.get(&client(peer)).copied().unwrap_or(0);
+        open.total >= self.limit.div_ceil(2) || of_client >= self.limit_per_client.div_ceil(2)
+    }
+
+    /// The numbers now.
+    pub fn tally(&self) -> ConnectionTally {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         ConnectionTally { open: open.total, accepted: open.accepted, refused: open.refused }
     }
@@ -104,6 +115,7 @@ mod tests {
         let first = enter("2001:db8::1").unwrap();
         let _second = enter("2001:db8::2").unwrap();
         assert!(enter("2001:db8::3").is_none(), "the same /64");
+        assert!(connections.is_crowded("2001:db8::3".parse().unwrap()));
         let _third = enter("192.0.2.1").unwrap();
         assert!(enter("192.0.2.2").is_none(), "three in all");
         drop(first);

@@ -86,7 +86,7 @@ pub fn way_at(place: usize) -> (bool, How) {
 /// One writer's counters. Two lines of alignment, since processors fetch lines in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Counters {
+pub struct Counters {
     pub(super) received: AtomicU64,
     pub(super) answered: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -137,6 +137,16 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// Counts responses that a stream took, or didn't.
+    pub fn written(&self, responses: usize, is_taken: bool) {
+        alone(if is_taken { &self.answered } else { &self.send_errors }, responses);
+    }
+
+    /// Counts a connection that a defect of ours ended.
+    pub fn panicked(&self) {
+        alone(&self.panics, 1);
+    }
+
     /// Counts what became of a query.
     #[inline]
     pub(super) fn record(&self, answered: &Answered) {
@@ -167,7 +177,7 @@ impl Counters {
     }
 
     /// The counters now. Each is right; they needn't belong to the same moment.
-    pub(super) fn read(&self) -> Tally {
+    pub fn read(&self) -> Tally {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
         Tally {
             received: read(&self.received),

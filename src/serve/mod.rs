@@ -7,6 +7,9 @@
 //!           +-- TCP listener -- thread tcp-1, all its connections
 //! ```
 //!
+//! The streams' part that isn't TCP, [`Desk`] with its framing and counters, serves encrypted
+//! connections too (`encrypted`, an edge).
+//!
 //! [`bind()`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
 //! answering; [`Running::stop`] ends it.
 
@@ -32,16 +35,15 @@ use std::time::Duration;
 use mio::Waker;
 
 use self::bind::Bound;
-use self::connections::Connections;
-use self::counters::Counters;
 use self::udp::allowed_cores;
 use crate::limits;
 
-pub use self::bind::BindError;
-pub use self::connections::ConnectionTally;
-pub use self::counters::{Tally, WAYS, type_at, way_at};
+pub use self::bind::{BindError, datagram_socket, stream_listeners};
+pub use self::connections::{ConnectionTally, Connections, Ticket};
+pub use self::counters::{Counters, Tally, WAYS, type_at, way_at};
 pub use self::durations::Spread;
 pub use self::service::Service;
+pub use self::tcp::{Desk, Gathered, Output, Rest};
 
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]

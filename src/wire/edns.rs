@@ -4,11 +4,13 @@ use super::client_subnet::ClientSubnet;
 use super::cookie::{self, Cookie};
 use super::reader::Reader;
 use super::rtype::Rtype;
+use crate::limits::{MESSAGE_OCTETS, PADDING_BLOCK_OCTETS};
 
 const OPTION_NSID: u16 = 3;
 const OPTION_CLIENT_SUBNET: u16 = 8;
 const OPTION_COOKIE: u16 = 10;
 const OPTION_KEEPALIVE: u16 = 11;
+const OPTION_PADDING: u16 = 12;
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// Octets of an OPT record without options.
@@ -35,6 +37,8 @@ pub struct Edns<'q> {
     pub cookie: Option<Cookie<'q>>,
     /// Whether the client asks how long a connection may be silent (RFC 7828).
     pub keepalive: Keepalive,
+    /// Whether the query is padded (RFC 7830). With what, doesn't matter.
+    pub padding: bool,
 }
 
 /// The edns-tcp-keepalive option of a query. Datagrams may have any; in streams it matters.
@@ -75,6 +79,7 @@ impl Edns<'_> {
         subnet: None,
         cookie: None,
         keepalive: Keepalive::Absent,
+        padding: false,
     };
 }
 
@@ -90,7 +95,8 @@ impl<'q> Edns<'q> {
         let options = reader.take(usize::from(length))?;
         // RFC 6891 6.1.3: what options of another version look like, only that version knows.
         if self.version == 0 && self.read_options(Reader::new(options)).is_none() {
-            (self.nsid, self.subnet, self.cookie, self.keepalive) = (false, None, None, Keepalive::Absent);
+            let Edns { version, payload, dnssec_ok, .. } = *self;
+            *self = Edns { version, payload, dnssec_ok, ..Edns::SILENT };
             return None;
         }
         Some(())
@@ -112,6 +118,7 @@ impl<'q> Edns<'q> {
                 OPTION_KEEPALIVE => {
                     self.keepalive = if data.is_empty() { Keepalive::Asked } else { Keepalive::Malformed };
                 }
+                OPTION_PADDING => self.padding = true,
                 _ => {}
             }
         }
@@ -184,6 +191,21 @@ impl Reply<'_> {
     }
 }
 
+/// Pads a message whose OPT record stands from `opt_at` to its `end`, by an option of zeroes behind
+/// all others (RFC 7830 3), to the next whole block (RFC 8467 4.1). Where a message can't have so
+/// many octets, to as many as it can. The new end.
+pub fn pad(out: &mut [u8], opt_at: usize, end: usize) -> usize {
+    let data_at = end + OPTION_OCTETS;
+    let padded = data_at.next_multiple_of(PADDING_BLOCK_OCTETS).min(MESSAGE_OCTETS).min(out.len());
+    let Some(octets) = padded.checked_sub(data_at) else { return end };
+    out[end..end + 2].copy_from_slice(&OPTION_PADDING.to_be_bytes());
+    out[end + 2..data_at].copy_from_slice(&(octets as u16).to_be_bytes());
+    out[data_at..padded].fill(0);
+    let options = padded - opt_at - OPT_OCTETS;
+    out[opt_at + OPT_OCTETS - 2..opt_at + OPT_OCTETS].copy_from_slice(&(options as u16).to_be_bytes());
+    padded
+}
+
 fn write_option(out: &mut [u8], at: usize, code: u16, data: &[u8]) -> usize {
     out[at..at + 2].copy_from_slice(&code.to_be_bytes());
     out[at + 2..at + OPTION_OCTETS].copy_from_slice(&(data.len() as u16).to_be_bytes());
@@ -224,6 +246,29 @@ mod tests {
         ]
         .concat();
         assert_eq!(out[2..end], expected);
+    }
+
+    #[test]
+    fn rfc8467_4_1_padding_fills_blocks_as_far_as_a_message_goes() {
+        let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+        let blocks = [(11, 468), (464, 468), (465, 936), (468, 936), (932, 936), (65_000, 65_052)];
+        // Longer than the last whole block: to the end, and not at all without room for an option.
+        let ends = [(65_100, 65_520), (65_516, 65_520), (65_517, 65_535), (65_531, 65_535), (65_532, 65_532)];
+        for (end, padded) in blocks.into_iter().chain(ends) {
+            let mut out = vec![0xff; MESSAGE_OCTETS];
+            let opt_at = end - OPT_OCTETS;
+            out[opt_at..end].copy_from_slice(&opt);
+            assert_eq!(pad(&mut out, opt_at, end), padded, "{end}");
+            let options = usize::from(u16::from_be_bytes([out[end - 2], out[end - 1]]));
+            assert_eq!(options, padded - end);
+            if options > 0 {
+                assert_eq!(out[end..end + 2], [0, 12]);
+                assert_eq!(out[end + 2..end + 4], ((options - 4) as u16).to_be_bytes());
+                assert!(out[end + 4..padded].iter().all(|octet| *octet == 0));
+            }
+        }
+        // Never past what the transport takes.
+        assert_eq!(pad(&mut [0; 100], 0, 11), 100);
     }
 
     #[test]

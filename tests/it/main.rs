@@ -8,6 +8,8 @@ mod by_name;
 mod commands;
 mod delegated;
 mod differential;
+mod encrypted;
+mod encrypted_client;
 mod failover;
 mod hand;
 mod lab;

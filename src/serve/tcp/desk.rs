@@ -1,7 +1,6 @@
 //! The buffers of a worker, in which queries of one connection after the other are answered.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::answer::{Client, Transport};
 use crate::limits::{MESSAGE_OCTETS, QUERIES_FETCHED, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
@@ -19,7 +18,7 @@ const LENGTH_OCTETS: usize = 2;
 const HEADER_OCTETS: usize = 12;
 
 /// Memory that is used again for every query. Nothing in it outlives a connection's turn.
-pub(super) struct Desk {
+pub struct Desk {
     /// What is read from a connection.
     pub(super) input: Box<[u8]>,
     /// Answers with their lengths, as they are made.
@@ -31,20 +30,20 @@ pub(super) struct Desk {
 }
 
 /// What [`Output::answer`] came to.
-pub(super) struct Gathered<'d> {
+pub struct Gathered<'d> {
     /// Answers with their lengths, to be written.
-    pub(super) output: &'d [u8],
+    pub output: &'d [u8],
     /// How many they are.
-    pub(super) answers: usize,
+    pub answers: usize,
     /// Octets of the input that are done with.
-    pub(super) used: usize,
+    pub used: usize,
     /// What stands behind them.
-    pub(super) rest: Rest,
+    pub rest: Rest,
 }
 
 /// What the rest of the input holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub enum Rest {
     /// Whole queries, which wait until what was gathered is written.
     Queries,
     /// A part of a query at most: more octets are needed.
@@ -54,8 +53,9 @@ pub(super) enum Rest {
 }
 
 impl Desk {
-    /// Connections may be silent for `idle`.
-    pub(super) fn new(idle: Duration) -> Desk {
+    /// For connections of one transport.
+    #[must_use]
+    pub fn new(transport: Transport) -> Desk {
         Desk {
             input: vec![0; TCP_READ_OCTETS].into(),
             // The last answer that is gathered may be of any length.
@@ -63,12 +63,12 @@ impl Desk {
             names: Box::new([const { LowerName::root() }; QUERIES_FETCHED]),
             entropy: Entropy::new(),
             sampler: Sampler::default(),
-            transport: Transport::Tcp { idle: u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX) },
+            transport,
         }
     }
 
     /// The two halves: what was read, and what answers it.
-    pub(super) fn split(&mut self) -> (&mut [u8], Output<'_>) {
+    pub fn split(&mut self) -> (&mut [u8], Output<'_>) {
         let output = Output {
             octets: &mut self.output,
             names: &mut self.names,
@@ -81,7 +81,7 @@ impl Desk {
 }
 
 /// The half of a desk in which answers are made.
-pub(super) struct Output<'d> {
+pub struct Output<'d> {
     octets: &'d mut [u8],
     names: &'d mut [LowerName; QUERIES_FETCHED],
     entropy: &'d mut Entropy,
@@ -92,7 +92,7 @@ pub(super) struct Output<'d> {
 impl Output<'_> {
     /// Answers the whole queries that `input` begins with, until enough is gathered. As with
     /// datagrams, some are read before the first of them is answered.
-    pub(super) fn answer<S: Service>(
+    pub fn answer<S: Service>(
         &mut self,
         input: &[u8],
         peer: IpAddr,

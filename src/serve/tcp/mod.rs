@@ -13,4 +13,5 @@ mod connection;
 mod desk;
 mod worker;
 
+pub use desk::{Desk, Gathered, Output, Rest};
 pub(super) use worker::Worker;

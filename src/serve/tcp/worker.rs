@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connection::{Connection, Means, Turn};
 use super::desk::Desk;
+use crate::answer::{Transport, keepalive};
 use crate::limits::{TCP_ACCEPT_PAUSE, TCP_EVENTS, TCP_WRITE};
 use crate::serve::connections::Connections;
 use crate::serve::counters::{Counters, alone};
@@ -76,7 +77,7 @@ impl<S: Service> Worker<S> {
             free: Vec::new(),
             again: VecDeque::new(),
             accept_at: None,
-            desk: Desk::new(self.idle),
+            desk: Desk::new(Transport::Tcp { idle: keepalive(self.idle) }),
         };
         let thread = thread::Builder::new().name(name).spawn(move || serving.run())?;
         Ok(Started { waker, thread })

@@ -23,6 +23,9 @@ inspect = ["127.0.0.1/32"]
 cookie_secrets = "cookies"
 [tcp]
 idle = "30700ms"
+[tls]
+listen = ["127.0.0.1:0"]
+quic = ["127.0.0.1:0"]
 [regions.tw]
 networks = ["203.0.113.0/25"]
 [regions.my]
@@ -122,6 +125,20 @@ fn zone(apex: &str, lines: &str) -> String {
 
 /// Where the server listens. It ends with the tests.
 pub fn server() -> SocketAddr {
+    daemon().addresses()[0]
+}
+
+/// Where it listens for TLS.
+pub fn tls() -> SocketAddr {
+    daemon().encrypted().unwrap().tls()[0]
+}
+
+/// Where it listens for QUIC.
+pub fn quic() -> SocketAddr {
+    daemon().encrypted().unwrap().quic()[0]
+}
+
+fn daemon() -> &'static Daemon {
     static SERVER: LazyLock<(tempfile::TempDir, Daemon)> = LazyLock::new(|| {
         let directory = tempfile::tempdir().unwrap();
         let write = |inside: &str, text: &str| fs::write(directory.path().join(inside), text).unwrap();
@@ -143,5 +160,5 @@ pub fn server() -> SocketAddr {
         let daemon = Daemon::start(Options { config, ..Options::default() }).unwrap();
         (directory, daemon)
     });
-    SERVER.1.addresses()[0]
+    &SERVER.1
 }

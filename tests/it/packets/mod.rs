@@ -6,6 +6,7 @@ mod anycast;
 mod cookies;
 mod documented;
 mod edns;
+mod encrypted;
 mod header;
 mod lab;
 mod names;

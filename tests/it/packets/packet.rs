@@ -241,7 +241,7 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 
-pub fn read_framed(stream: &mut TcpStream) -> Reply {
+pub fn read_framed(stream: &mut impl Read) -> Reply {
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
     let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -250,7 +250,7 @@ pub fn read_framed(stream: &mut TcpStream) -> Reply {
 }
 
 /// Whether the server closed the connection, with nothing more on it.
-pub fn is_closed(stream: &mut TcpStream) -> bool {
+pub fn is_closed(stream: &mut impl Read) -> bool {
     match stream.read(&mut [0; 16]) {
         Ok(octets) => octets == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
