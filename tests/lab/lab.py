@@ -46,7 +46,7 @@ class Lab:
     def address(self, site, row):
         return ipaddress.ip_address(self.sites[site].host.address(row.rtype)).packed
 
-    def run(self, row, waits_for_caches=True):
+    def run(self, row, waits_for_caches, waits_for_return):
         """{server: figures} of one fault; all nameservers are new, so that no row remembers
         another."""
         for server in self.servers:
@@ -70,7 +70,8 @@ class Lab:
             over = time.monotonic()
             row.end(self)
             healed = time.monotonic()
-            self.wait(asker.direct, lambda sample: own in (sample.addresses or ()), 1.0, RETURNING)
+            if waits_for_return:
+                self.wait(asker.direct, lambda sample: own in (sample.addresses or ()), 1.0, RETURNING)
             end = time.monotonic()
         return {server.name: self.figures(row, own, asker.direct[server.name],
                                           asker.cached[server.name] if waits_for_caches else None,

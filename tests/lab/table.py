@@ -18,11 +18,16 @@ FLAPPING_WRONG, FLAPPING_CHANGES, FLAPPING_BACK = 150, 2, 10.0
 FIRST_ANSWER = 0.2
 
 
-def line(of_row):
+def line(of_round):
     """One round of a row, for who watches."""
-    return "; ".join(f"{name} {seconds(of['server_seconds'])} (resolver {seconds(of['resolver_seconds'])}), "
-                     f"{of['wrong']}/{of['asked']} wrong, {of['unanswered']} unanswered, {of['changes']} changes, "
-                     f"back {seconds(of['back_seconds'])}" for name, of in of_row.items())
+    parts = []
+    for name, of in of_round.items():
+        part = f"{name} {seconds(of['server_seconds'])}"
+        if "resolver_seconds" in of:
+            part += f" (behind unbound {seconds(of['resolver_seconds'])})"
+        part += f", {of['wrong']}/{of['asked']} wrong, {of['unanswered']} unanswered, {of['changes']} changes"
+        parts.append(part)
+    return "; ".join(parts)
 
 
 def markdown(rows, figures):
