@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 pub struct ServerFile {
     pub server: Option<ServerSection>,
     pub tcp: Option<TcpSection>,
-    pub resolver: Option<ResolverSection>,
     pub probing: Option<ProbingSection>,
+    pub resolver: Option<ResolverSection>,
     pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
@@ -66,14 +66,6 @@ pub struct TcpSection {
     pub connections_per_client: Option<u64>,
 }
 
-/// Who says the addresses of targets that are host names.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct ResolverSection {
-    /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
-    pub servers: Option<OneOrMany<String>>,
-}
-
 /// How probes behave towards those they ask. Read at the start.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -90,6 +82,14 @@ pub struct ProbingSection {
     pub max_connections_per_target: Option<u64>,
     /// Probes on their way at once. Default: 512.
     pub max_in_flight: Option<u64>,
+}
+
+/// Who says the addresses of targets that are host names.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ResolverSection {
+    /// Recursive resolvers: addresses, with a port where it isn't 53. Default: the system's.
+    pub servers: Option<OneOrMany<String>>,
 }
 
 /// DNS over TLS and QUIC. Without this section there is neither.
@@ -555,8 +555,8 @@ mod tests {
         assert_eq!(server("zzzzzzzz = 1"), keys::<ServerFile>());
         assert_eq!(server("[server]\nzzzzzzzz = 1"), keys::<ServerSection>());
         assert_eq!(server("[tcp]\nzzzzzzzz = 1"), keys::<TcpSection>());
-        assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
+        assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[tls]\nzzzzzzzz = 1"), keys::<TlsSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());

@@ -53,10 +53,10 @@ pub struct Server {
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
-    /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
-    pub resolvers: Vec<SocketAddr>,
     /// How probes behave.
     pub probing: Manners,
+    /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
+    pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
     /// The database that places clients.
@@ -145,8 +145,8 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
             connections: limits::TCP_CONNECTIONS,
             connections_per_client: limits::TCP_CONNECTIONS_PER_CLIENT,
         },
-        resolvers: Vec::new(),
         probing: Manners::default(),
+        resolvers: Vec::new(),
         tls: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
@@ -165,16 +165,15 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         section_tcp(&table, &mut server.tcp);
         table.finish();
     }
+    if let Some(table) = root.table("probing") {
+        server.probing = probing::manners(&table);
+        table.finish();
+    }
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
-        table.finish();
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
-        table.finish();
-    }
-    if let Some(table) = root.table("probing") {
-        server.probing = probing::manners(&table);
         table.finish();
     }
     if let Some(table) = root.table("admin") {
