@@ -171,6 +171,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("resolver") {
         server.resolvers = resolvers(&table);
+        table.finish();
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
