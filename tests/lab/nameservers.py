@@ -140,7 +140,7 @@ default = ["{name}-{OWN}", "{name}-{OTHER}"]
         return {"SSL_CERT_FILE": str(self.root)}
 
     def version(self):
-        return said(self.program, "--version")
+        return said(self.program, "--version").rpartition(" ")[2]
 
 
 class Gdnsd(Nameserver):
@@ -182,7 +182,7 @@ plugins => {{ metafo => {{ resources => {{
         return self.program, "-c", self.directory, "start"
 
     def version(self):
-        return said(self.program, "version")
+        return said(self.program, "version").rpartition(" ")[2]
 
 
 class PowerDns(Nameserver):
@@ -239,7 +239,7 @@ disable-syslog=yes
                 self.program, f"--config-dir={self.directory}", "--daemon=no", "--guardian=no")
 
     def version(self):
-        return said(self.program, "--version").rpartition("] ")[2].partition(" (")[0]
+        return said(self.program, "--version").partition("Server ")[2].partition(" ")[0]
 
 
 class Resolver:
