@@ -7,6 +7,8 @@ import pathlib
 import platform
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+DOCS = RESULTS.parent.parent.parent / "docs/failover.md"
+BEGIN, END = "<!-- tests/lab/run --docs -->", "<!-- end -->"
 SUBJECT = "waypost"
 ORDER = (SUBJECT, "gdnsd", "powerdns")
 # What a client behind a resolver waits at most, with default settings: 5 + 1 + a TTL of 20.
@@ -103,6 +105,13 @@ def save(place, key, of_round, versions):
     machine = {"cores": os.cpu_count(), "kernel": platform.release().split("-")[0]}
     figures = {"machine": machine, "versions": versions, "rows": rows}
     (place / "failover.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def write_docs(rows, place):
+    """Puts the table into docs/failover.md, between its marks."""
+    before, _, rest = DOCS.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCS.write_text(f"{before}{BEGIN}\n{markdown(rows, load(place))}\n{END}{after}")
 
 
 def rounded(of):
