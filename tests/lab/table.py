@@ -111,7 +111,7 @@ def write_docs(rows, place):
     """Puts the table into docs/failover.md, between its marks."""
     before, _, rest = DOCS.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{markdown(rows, load(place))}\n{END}{after}")
+    DOCS.write_text(f"{before}{BEGIN}\n\n{markdown(rows, load(place))}\n\n{END}{after}")
 
 
 def rounded(of):
