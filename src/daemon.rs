@@ -16,6 +16,7 @@ use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
+use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
@@ -56,6 +57,7 @@ pub struct Daemon {
     running: Running,
     encrypted: Option<Encrypted>,
     watcher: JoinHandle<()>,
+    keeper: Arc<Keeper>,
     writer: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -130,18 +132,28 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
+        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys)));
+        let good = pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok());
+        let keyrings = keeper.learn(good.chain(fallbacks.iter().map(|(_, loaded)| loaded)));
+        let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
-        let start = Start { pass, fallbacks, store, prober, reports, resolver, found };
+        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         crate::admin::start(&server, options.state.as_deref(), &control, runtime.handle());
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
-        let (waker, watcher) =
-            watch::start(loader, directories, control.clone()).map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, encrypted, watcher, writer, runtime })
+        let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
+            .map_err(DaemonError::System)?;
+        let changes = control.clone();
+        // Whatever it is about when the server ends, files are whole at every moment.
+        let started = keeper.start(move |zone, keyring| {
+            changes.send(Change::Keys { zone, keyring });
+        });
+        started.map_err(DaemonError::System)?;
+        Ok(Daemon { control, waker, running, encrypted, watcher, keeper, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -181,6 +193,7 @@ impl Daemon {
             encrypted.stop();
         }
         self.waker.stop();
+        self.keeper.stop();
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
             if thread.join().is_err() {

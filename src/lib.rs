@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! Data plane   wire, geo, snapshot, answer, serve          reads only what was published
-//! Model        zone, route, health, model, compile         pure: time comes in as a value
+//! Model        zone, route, health, dnssec, model,         pure: time comes in as a value
+//!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              publish, watch, metrics, admin, encrypted,
-//!              daemon, demo, cli
+//!              keys, publish, watch, metrics, admin,
+//!              encrypted, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -31,9 +32,11 @@ pub mod cores;
 pub mod daemon;
 pub mod demo;
 pub mod diagnostic;
+pub mod dnssec;
 pub mod encrypted;
 pub mod geo;
 pub mod health;
+pub mod keys;
 pub mod limits;
 pub mod load;
 pub mod metrics;

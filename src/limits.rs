@@ -5,6 +5,14 @@ use std::time::Duration;
 /// CNAMEs followed inside our zones. Longer chains get what was found so far; resolvers go on.
 pub const CNAME_CHAIN: usize = 16;
 
+/// RRsets of one type that a route of a signed zone may answer, and states of its targets that are
+/// tried to find them, as far as they are signed when the zone is loaded. What lies beyond is signed
+/// by the writer when it is first wanted: some 20 microseconds later.
+pub const ROUTE_OUTCOMES: usize = 256;
+
+/// Owners whose signatures are made anew in one go. Then reports and changes have their turn.
+pub const RENEWALS_TOGETHER: usize = 64;
+
 /// Octets of a UDP answer, unless the client asks for less (RFC 9715: no fragmentation on any
 /// usual path). Longer answers are truncated and come again over TCP.
 pub const UDP_PAYLOAD_OCTETS: u16 = 1232;
@@ -240,6 +248,30 @@ pub const QUIC_SEND_OCTETS: u64 = 512 << 10;
 /// How long a server that ends waits for its QUIC clients to see that. Those that don't find out
 /// by their own time-outs.
 pub const QUIC_FAREWELL: Duration = Duration::from_millis(200);
+
+/// How often the keys of signed zones are looked at. A roll that is asked for begins within this
+/// time.
+pub const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When the same trouble with a zone's keys is told again.
+pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
+
+/// How often the parent is asked for DS that a key waits for.
+pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How soon the parent is asked again when files were read anew: whoever has just handed a DS over
+/// needn't wait, and busy zones don't burden the parent.
+pub const PARENT_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long one nameserver of the parent may take for an answer. Then it is asked again.
+pub const PARENT_ANSWER: Duration = Duration::from_secs(2);
+
+/// How often one nameserver of the parent is asked. Then it counts as silent, and keys wait.
+pub const PARENT_ATTEMPTS: usize = 2;
+
+/// How long all nameservers of one parent may take. Then keys of the zone wait, and those of other
+/// zones have their turn.
+pub const PARENT_TIME: Duration = Duration::from_secs(10);
 
 /// How long `check --live` waits for an answer before it asks again.
 pub const LIVE_PATIENCE: Duration = Duration::from_secs(2);

@@ -195,6 +195,35 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// Signed zones, with how each denies.
+const SIGNED: [(&str, &str); 2] = [("names.example.", "nsec"), ("hashes.example.", "nsec3")];
+
+/// What a signed zone is asked by clients that want signatures.
+fn signed_cases(apex: &str) -> Vec<Case> {
+    let of_nsec = if apex.starts_with("names") { Kind::Static } else { Kind::NoData };
+    let ask = |name: &str, rtype: Rtype, kind: Kind| {
+        let mut query = query(&name.replace("example.com.", apex), rtype);
+        query[11] = 1;
+        query.extend([0, 0, 41, 16, 0, 0, 0, 0x80, 0, 0, 0]);
+        Case { query, kind, truncated: false }
+    };
+    vec![
+        ask("www.example.com.", Rtype::A, Kind::Static),
+        ask("www.example.com.", Rtype::RRSIG, Kind::Static),
+        ask("www.example.com.", Rtype::NSEC, of_nsec),
+        ask("example.com.", Rtype::DNSKEY, Kind::Static),
+        ask("webmail.example.com.", Rtype::A, Kind::Routed),
+        ask("nothing.example.com.", Rtype::A, Kind::NxDomain),
+        ask("www.example.com.", Rtype::TXT, Kind::NoData),
+        ask("any.wild.example.com.", Rtype::A, Kind::Static),
+        ask("any.wild.example.com.", Rtype::MX, Kind::NoData),
+        ask("below.child.example.com.", Rtype::A, Kind::Referral),
+        ask("child.example.com.", Rtype::DS, Kind::NoData),
+        ask("alias.example.com.", Rtype::A, Kind::Static),
+        ask("www.old.example.com.", Rtype::A, Kind::Static),
+    ]
+}
+
 fn query(name: &str, rtype: Rtype) -> Vec<u8> {
     let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     query.extend(Name::parse(name, None).unwrap().as_wire());
@@ -210,6 +239,12 @@ fn start(directory: &std::path::Path) -> Daemon {
     let long = vec!["x".repeat(250); 8].join("\" \"");
     write("zones/example.com.zone", &ZONE.replace("XXX", &long));
     write("zones/example.com.toml", ROUTES);
+    for (apex, denial) in SIGNED {
+        let zone = ZONE.replace("example.com.", apex).replace("XXX", "x");
+        write(&format!("zones/{apex}zone"), &zone);
+        let policy = format!("{ROUTES}\n[dnssec]\nsign = true\ndenial = \"{denial}\"\n");
+        write(&format!("zones/{apex}toml"), &policy);
+    }
     Daemon::start(Options { config: directory.join("waypost.toml"), ..Options::default() }).unwrap()
 }
 
@@ -236,6 +271,9 @@ fn answering_allocates_nothing() {
     ask_tcp();
     for case in &cases() {
         one_by_one(&published.load(), case);
+    }
+    for (apex, _) in SIGNED {
+        signed_cases(apex).iter().for_each(|case| one_by_one(&published.load(), case));
     }
     as_a_batch(&published.load(), &cases());
     assert_eq!(allocations(|| (0..20).for_each(|_| ask_udp())), 0);

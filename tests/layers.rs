@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("words that all speak", &["limits", "cores", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
-    ("model", &["zone", "health", "route", "model", "compile"]),
+    ("model", &["zone", "health", "route", "dnssec", "model", "compile"]),
     (
         "edges",
         &[
@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "load",
             "state",
+            "keys",
             "publish",
             "watch",
             "metrics",

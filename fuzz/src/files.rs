@@ -66,10 +66,10 @@ fn load(files: &Texts<'_>) -> Result<Arc<Zone>, Vec<Diagnostic>> {
 
 fn compile(zone: &Arc<Zone>) {
     let routed = Arc::new(RoutedOwners::new());
-    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
+    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
     // An RRset may be too large for a message; that is an error with a name, and no panic.
     let _ = source.all(&Arc::new(Shape::of(zone, &routed)));
-    source.common().unwrap();
+    source.common(None).unwrap();
 }
 
 fn shown(errors: &[Diagnostic]) -> String {

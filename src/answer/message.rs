@@ -6,7 +6,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::{self, Edns, ExtendedError, Keepalive, Reply};
 use crate::wire::query::{HEADER_OCTETS, Query};
-use crate::wire::rendered::{Place, Rendered};
+use crate::wire::rendered::{POINTER_MAX, Place, Rendered};
 use crate::wire::rtype::{CLASS_IN, Rtype};
 
 /// Octets of a CNAME record before its target: owner's pointer, type, class, TTL, RDLENGTH.
@@ -97,6 +97,11 @@ impl<'a, 'o> Message<'a, 'o> {
         self.end
     }
 
+    /// Whether it was cut short.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
     /// Octets that are written.
     pub(super) fn octets(&self, at: usize, octets: usize) -> &[u8] {
         &self.out[at..at + octets]
@@ -139,6 +144,18 @@ impl<'a, 'o> Message<'a, 'o> {
         self.end = rdata_at + target.len();
         self.counts[0] += 1;
         Some(rdata_at)
+    }
+
+    /// Adds an answer record of the name at a position: all of it from its type on.
+    pub(super) fn write_record(&mut self, owner_at: usize, record: &[u8]) {
+        let end = self.end + 2 + record.len();
+        if self.truncated || end > self.limit || owner_at > POINTER_MAX {
+            return self.truncate();
+        }
+        self.out[self.end..self.end + 2].copy_from_slice(&(0xc000 | owner_at as u16).to_be_bytes());
+        self.out[self.end + 2..end].copy_from_slice(record);
+        self.end = end;
+        self.counts[0] += 1;
     }
 
     /// Adds an answer record whose owner, class and type are the question's, in whole octets.

@@ -8,18 +8,22 @@ mod chaos;
 mod client;
 mod facts;
 mod message;
+mod proofs;
 
 pub use client::{Client, Transport, keepalive};
 pub use facts::{Facts, Placed};
 
 use message::{Bare, Message};
+use proofs::{Denied, Proofs};
 
 use crate::limits::CNAME_CHAIN;
-use crate::snapshot::entry::{Flags, Payload};
-use crate::snapshot::{ClientNetwork, Found, Lookup, NameHash, Slot, Snapshot};
+use crate::snapshot::denial::{Denial, Order};
+use crate::snapshot::entry::{Entry, Flags, Payload, SIGNED_GLUE, SIGNED_REFERRAL};
+use crate::snapshot::{ClientNetwork, Found, Lookup, NameHash, SlotId, Snapshot};
 use crate::wire::client_subnet::ClientSubnet;
 use crate::wire::cookie::Standing;
 use crate::wire::edns::{ExtendedError, Keepalive};
+use crate::wire::name::parent;
 use crate::wire::query::{self, HEADER_OCTETS, LowerName, Query, Rejected, rcode};
 use crate::wire::rendered::{FIRST_RDATA_AT, Place, Rendered};
 use crate::wire::rtype::{CLASS_CH, CLASS_IN, Rtype};
@@ -146,9 +150,13 @@ impl<'a> Prepared<'a> {
                     subnet: query.edns.as_ref().and_then(|edns| edns.subnet.as_ref()),
                     is_first: true,
                     has_dname: false,
+                    proofs: (snapshot.has_signed() && query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok))
+                        .then(Proofs::new),
                     message: &mut message,
                 };
-                search.run(query, *hash)
+                let kind = search.run(query, *hash);
+                search.prove();
+                kind
             }
             (CLASS_CH, Ok(())) if snapshot.settings.may_inspect(client.address) => {
                 chaos::answer(snapshot, query, client, &mut message)
@@ -249,6 +257,8 @@ struct Search<'a, 'm, 'o> {
     is_first: bool,
     /// Whether the message has the DNAME already that redirects the name at hand.
     has_dname: bool,
+    /// Proofs to be added, if the client wants signatures (RFC 4035 3.2.1) and any zone has some.
+    proofs: Option<Proofs<'a>>,
     message: &'m mut Message<'a, 'o>,
 }
 
@@ -323,13 +333,14 @@ impl<'a> Search<'a, '_, '_> {
         Kind::Static
     }
 
-    fn step(&mut self, name: &LowerName, lookup: Lookup<'_>, place: Place) -> Step {
+    fn step(&mut self, name: &LowerName, lookup: Lookup<'a>, place: Place) -> Step {
         let Lookup { entry, found } = lookup;
         let zone = self.snapshot.zone(entry.zone());
         if let Some(zone) = zone.filter(|_| self.is_first) {
             self.message.facts.zone = zone.row;
         }
         let negative = zone.and_then(|zone| zone.negative.as_deref());
+        let denial = zone.and_then(|zone| zone.denial.as_ref());
         let Some(negative) = negative.and_then(Rendered::read) else {
             // Behind a CNAME, what was found stands.
             if self.is_first {
@@ -341,51 +352,176 @@ impl<'a> Search<'a, '_, '_> {
         let is_cut = flags.has(Flags::CUT);
         if found == Found::Nothing {
             self.message.rcode = rcode::NXDOMAIN;
-            self.message.write(&negative, place);
+            self.write(negative, place);
+            if let (Some(proofs), Some(denial)) = (&mut self.proofs, denial) {
+                proofs.no_name(denial, entry.name_octets(), Denied { name: name.as_wire(), place });
+            }
             return Step::Done(Kind::NxDomain);
         }
         // RFC 4035 3.1.4.1: the parent's side of a cut answers for DS, and for nothing else.
         if is_cut && (found == Found::Referral || self.qtype != Rtype::DS) {
             self.message.authoritative &= !self.is_first;
-            if let Some(Payload::Rendered(referral)) = entry.find(Rtype::NS) {
-                self.message.write(&referral, place);
-            }
+            self.referral(name, entry, denial, place);
             return Step::Done(Kind::Referral);
         }
         if found == Found::Dname {
             return self.dname(name, entry.find(Rtype::DNAME), entry.name_octets(), place);
         }
-        // RFC 8482 4.1: one RRset answers ANY.
-        let payload = if self.qtype == Rtype::ANY { entry.first() } else { entry.find(self.qtype) };
+        if let (Found::Wildcard, Some(proofs), Some(denial)) = (found, &mut self.proofs, denial) {
+            // Data or none: nothing closer than the `*` may be there.
+            proofs.expanded(denial, entry.name_octets() - 2, Denied { name: name.as_wire(), place });
+        }
+        let payload = match self.qtype {
+            // RFC 8482 4.1: one RRset answers ANY.
+            Rtype::ANY => entry.first(),
+            Rtype::RRSIG if denial.is_some() => {
+                return self.of_denial(name, lookup, denial, place, negative);
+            }
+            Rtype::NSEC if denial.is_some_and(|denial| denial.order() == Order::Names) => {
+                return self.of_denial(name, lookup, denial, place, negative);
+            }
+            qtype => entry.find(qtype),
+        };
         match payload {
             Some(Payload::Rendered(rendered)) => {
-                self.message.write(&rendered, place);
+                self.write(rendered, place);
+                // The parent's zone says that there is no DS.
+                if rendered.answers == 0 {
+                    self.no_ds(name, place);
+                }
                 Step::Done(Kind::Static)
             }
             Some(Payload::Slot(id)) => {
-                self.slot(self.snapshot.slot(id), place);
+                self.slot(id, place);
                 Step::Done(Kind::Routed)
             }
             None if flags.has(Flags::CNAME) => self.cname(entry.find(Rtype::CNAME), place),
-            None => {
-                self.message.write(&negative, place);
-                Step::Done(Kind::NoData)
-            }
+            None => self.no_data(name, lookup, denial, place, negative),
         }
     }
 
-    fn cname(&mut self, payload: Option<Payload<'_>>, place: Place) -> Step {
+    fn no_data(
+        &mut self,
+        name: &LowerName,
+        Lookup { entry, found }: Lookup<'a>,
+        denial: Option<&'a Denial>,
+        place: Place,
+        negative: Rendered<'_>,
+    ) -> Step {
+        self.write(negative, place);
+        if let (Some(proofs), Some(denial)) = (&mut self.proofs, denial) {
+            let denied = Denied { name: name.as_wire(), place };
+            if found == Found::Wildcard {
+                proofs.wildcard_no_data(denial, entry.name_octets() - 2, denied);
+            } else {
+                proofs.no_data(denial, denied.name, denied);
+            }
+        }
+        Step::Done(Kind::NoData)
+    }
+
+    /// The records that make a zone a signed one, asked for by their types: signatures of one
+    /// RRset (as for ANY, RFC 8482 4.1), or NSEC, which isn't among an entry's answers.
+    fn of_denial(
+        &mut self,
+        name: &LowerName,
+        lookup: Lookup<'a>,
+        denial: Option<&'a Denial>,
+        place: Place,
+        negative: Rendered<'_>,
+    ) -> Step {
+        if self.qtype == Rtype::RRSIG {
+            let rendered = match lookup.entry.first() {
+                Some(Payload::Rendered(rendered)) => Some(rendered),
+                Some(Payload::Slot(id)) => self.pick(id),
+                None => None,
+            };
+            if let Some(signatures) = rendered.and_then(Rendered::signatures) {
+                self.message.write(&signatures, place);
+                return Step::Done(Kind::Static);
+            }
+            return self.no_data(name, lookup, denial, place, negative);
+        }
+        let mut wildcard = [0; 257];
+        let owner = if lookup.found == Found::Wildcard {
+            let octets = lookup.entry.name_octets();
+            wildcard[..2].copy_from_slice(b"\x01*");
+            let encloser = &name.as_wire()[name.as_wire().len() + 2 - octets..];
+            wildcard[2..octets].copy_from_slice(encloser);
+            &wildcard[..octets]
+        } else {
+            name.as_wire()
+        };
+        let link = denial.and_then(|denial| denial.matching(owner)).and_then(|link| link.rendered());
+        let Some(link) = link else { return self.no_data(name, lookup, denial, place, negative) };
+        let link = if self.proofs.is_some() { link } else { link.without_signatures() };
+        for record in link.records() {
+            self.message.write_record(place.owner_at, record);
+        }
+        Step::Done(Kind::Static)
+    }
+
+    /// RFC 4035 3.1.4: a signed zone's referral has the DS records, or proves that there are none.
+    fn referral(&mut self, name: &LowerName, entry: Entry<'a>, denial: Option<&'a Denial>, place: Place) {
+        let find = |rtype| match entry.find(rtype) {
+            Some(Payload::Rendered(rendered)) => Some(rendered),
+            _ => None,
+        };
+        let signed = denial.filter(|_| self.proofs.is_some()).and_then(|_| find(SIGNED_REFERRAL));
+        let (Some(signed), Some(denial)) = (signed, denial) else {
+            if let Some(referral) = find(Rtype::NS) {
+                self.message.write(&referral, place);
+            }
+            return;
+        };
+        self.message.write(&signed, place);
+        if let Some(proofs) = self.proofs.as_mut().filter(|_| entry.find(Rtype::DS).is_none()) {
+            let cut = &name.as_wire()[name.as_wire().len() - entry.name_octets()..];
+            proofs.no_data(denial, cut, Denied { name: name.as_wire(), place });
+        }
+        self.prove();
+        if let Some(glue) = find(SIGNED_GLUE).filter(|_| !self.message.is_truncated()) {
+            self.message.write(&glue, Place { body_at: self.message.end(), ..place });
+        }
+    }
+
+    /// RFC 4035 3.1.4.1: at an apex, the zone above denies DS.
+    fn no_ds(&mut self, name: &LowerName, place: Place) {
+        let Some(proofs) = &mut self.proofs else { return };
+        let above = parent(name.as_wire()).and_then(LowerName::from_wire);
+        let zone = above.and_then(|above| self.snapshot.find(&above)).map(|lookup| lookup.entry.zone());
+        let denial = zone.and_then(|zone| self.snapshot.zone(zone)).and_then(|zone| zone.denial.as_ref());
+        if let Some(denial) = denial {
+            proofs.no_data(denial, name.as_wire(), Denied { name: name.as_wire(), place });
+        }
+    }
+
+    /// Writes the proofs that were gathered.
+    fn prove(&mut self) {
+        if let Some(proofs) = &mut self.proofs {
+            proofs.write(self.message);
+        }
+    }
+
+    /// Adds an answer, with signatures if the client wants them.
+    #[inline]
+    fn write(&mut self, rendered: Rendered<'_>, place: Place) -> bool {
+        let rendered = if self.proofs.is_some() { rendered } else { rendered.without_signatures() };
+        self.message.write(&rendered, place)
+    }
+
+    fn cname(&mut self, payload: Option<Payload<'a>>, place: Place) -> Step {
         let rendered = match payload {
             Some(Payload::Rendered(rendered)) => rendered,
             Some(Payload::Slot(id)) => {
                 // RFC 7871 7.2.1: a tailored CNAME ends the answer, since what follows may hold
                 // for other networks than the CNAME does.
-                self.slot(self.snapshot.slot(id), place);
+                self.slot(id, place);
                 return Step::Done(Kind::Routed);
             }
             None => return Step::Done(Kind::NoData),
         };
-        if !self.message.write(&rendered, place) {
+        if !self.write(rendered, place) {
             return Step::Done(Kind::Static);
         }
         match rendered.first_rdata().and_then(LowerName::from_wire) {
@@ -403,7 +539,7 @@ impl<'a> Search<'a, '_, '_> {
         place: Place,
     ) -> Step {
         let Some(Payload::Rendered(rendered)) = payload else { return Step::Done(Kind::NoData) };
-        if !self.has_dname && !self.message.write(&rendered, place) {
+        if !self.has_dname && !self.write(rendered, place) {
             return Step::Done(Kind::Static);
         }
         let Some(target) = rendered.first_rdata() else { return Step::Done(Kind::Static) };
@@ -425,8 +561,15 @@ impl<'a> Search<'a, '_, '_> {
         }
     }
 
-    fn slot(&mut self, slot: Option<&Slot>, place: Place) {
-        let Some(slot) = slot else { return };
+    fn slot(&mut self, id: SlotId, place: Place) {
+        if let Some(rendered) = self.pick(id) {
+            self.write(rendered, place);
+        }
+    }
+
+    /// The client's variant of a route's answers.
+    fn pick(&mut self, id: SlotId) -> Option<Rendered<'a>> {
+        let slot = self.snapshot.slot(id)?;
         // RFC 7871 7.1.2: a prefix of 0 asks not to be placed by it; private networks say nothing.
         let usable = self.subnet.filter(|subnet| slot.ecs && subnet.source_prefix > 0);
         let address = usable.and_then(|subnet| subnet.address);
@@ -439,13 +582,13 @@ impl<'a> Search<'a, '_, '_> {
             how: located.how,
         });
         let network = ClientNetwork::of(placed_by);
-        let Some(picked) = slot.pick(located.region, network, self.client.entropy) else { return };
+        let picked = slot.pick(located.region, network, self.client.entropy)?;
         if told.is_some() {
             // RFC 7871 7.2.1: caches must not give one network's choice to others.
             let chosen_for = if picked.by_network { network.prefix_length() } else { 0 };
             self.message.scope = located.scope.max(chosen_for);
         }
-        self.message.write(&picked.rendered, place);
+        Some(picked.rendered)
     }
 }
 

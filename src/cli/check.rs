@@ -10,6 +10,7 @@ use super::live::{self, Served, View};
 use super::{CONFIG, Failure, Format};
 use crate::config::zone::worst_case;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::keys;
 use crate::load::{Offline, read_once};
 
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = if args.place.is_dir() { args.place.join(CONFIG) } else { args.place.clone() };
     let mut offline = read_once(&config);
     offline.diagnostics.extend(certificate(&offline));
+    let mut of_keys = keys::check(&offline);
+    if args.live {
+        of_keys.extend(keys::check_parent(&offline));
+    }
+    offline.diagnostics.append(&mut of_keys);
     let routes = routes(&offline);
     let mut view = View::default();
     // What servers should answer is known from files without errors alone.

@@ -4,7 +4,10 @@ use std::fmt::{self, Display, Write as _};
 
 use super::{ConfigArg, Failure};
 use crate::diagnostic::did_you_mean;
-use crate::load::{Offline, read_once};
+use crate::dnssec::Keyring;
+use crate::keys::{Signed, Store, keyring};
+use crate::load::{LoadedZone, Offline, read_once};
+use crate::publish::now;
 use crate::route::{Kind, Routing};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -46,12 +49,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let delegation = Delegation {
         zone: &loaded.zone,
         routing: &loaded.config.routing,
+        keyring: keys(&offline, loaded)?,
         parent: &parent,
         // Names of a registry's zone are other people's.
         has_aliases: !args.no_aliases && parent.label_count() > 1,
     };
     print!("{delegation}");
     Ok(())
+}
+
+/// The keys of a zone that is signed here.
+fn keys(offline: &Offline, loaded: &LoadedZone) -> Result<Option<Keyring>, Failure> {
+    let (Some(server), Some(signed)) = (&offline.server, Signed::of(loaded)) else { return Ok(None) };
+    let held = Store::new(&server.keys).zone(&signed.apex).read(now())?;
+    Ok(Some(keyring(&signed, &held)))
 }
 
 fn name(text: &str) -> Result<Name, Failure> {
@@ -72,6 +83,8 @@ fn missing(offline: &Offline, apex: &Name) -> Failure {
 struct Delegation<'a> {
     zone: &'a Zone,
     routing: &'a Routing,
+    /// Of a zone that is signed here.
+    keyring: Option<Keyring>,
     parent: &'a Name,
     has_aliases: bool,
 }
@@ -133,6 +146,9 @@ impl Delegation<'_> {
 
     /// The DS lines, as the zone's CDS records want them (RFC 7344 3.1).
     fn signers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(keyring) = &self.keyring {
+            return self.own_signers(f, keyring);
+        }
         let apex = self.zone.apex().to_lower();
         let owner = self.zone.owner(apex.as_wire());
         let Some(wanted) = owner.and_then(|owner| owner.rrset(Rtype::CDS)) else {
@@ -152,6 +168,23 @@ impl Delegation<'_> {
                 "{}",
                 line(self.zone.apex(), wanted.ttl(), Rtype::DS, &rdata_text(Rtype::DS, rdata))
             )?;
+        }
+        Ok(())
+    }
+
+    /// The DS lines of keys here. Before caches know a key, no DS may name it.
+    fn own_signers(&self, f: &mut fmt::Formatter<'_>, keyring: &Keyring) -> fmt::Result {
+        let apex = self.zone.apex();
+        if keyring.cds().next().is_none() {
+            return writeln!(
+                f,
+                "\n; No DS for {apex} yet: see `waypost keys list {apex}` for when its key can be known"
+            );
+        }
+        writeln!(f, "\n; What its signatures are checked by")?;
+        for rdata in keyring.cds() {
+            let data = rdata_text(Rtype::DS, rdata);
+            writeln!(f, "{}", line(apex, keyring.dnskey_ttl(), Rtype::DS, &data))?;
         }
         Ok(())
     }

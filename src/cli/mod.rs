@@ -15,6 +15,7 @@ mod drain;
 mod events;
 mod explain;
 mod health;
+mod keys;
 mod live;
 mod plan;
 mod resolved;
@@ -65,6 +66,8 @@ enum Command {
     Openapi,
     /// Show the health of all targets of a running server
     Health(health::Args),
+    /// Make, show, roll and move the keys of signed zones
+    Keys(keys::Args),
     /// Compare two versions of the configuration: who would be sent elsewhere
     Plan(plan::Args),
     /// Try it: three small sites on this machine, to be taken down and up again
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Command::Health(args) => health::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -10,16 +10,18 @@ use hickory_proto::rr::RData;
 use proptest::prelude::*;
 
 use super::shape::Shape;
+use super::signer::Signing;
 use super::tests::{ask, empty, try_parse};
-use super::zone::{RoutedOwners, Source};
+use super::zone::{Above, RoutedOwners, Source};
 use crate::limits::CNAME_CHAIN;
 use crate::snapshot::{Edits, Snapshot, ZoneId};
+use crate::wire::name::Name;
 use crate::wire::query::rcode;
 use crate::wire::rtype::Rtype;
 use crate::zone::{Zone, rdata_text};
 
 /// A name as text, in lower case and with its final dot, as all names here.
-type Text = String;
+pub(super) type Text = String;
 
 /// Owner, type, RDATA, as hickory-proto shows them.
 type Record = (Text, Rtype, String);
@@ -37,7 +39,7 @@ struct Answer {
 
 /// A zone as a list.
 #[derive(Clone, Debug)]
-struct Listed {
+pub(super) struct Listed {
     apex: Text,
     records: Vec<Record>,
 }
@@ -228,6 +230,11 @@ fn served(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Answer {
 }
 
 fn snapshot(zones: &[Arc<Zone>]) -> Snapshot {
+    signed_snapshot(zones, &|_| None)
+}
+
+/// Zones beside each other, some of them signed.
+pub(super) fn signed_snapshot(zones: &[Arc<Zone>], signing: &dyn Fn(&Name) -> Option<Signing>) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
     let mut edits = Edits::default();
     let mut common = Vec::new();
@@ -242,11 +249,15 @@ fn snapshot(zones: &[Arc<Zone>]) -> Snapshot {
             .filter(|other| other.apex() != zone.apex() && zone.apex().is_at_or_below(other.apex()))
             .max_by_key(|other| other.apex().label_count());
         let parent = above
-            .filter(|above| !Shape::of(above, &routed).hides(above.apex(), zone.apex().to_lower().as_wire()));
+            .filter(|above| !Shape::of(above, &routed).hides(above.apex(), zone.apex().to_lower().as_wire()))
+            .map(|above| Above { zone: Arc::clone(above), signing: signing(above.apex()) });
         let id = ZoneId(number as u32);
-        let source = Source { zone, id, routed: &routed, children: &children, parent };
-        edits.append(source.all(&Arc::new(Shape::of(zone, &routed))).unwrap());
-        common.push(Some(Arc::new(source.common().unwrap())));
+        let signing = signing(zone.apex());
+        let (parent, signing) = (parent.as_ref(), signing.as_ref());
+        let source = Source { zone, id, routed: &routed, children: &children, parent, signing };
+        let shape = Arc::new(Shape::of(zone, &routed));
+        edits.append(source.all(&shape).unwrap());
+        common.push(Some(Arc::new(source.common(source.denial(&shape, None)).unwrap())));
     }
     empty().with_owners(&edits, common.into())
 }
@@ -314,7 +325,7 @@ fn zone(
 }
 
 /// A zone alone, or with a child of which it knows, or with one below somebody else's.
-fn zones() -> impl Strategy<Value = Vec<(Listed, Arc<Zone>)>> {
+pub(super) fn zones() -> impl Strategy<Value = Vec<(Listed, Arc<Zone>)>> {
     const DELEGATED: &[(&str, Rtype, &str)] =
         &[("b.example.", Rtype::NS, "a.b.example."), ("a.b.example.", Rtype::A, "192.0.2.9")];
     const BELOW: &[(&str, Rtype, &str)] = &[("c.example.", Rtype::NS, "ns.elsewhere.test.")];
@@ -325,7 +336,7 @@ fn zones() -> impl Strategy<Value = Vec<(Listed, Arc<Zone>)>> {
     ]
 }
 
-fn question() -> impl Strategy<Value = (Text, Rtype)> {
+pub(super) fn question() -> impl Strategy<Value = (Text, Rtype)> {
     let label = prop::sample::select(vec!["a", "b", "*", "c", "none"]);
     let apex = prop::sample::select(vec!["example.", "example.", "example.", "test."]);
     let name = (prop::collection::vec(label, 0..=5), apex).prop_map(|(mut labels, apex)| {

@@ -1,8 +1,11 @@
 //! A route's answers as a slot: for each region what its clients get now.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::outcomes::original_ttl;
 use super::shares::Shares;
+use super::signer::{Signatures, Signer};
 use super::sticky::Sticky;
 use crate::geo::RegionId;
 use crate::health::{Standing, Tick};
@@ -18,6 +21,26 @@ pub struct Compiled {
     pub slot: Slot,
     /// When time alone may change them: a waiting failback.
     pub recheck: Option<Tick>,
+    /// When the first of its signatures is to be made anew; seconds since 1970.
+    pub renewal: Option<u64>,
+}
+
+/// By what, and for which owner in lower case, a signed zone's slot is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedAs<'a> {
+    /// What signs it.
+    pub signer: &'a Signer,
+    /// The owner, whose slot it is alone.
+    pub owner: &'a [u8],
+}
+
+/// What slots of several routes are made with.
+#[derive(Debug)]
+pub struct Means<'a> {
+    /// Tables of sticky choices.
+    pub shares: &'a mut Shares,
+    /// In a signed zone, by what.
+    pub signed_as: Option<SignedAs<'a>>,
 }
 
 /// Decides a route's answers of one type for all regions, `default` first among them, and renders
@@ -32,11 +55,12 @@ pub fn slot(
     regions: impl Iterator<Item = RegionId>,
     standing: &dyn Fn(TargetId, Family) -> Standing,
     now: Tick,
-    shares: &mut Shares,
+    Means { shares, signed_as }: Means<'_>,
 ) -> Result<Compiled, TooLarge> {
     let family = family_of(rtype);
     let sticky = Sticky::new(routing, route);
     let mut recheck: Option<Tick> = None;
+    let renewal: Cell<Option<u64>> = Cell::new(None);
     let mut places: HashMap<Variant, u16> = HashMap::new();
     let mut by_region: Vec<u16> = Vec::new();
     for region in regions {
@@ -47,7 +71,15 @@ pub fn slot(
         }
         let decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
-        let variant = variant(routing, rtype, &decision, &sticky, shares)?;
+        let sign = |rdatas: &[&[u8]]| {
+            let SignedAs { signer, owner } = signed_as?;
+            let made = signer.sign(owner, rtype, original_ttl(route), rdatas, now.0 / 1000);
+            renewal.set(renewal.get().into_iter().chain([made.renewal]).min());
+            Some(made)
+        };
+        let mut variant = variant(routing, rtype, &decision, &sign)?;
+        let among = sticky.among(&decision.pick);
+        variant.buckets = if among.is_empty() { None } else { shares.buckets(&among) };
         let fresh = u16::try_from(places.len()).unwrap_or(0);
         by_region.push(*places.entry(variant).or_insert(fresh));
     }
@@ -55,7 +87,7 @@ pub fn slot(
     variants.sort_unstable_by_key(|(_, place)| *place);
     let variants: Vec<Variant> = variants.into_iter().map(|(variant, _)| variant).collect();
     let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs };
-    Ok(Compiled { slot, recheck })
+    Ok(Compiled { slot, recheck, renewal: renewal.get() })
 }
 
 /// The family that a type of address routes stands for; of no meaning to the others.
@@ -110,12 +142,12 @@ fn distinct(all: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     distinct
 }
 
+/// A decision's answer, with no choice by networks yet.
 fn variant(
     routing: &Routing,
     rtype: Rtype,
     decision: &Decision,
-    sticky: &Sticky<'_>,
-    shares: &mut Shares,
+    sign: &dyn Fn(&[&[u8]]) -> Option<Signatures>,
 ) -> Result<Variant, TooLarge> {
     let mut sum = 0u32;
     let mut alternatives = Vec::new();
@@ -125,11 +157,16 @@ fn variant(
         for rdata in &records {
             renderer.own_record(Section::Answer, rtype, decision.ttl, rdata);
         }
+        let rdatas: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        if let Some(made) = sign(&rdatas) {
+            renderer.begin_signatures();
+            for rrsig in made.rrsigs.iter() {
+                renderer.own_record(Section::Answer, Rtype::RRSIG, decision.ttl, rrsig);
+            }
+        }
         alternatives.push((sum, renderer.finish()?.into()));
     }
-    let among = sticky.among(&decision.pick);
-    let buckets = if among.is_empty() { None } else { shares.buckets(&among) };
-    Ok(Variant { alternatives: alternatives.into(), buckets })
+    Ok(Variant { alternatives: alternatives.into(), buckets: None })
 }
 
 #[cfg(test)]

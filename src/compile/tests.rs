@@ -37,13 +37,13 @@ fn parse(apex: &str, lines: &str) -> Arc<Zone> {
 }
 
 /// A zone of these lines alone; nothing if they have errors.
-pub(super) fn try_parse(apex: &str, text: &str) -> Option<Arc<Zone>> {
+pub(crate) fn try_parse(apex: &str, text: &str) -> Option<Arc<Zone>> {
     let apex = Name::parse(apex, None).unwrap();
     let loaded = zone::load(Path::new("z"), &apex, &Text(text.to_owned()), None, &|_| true);
     loaded.ok().map(|loaded| loaded.zone.into())
 }
 
-pub(super) fn empty() -> Snapshot {
+pub(crate) fn empty() -> Snapshot {
     let cookies = Arc::new(Secrets::new(Secret::new([0; 16]), []));
     let settings = Settings { identity: "test".into(), udp_payload: 1232, inspect: Vec::new(), cookies };
     Snapshot::empty(settings, Arc::new(Table::default()))
@@ -51,13 +51,13 @@ pub(super) fn empty() -> Snapshot {
 
 fn with(snapshot: &Snapshot, zone: &Arc<Zone>, edits: Edits) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
-    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
-    snapshot.with_owners(&edits, Arc::new([Some(Arc::new(source.common().unwrap()))]))
+    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
+    snapshot.with_owners(&edits, Arc::new([Some(Arc::new(source.common(None).unwrap()))]))
 }
 
 pub(super) fn whole(zone: &Arc<Zone>) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
-    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None };
+    let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
     let edits = source.all(&Arc::new(Shape::of(source.zone, source.routed))).unwrap();
     with(&empty(), zone, edits)
 }
@@ -72,6 +72,19 @@ pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8
     query.extend(name);
     query.extend(rtype.0.to_be_bytes());
     query.extend([0, 1]);
+    ask_octets(snapshot, &query)
+}
+
+/// The same of a query with the DO bit (RFC 3225).
+pub(crate) fn ask_signed(snapshot: &Snapshot, name: &str, rtype: Rtype) -> Vec<u8> {
+    let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    query.extend(Name::parse(name, None).unwrap().as_wire());
+    query.extend(rtype.0.to_be_bytes());
+    query.extend([0, 1, 0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0]);
+    ask_octets(snapshot, &query)
+}
+
+fn ask_octets(snapshot: &Snapshot, query: &[u8]) -> Vec<u8> {
     let client = Client {
         address: "192.0.2.1".parse().unwrap(),
         transport: Transport::Tcp { idle: 100 },
@@ -79,7 +92,7 @@ pub(super) fn ask_wire(snapshot: &Snapshot, name: &[u8], rtype: Rtype) -> Vec<u8
         now: 0,
     };
     let mut out = vec![0; 65_535];
-    let answered = answer(snapshot, &query, &client, &mut out);
+    let answered = answer(snapshot, query, &client, &mut out);
     out.truncate(answered.octets);
     out
 }
@@ -108,14 +121,14 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 /// Zones as random lines give them, those with errors passed over.
-fn random_zone() -> impl Strategy<Value = Arc<Zone>> {
+pub(crate) fn random_zone() -> impl Strategy<Value = Arc<Zone>> {
     prop::collection::vec(line(), 0..12).prop_filter_map("has errors", |lines| {
         let head = "$TTL 60\n@ SOA ns.example. h.example. 1 1 1 1 60\n@ NS ns.elsewhere.test.\n";
         try_parse("example.", &format!("{head}{}", lines.concat()))
     })
 }
 
-fn questions() -> Vec<String> {
+pub(crate) fn questions() -> Vec<String> {
     let labels = ["a", "b", "*", "c", "none"];
     let mut names = vec!["example.".to_owned()];
     for first in labels {
@@ -135,7 +148,7 @@ proptest! {
     #[test]
     fn a_change_leaves_what_a_whole_build_gives(old in random_zone(), new in random_zone()) {
         let routed = Arc::new(RoutedOwners::new());
-        let source = Source { zone: &new, id: ZoneId(0), routed: &routed, children: &[], parent: None };
+        let source = Source { zone: &new, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
         let (old_shape, new_shape) = (Shape::of(&old, &routed), Shape::of(&new, &routed));
         let changed = zone::diff(&old, &new);
         let mut shape = Shape::of(&old, &routed);

@@ -9,8 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::shape::{Shape, is_wildcard};
+use super::signer::{Signatures, Signing};
+use crate::snapshot::denial::{Denial, Order};
 use crate::snapshot::edit::{Answer, Edits, Entries};
-use crate::snapshot::entry::Flags;
+use crate::snapshot::entry::{Flags, SIGNED_GLUE, SIGNED_REFERRAL};
 use crate::snapshot::{Row, SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
 use crate::wire::render::{Renderer, Section, TooLarge};
@@ -33,7 +35,25 @@ pub struct Source<'z> {
     pub children: &'z [Name],
     /// The parent zone, if it is on this server: it answers for DS at our apex
     /// (RFC 4035 3.1.4.1).
-    pub parent: Option<&'z Arc<Zone>>,
+    pub parent: Option<&'z Above>,
+    /// What signs it; none in a zone that isn't signed.
+    pub signing: Option<&'z Signing>,
+}
+
+/// The zone above another.
+#[derive(Clone, Debug)]
+pub struct Above {
+    /// Its records.
+    pub zone: Arc<Zone>,
+    /// What signs it.
+    pub signing: Option<Signing>,
+}
+
+/// An RRset that its zone signs.
+pub(super) struct Signed<'a> {
+    pub(super) rtype: Rtype,
+    ttl: u32,
+    rdatas: Vec<&'a [u8]>,
 }
 
 /// RRsets with fewer octets fit a message, whatever their owner and its glue.
@@ -47,7 +67,8 @@ struct Laid {
     routed: Arc<RoutedOwners>,
     shape: Arc<Shape>,
     children: Vec<Name>,
-    parent: Option<Arc<Zone>>,
+    parent: Option<Above>,
+    signing: Option<Signing>,
 }
 
 /// An RRset that no message can hold.
@@ -88,6 +109,7 @@ impl Source<'_> {
             shape: Arc::clone(shape),
             children: self.children.to_vec(),
             parent: self.parent.cloned(),
+            signing: self.signing.cloned(),
         }));
         Ok(edits)
     }
@@ -129,15 +151,7 @@ impl Source<'_> {
         if lower.iter().any(|name| shape.is_nameserver(name)) {
             return Ok(None);
         }
-        let apex_octets = self.zone.apex().as_wire().len();
-        let mut names: HashSet<&[u8]> = HashSet::new();
-        for name in &lower {
-            let mut at = Some(&**name);
-            while let Some(name) = at.filter(|name| name.len() >= apex_octets) {
-                names.insert(name);
-                at = parent(name);
-            }
-        }
+        let names = self.with_names_above(lower.iter().map(|name| &**name));
         let mut edits = Edits::default();
         for name in names {
             self.entry(shape, name, self.zone.owner(name), &mut edits)?;
@@ -145,14 +159,120 @@ impl Source<'_> {
         Ok(Some(edits))
     }
 
-    /// What all names of the zone share.
+    /// Entries of some owners that haven't changed but in their signatures.
+    ///
+    /// # Errors
+    /// [`RrsetTooLarge`], as for all.
+    pub fn some_alone(&self, shape: &Shape, names: &[Name]) -> Result<Edits, RrsetTooLarge> {
+        let mut edits = Edits::default();
+        for name in names {
+            let lower = name.to_lower();
+            self.entry(shape, lower.as_wire(), self.zone.owner(lower.as_wire()), &mut edits)?;
+        }
+        Ok(edits)
+    }
+
+    /// The chain with the links of such owners signed anew.
+    #[must_use]
+    pub fn denial_renewed(&self, shape: &Shape, before: &Denial, names: &[Name]) -> Denial {
+        let lower: Vec<Name> = names.iter().map(Name::to_lower).collect();
+        let names: Vec<&[u8]> = lower.iter().map(Name::as_wire).collect();
+        self.chain_amended(shape, before, &names)
+    }
+
+    /// What all names of the zone share, with the chain that denies others; a signed zone has one.
     ///
     /// # Errors
     /// [`RrsetTooLarge`] never happens with one SOA.
-    pub fn common(&self) -> Result<ZoneAnswers, RrsetTooLarge> {
+    pub fn common(&self, denial: Option<Denial>) -> Result<ZoneAnswers, RrsetTooLarge> {
         let apex = self.zone.apex();
-        let negative = negative(self.zone).map_err(|TooLarge| self.too_large(apex.as_wire(), Rtype::SOA))?;
-        Ok(ZoneAnswers { apex: apex.clone(), negative: Some(negative.into()), row: Row::OTHERS })
+        let negative = negative(self.zone, self.signing)
+            .map_err(|TooLarge| self.too_large(apex.as_wire(), Rtype::SOA))?;
+        Ok(ZoneAnswers { apex: apex.clone(), negative: Some(negative.into()), denial, row: Row::OTHERS })
+    }
+
+    /// The chain that denies names and types, of all names or, after a change of some of them (and
+    /// what is above them), from the chain before. Nothing if the zone isn't signed.
+    #[must_use]
+    pub fn denial(&self, shape: &Shape, before: Option<(&Denial, &[Name])>) -> Option<Denial> {
+        match before {
+            None => self.chain(shape),
+            Some((old, changed)) => {
+                self.signing?;
+                let lower: Vec<Name> = changed.iter().map(Name::to_lower).collect();
+                let names: Vec<&[u8]> = self.with_names_above(lower.iter().map(Name::as_wire));
+                Some(self.chain_amended(shape, old, &names))
+            }
+        }
+    }
+
+    /// RRsets at a name that the zone signs, those of routes aside: neither NS at a cut nor glue
+    /// (RFC 4035 2.2).
+    pub(super) fn authoritative(&self, shape: &Shape, lower: &[u8]) -> Vec<Signed<'_>> {
+        let owner = self.zone.owner(lower);
+        let is_cut = shape.is_cut(lower);
+        let routed = self.routed.get(lower);
+        let mut all: Vec<Signed<'_>> = owner
+            .iter()
+            .flat_map(|owner| owner.rrsets())
+            .filter(|rrset| !is_cut || rrset.rtype() == Rtype::DS)
+            .filter(|rrset| !routed.is_some_and(|routed| routed.contains_key(&rrset.rtype())))
+            .map(|rrset| Signed { rtype: rrset.rtype(), ttl: rrset.ttl(), rdatas: rrset.rdata().collect() })
+            .collect();
+        if lower.len() == self.zone.apex().as_wire().len() {
+            all.extend(self.of_keys());
+        }
+        all
+    }
+
+    /// RRsets that a signed zone has at its apex beside its records.
+    fn of_keys(&self) -> Vec<Signed<'_>> {
+        let Some(signing) = self.signing else { return Vec::new() };
+        let keyring = signing.signer.keyring();
+        let ttl = keyring.dnskey_ttl();
+        let mut all = vec![
+            Signed { rtype: Rtype::DNSKEY, ttl, rdatas: keyring.dnskeys().collect() },
+            Signed { rtype: Rtype::CDS, ttl, rdatas: keyring.cds().collect() },
+            Signed { rtype: Rtype::CDNSKEY, ttl, rdatas: keyring.cdnskeys().collect() },
+        ];
+        if signing.signer.order() == Order::Hashes {
+            // SHA-1, no flags, no further rounds, no salt (RFC 5155 4.2).
+            all.push(Signed { rtype: Rtype::NSEC3PARAM, ttl: 0, rdatas: vec![&[1, 0, 0, 0, 0]] });
+        }
+        all.retain(|set| !set.rdatas.is_empty());
+        all
+    }
+
+    /// Signatures of all RRsets at a name, of whatever its routes may answer too.
+    pub(super) fn sign_all(&self, shape: &Shape, lower: &[u8]) -> Vec<Signatures> {
+        let Some(signing) = self.signing else { return Vec::new() };
+        let sign = |rtype, ttl, rdatas: &[&[u8]]| signing.signer.sign(lower, rtype, ttl, rdatas, signing.now);
+        let mut all: Vec<Signatures> = self
+            .authoritative(shape, lower)
+            .iter()
+            .map(|set| sign(set.rtype, set.ttl, &set.rdatas))
+            .collect();
+        for outcomes in signing.outcomes.get(lower).into_iter().flatten() {
+            for rrset in &outcomes.rrsets {
+                let rdatas: Vec<&[u8]> = rrset.iter().map(Vec::as_slice).collect();
+                all.push(sign(outcomes.rtype, outcomes.ttl, &rdatas));
+            }
+        }
+        all
+    }
+
+    /// Names and all names above them within the zone.
+    fn with_names_above<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<&'n [u8]> {
+        let apex_octets = self.zone.apex().as_wire().len();
+        let mut all: HashSet<&[u8]> = HashSet::new();
+        for name in names {
+            let mut at = Some(name);
+            while let Some(name) = at.filter(|name| name.len() >= apex_octets) {
+                all.insert(name);
+                at = parent(name);
+            }
+        }
+        all.into_iter().collect()
     }
 
     /// Puts one name's entry in, or takes it out if it doesn't exist or is hidden.
@@ -177,25 +297,33 @@ impl Source<'_> {
         let is_cut = shape.is_cut(lower);
         let mut answers: BTreeMap<Rtype, Answer> = BTreeMap::new();
         let error = |rtype| move |TooLarge| self.too_large(lower, rtype);
-        for rrset in owner.iter().flat_map(|owner| owner.rrsets()) {
-            let rtype = rrset.rtype();
-            let octets = if is_cut {
-                match rtype {
-                    Rtype::NS => self.referral(lower, rrset),
-                    Rtype::DS => plain(lower, rrset),
-                    _ => continue,
-                }
-            } else if rtype == Rtype::DNAME && !is_wildcard(lower) {
-                anchored(lower, rrset)
+        for set in self.authoritative(shape, lower) {
+            let rtype = set.rtype;
+            let renderer = if rtype == Rtype::DNAME && !is_wildcard(lower) {
+                Renderer::anchored(lower)
             } else {
-                plain(lower, rrset)
+                Renderer::new(lower)
             };
+            let octets = answer_section(renderer, lower, &set, self.signing);
             answers.insert(rtype, Answer::Rendered(octets.map_err(error(rtype))?));
         }
+        if let Some(servers) = owner.and_then(|owner| owner.rrset(Rtype::NS)).filter(|_| is_cut) {
+            for rtype in [Rtype::NS, SIGNED_REFERRAL, SIGNED_GLUE] {
+                if rtype == Rtype::NS || self.signing.is_some() {
+                    let octets = self.referral(lower, servers, rtype).map_err(error(Rtype::NS))?;
+                    answers.insert(rtype, Answer::Rendered(octets));
+                }
+            }
+        }
         if let Some(above) = self.parent.filter(|_| is_apex) {
-            let octets = match above.owner(lower).and_then(|owner| owner.rrset(Rtype::DS)) {
-                Some(rrset) => plain(lower, rrset),
-                None => negative(above),
+            let signing = above.signing.as_ref();
+            let octets = match above.zone.owner(lower).and_then(|owner| owner.rrset(Rtype::DS)) {
+                Some(rrset) => {
+                    let rdatas = rrset.rdata().collect();
+                    let set = Signed { rtype: Rtype::DS, ttl: rrset.ttl(), rdatas };
+                    answer_section(Renderer::new(lower), lower, &set, signing)
+                }
+                None => negative(&above.zone, signing),
             };
             answers.insert(Rtype::DS, Answer::Rendered(octets.map_err(error(Rtype::DS))?));
         }
@@ -215,11 +343,26 @@ impl Source<'_> {
     }
 
     /// A referral (RFC 1034 4.3.2): the cut's NS, glue within it (RFC 9471 3.1: needed), and what
-    /// else is known of the servers' addresses.
-    fn referral(&self, cut: &[u8], servers: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {
+    /// else is known of the servers' addresses. Of a signed zone's in two parts, the first comes with
+    /// DS (RFC 4035 3.1.4).
+    fn referral(&self, cut: &[u8], servers: Rrset<'_>, part: Rtype) -> Result<Vec<u8>, TooLarge> {
         let mut renderer = Renderer::anchored(cut);
-        for rdata in servers.rdata() {
-            renderer.own_record(Section::Authority, Rtype::NS, servers.ttl(), rdata);
+        if part != SIGNED_GLUE {
+            for rdata in servers.rdata() {
+                renderer.own_record(Section::Authority, Rtype::NS, servers.ttl(), rdata);
+            }
+        }
+        if part == SIGNED_REFERRAL {
+            let signers = self.zone.owner(cut).and_then(|owner| owner.rrset(Rtype::DS)).zip(self.signing);
+            if let Some((rrset, signing)) = signers {
+                let rdatas: Vec<&[u8]> = rrset.rdata().collect();
+                let made = signing.signer.sign(cut, Rtype::DS, rrset.ttl(), &rdatas, signing.now);
+                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig.as_slice()));
+                for (rtype, rdata) in rdatas.into_iter().map(|rdata| (Rtype::DS, rdata)).chain(rrsigs) {
+                    renderer.own_record(Section::Authority, rtype, rrset.ttl(), rdata);
+                }
+            }
+            return renderer.finish();
         }
         for section in [Section::Additional, Section::Optional] {
             for target in servers.rdata() {
@@ -259,8 +402,9 @@ impl Entries for Laid {
     }
 
     fn write(&self, number: u32, edits: &mut Edits) {
-        let Laid { zone, id, routed, shape, children, parent } = self;
-        let source = Source { zone, id: *id, routed, children, parent: parent.as_ref() };
+        let Laid { zone, id, routed, shape, children, parent, signing } = self;
+        let (parent, signing) = (parent.as_ref(), signing.as_ref());
+        let source = Source { zone, id: *id, routed, children, parent, signing };
         let owner = zone.owner_at(number);
         if let Err(error) = source.entry(shape, &owner.lower(), Some(owner), edits) {
             // Sizes were checked before.
@@ -286,28 +430,42 @@ pub fn names<'z>(zone: &'z Zone, routed: &'z RoutedOwners, shape: &'z Shape) -> 
 pub fn broken(apex: &Name, id: ZoneId) -> (Edits, ZoneAnswers) {
     let mut edits = Edits::default();
     edits.put(apex.to_lower().as_wire(), Flags::APEX, id, []);
-    (edits, ZoneAnswers { apex: apex.clone(), negative: None, row: Row::OTHERS })
+    (edits, ZoneAnswers { apex: apex.clone(), negative: None, denial: None, row: Row::OTHERS })
 }
 
-fn plain(owner: &[u8], rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {
-    answer_section(Renderer::new(owner), rrset)
-}
-
-fn anchored(owner: &[u8], rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {
-    answer_section(Renderer::anchored(owner), rrset)
-}
-
-fn answer_section(mut renderer: Renderer<'_>, rrset: Rrset<'_>) -> Result<Vec<u8>, TooLarge> {
-    for rdata in rrset.rdata() {
-        renderer.own_record(Section::Answer, rrset.rtype(), rrset.ttl(), rdata);
+fn answer_section(
+    mut renderer: Renderer<'_>,
+    owner: &[u8],
+    set: &Signed<'_>,
+    signing: Option<&Signing>,
+) -> Result<Vec<u8>, TooLarge> {
+    let Signed { rtype, ttl, rdatas } = set;
+    for rdata in rdatas {
+        renderer.own_record(Section::Answer, *rtype, *ttl, rdata);
+    }
+    if let Some(signing) = signing {
+        let made = signing.signer.sign(owner, *rtype, *ttl, rdatas, signing.now);
+        renderer.begin_signatures();
+        for rrsig in made.rrsigs.iter() {
+            renderer.own_record(Section::Answer, Rtype::RRSIG, *ttl, rrsig);
+        }
     }
     renderer.finish()
 }
 
 /// The SOA for negative answers, with the lesser of its TTL and MINIMUM (RFC 2308 3).
-fn negative(zone: &Zone) -> Result<Vec<u8>, TooLarge> {
+fn negative(zone: &Zone, signing: Option<&Signing>) -> Result<Vec<u8>, TooLarge> {
     let soa = zone.soa();
+    let ttl = soa.ttl().min(soa.minimum());
     let mut renderer = Renderer::anchored(zone.apex().as_wire());
-    renderer.own_record(Section::Authority, Rtype::SOA, soa.ttl().min(soa.minimum()), soa.rdata());
+    renderer.own_record(Section::Authority, Rtype::SOA, ttl, soa.rdata());
+    if let Some(signing) = signing {
+        let apex = zone.apex().to_lower();
+        let made = signing.signer.sign(apex.as_wire(), Rtype::SOA, soa.ttl(), &[soa.rdata()], signing.now);
+        renderer.begin_signatures();
+        for rrsig in made.rrsigs.iter() {
+            renderer.own_record(Section::Authority, Rtype::RRSIG, ttl, rrsig);
+        }
+    }
     renderer.finish()
 }

@@ -1,10 +1,13 @@
 //! Routes against their zone file: what neither of the two shows alone.
 
+use std::path::Path;
+
 use super::zone::ZoneConfig;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::route::{Kind, Route, TargetId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+use crate::zone::Zone;
 
 /// Longest MINIMUM of a zone with routes: a name or type that appears isn't found by those who
 /// were told for that long that it isn't there (RFC 2308, RFC 9077).
@@ -31,6 +34,25 @@ pub fn against_zone(
         findings.push(said(place, Severity::Warning, message, help));
     }
     findings
+}
+
+/// Records that a signed zone gets from its keys, so that its file must not have them.
+const MADE: [Rtype; 7] =
+    [Rtype::RRSIG, Rtype::NSEC, Rtype::DNSKEY, Rtype::NSEC3, Rtype::NSEC3PARAM, Rtype::CDS, Rtype::CDNSKEY];
+
+/// Checks that a zone to be signed isn't signed in its file already.
+#[must_use]
+pub fn against_signed(config: &ZoneConfig, path: &Path, zone: &Zone) -> Option<Diagnostic> {
+    config.dnssec.as_ref()?;
+    let mut rrsets = zone.owners().flat_map(|owner| owner.rrsets().map(move |rrset| (owner, rrset.rtype())));
+    let (owner, rtype) = rrsets.find(|(_, rtype)| MADE.contains(rtype))?;
+    let owner = Name::from_wire(owner.name()).unwrap_or_else(|_| zone.apex().clone());
+    let message = format!("{owner} has {rtype} in the zone file, and [dnssec] signs the zone");
+    Some(
+        Diagnostic::error(path, message).help(
+            "take RRSIG, NSEC, NSEC3, NSEC3PARAM, DNSKEY, CDS and CDNSKEY out of the file: they are made",
+        ),
+    )
 }
 
 struct Checker<'a> {

@@ -11,6 +11,7 @@ pub mod zone;
 
 mod against_zone;
 mod chain;
+mod dnssec;
 mod duration;
 mod http;
 mod metrics;

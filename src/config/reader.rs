@@ -194,6 +194,11 @@ impl<'r> Value<'r> {
         text
     }
 
+    /// Whether it is this text.
+    pub(super) fn str_is(&self, text: &str) -> bool {
+        matches!(self.value, DeValue::String(own) if own.as_ref() == text)
+    }
+
     pub(super) fn string(&self) -> Option<String> {
         self.str().map(str::to_owned)
     }

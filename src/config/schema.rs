@@ -42,6 +42,8 @@ pub struct ServerSection {
     pub zones: Option<String>,
     /// The state directory, relative to this file. Default: state.
     pub state: Option<String>,
+    /// The directory of signed zones' keys, relative to this file. Default: keys.
+    pub keys: Option<String>,
     /// The server's name in NSID and id.server. Default: the host's name.
     pub identity: Option<String>,
     /// Networks that may ask for health.waypost and the like. Default: loopback.
@@ -207,6 +209,38 @@ pub struct ZoneFile {
     pub targets: Option<BTreeMap<String, TargetSection>>,
     /// Names that move. The key is the owner name, relative to the zone, unless `name` says otherwise.
     pub routes: Option<BTreeMap<String, RouteSection>>,
+    pub dnssec: Option<DnssecSection>,
+}
+
+/// Whether and how the zone is signed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DnssecSection {
+    /// Whether it is signed here.
+    pub sign: bool,
+    /// How names that aren't there are denied. Default: nsec.
+    pub denial: Option<DenialWord>,
+    /// The algorithm of new keys. Default: ecdsap256sha256.
+    pub algorithm: Option<AlgorithmWord>,
+    /// One key for all, or one for keys and one for the zone. Default: csk.
+    pub keys: Option<KeysWord>,
+    /// How long a ZSK signs, or "never". Default: 90d.
+    pub zsk_lifetime: Option<DurationText>,
+    /// How long a KSK or CSK signs, or "never". Default: never.
+    pub ksk_lifetime: Option<DurationText>,
+    /// How long signatures hold, at least 14d. Default: 21d.
+    pub signature_validity: Option<DurationText>,
+    /// Seconds that caches keep DNSKEY, CDS and CDNSKEY. Default: 3600.
+    pub dnskey_ttl: Option<u32>,
+    /// Seconds that caches keep the parent's DS, if a longer TTL isn't seen there. Default: 86400.
+    pub parent_ds_ttl: Option<u32>,
+    /// How long a change takes to reach all nameservers of the zone. Default: 1h.
+    pub propagation: Option<DurationText>,
+    /// Addresses of the parent's nameservers, asked for DS. Default: those that the system's
+    /// resolver finds.
+    pub parent: Option<OneOrMany<String>>,
+    /// DNSKEYs of other providers that sign this zone too (RFC 8901): "256 3 13 BASE64".
+    pub other_dnskeys: Option<OneOrMany<String>>,
 }
 
 /// How many of a target's probes must be well.
@@ -496,6 +530,28 @@ pub enum TlsVersionWord {
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
+pub enum DenialWord {
+    Nsec,
+    Nsec3,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum AlgorithmWord {
+    EcdsaP256Sha256,
+    Ed25519,
+}
+
+#[derive(JsonSchema)]
+pub enum KeysWord {
+    #[schemars(rename = "csk")]
+    Csk,
+    #[schemars(rename = "ksk+zsk")]
+    KskZsk,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
 pub enum RouteType {
     Address,
     Cname,
@@ -567,6 +623,7 @@ mod tests {
         assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
+        assert_eq!(zone("[dnssec]\nsign = true\nzzzzzzzz = 1"), keys::<DnssecSection>());
         assert_eq!(zone("[sites.tw]\nzzzzzzzz = 1"), keys::<SiteSection>());
         assert_eq!(zone("[targets.a]\nipv4 = \"192.0.2.1\"\nzzzzzzzz = 1"), keys::<TargetSection>());
         let mut of_probes = BTreeSet::new();

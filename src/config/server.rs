@@ -35,6 +35,8 @@ pub struct Server {
     pub zones: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// The directory of signed zones' keys.
+    pub keys: PathBuf,
     /// The server's name: NSID, `id.server`.
     pub identity: String,
     /// Networks that may ask in the CHAOS class.
@@ -136,6 +138,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         workers: 0,
         zones: directory.join("zones"),
         state: directory.join("state"),
+        keys: directory.join("keys"),
         identity: host_name(),
         inspect: vec!["127.0.0.0/8".parse().expect("a network"), "::1/128".parse().expect("a network")],
         udp_payload: limits::UDP_PAYLOAD_OCTETS,
@@ -230,6 +233,7 @@ fn section_server(table: &Table<'_>, directory: &Path, server: &mut Server) {
     set(&mut server.workers, table.get("workers").and_then(|value| value.integer(0..=most_workers)));
     set(&mut server.zones, path(table.get("zones"), directory));
     set(&mut server.state, path(table.get("state"), directory));
+    set(&mut server.keys, path(table.get("keys"), directory));
     if let Some(value) = table.get("identity") {
         let identity = value.string().filter(|identity| {
             let fits = (1..=IDENTITY_OCTETS_MAX).contains(&identity.len());

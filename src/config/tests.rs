@@ -391,3 +391,38 @@ fn worst_cases_add_up() {
     let shown = zone::worst_case(&config, &config.routing.routes[0]).to_string();
     assert!(shown.starts_with("5 + 1 + 20 = 26 s "), "{shown:?}");
 }
+
+#[test]
+fn signing_has_defaults_and_each_mistake_its_place() {
+    use crate::dnssec::{Algorithm, Denial, KeySplit, Policy};
+
+    let policy = |text: &str| parse(text).unwrap().0.dnssec;
+    assert_eq!(policy(""), None);
+    assert_eq!(policy("[dnssec]\nsign = false"), None);
+    assert_eq!(policy("[dnssec]\nsign = true"), Some(Policy::default()));
+    let all = policy(
+        "[dnssec]\nsign = true\ndenial = \"nsec3\"\nalgorithm = \"ed25519\"\nkeys = \"ksk+zsk\"\n\
+         zsk_lifetime = \"never\"\nksk_lifetime = \"365d\"\nsignature_validity = \"14d\"\nparent = \"192.0.2.53\"\n\
+         other_dnskeys = [\"256 3 13 AQID\"]",
+    )
+    .unwrap();
+    assert_eq!((all.denial, all.algorithm, all.keys), (Denial::Nsec3, Algorithm::Ed25519, KeySplit::KskZsk));
+    assert_eq!((all.zsk_lifetime, all.ksk_lifetime), (None, Some(Duration::from_secs(365 * 86_400))));
+    assert_eq!(all.parent, ["192.0.2.53:53".parse().unwrap()]);
+    assert_eq!(all.others, [[1, 0, 3, 13, 1, 2, 3]]);
+    for (line, expected) in [
+        ("denial = \"nsec4\"", "3:10 \"nsec4\" isn't known here; did you mean \"nsec\"?"),
+        ("algorithm = \"rsasha1\"", "3:13 no new keys of rsasha1 are made; write ecdsap256sha256"),
+        ("algorithm = \"ed25518\"", "3:13 \"ed25518\" isn't known here; did you mean \"ed25519\"?"),
+        ("signature_validity = \"13d\"", "3:22 signatures would hold for less than 14 days; write \"14d\""),
+        ("zsk_lifetime = \"30d\"", "3:1 a CSK is the zone's only key; write ksk_lifetime"),
+        ("ksk_lifetime = \"1h\"", "3:16 this isn't a time that fits here; write one from 7days"),
+        ("parent = \"ns.example.net\"", "3:10 \"ns.example.net\" is no address of a nameserver"),
+        ("other_dnskeys = \"256 3 13\"", "3:17 this is no DNSKEY"),
+        ("keyz = 1", "3:1 unknown key `keyz`; did you mean \"keys\"?"),
+    ] {
+        let found = findings(&format!("[dnssec]\nsign = true\n{line}"));
+        assert!(found.iter().any(|one| one.starts_with(expected)), "{line}: {found:?}");
+    }
+    assert!(findings("[dnssec]")[0].contains("`sign` is missing; add for example sign = true"));
+}

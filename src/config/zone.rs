@@ -5,14 +5,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::path::Path;
 
-pub use super::against_zone::against_zone;
+pub use super::against_zone::{against_signed, against_zone};
 pub use super::worst_case::{WorstCase, worst_case};
 
 use super::chain::chain;
+use super::dnssec;
 use super::probe;
 use super::reader::{File, Table, Value};
 use super::route_options::{failback, is_chosen, min_healthy, sticky, ttl};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::dnssec::Policy;
 use crate::geo::RegionId;
 use crate::health::{Desired, Need};
 use crate::probe::spec::Spec;
@@ -44,6 +46,8 @@ pub struct ZoneConfig {
     pub routing: Routing,
     /// Probes, in the order of the file.
     pub probes: Vec<Spec>,
+    /// How the zone is signed, if it is.
+    pub dnssec: Option<Policy>,
     /// Where each route and target stands, for findings that need the zone file.
     pub(super) route_places: Vec<Diagnostic>,
     pub(super) target_places: Vec<Diagnostic>,
@@ -76,6 +80,7 @@ pub fn parse(
         config: ZoneConfig {
             routing: Routing::none(apex),
             probes: Vec::new(),
+            dnssec: dnssec::policy(&root),
             route_places: Vec::new(),
             target_places: Vec::new(),
         },

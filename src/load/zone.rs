@@ -194,7 +194,8 @@ fn parse(
         let lower = name.to_lower();
         zone.owner(lower.as_wire()).is_some_and(|owner| owner.rrset(rtype).is_some())
     };
-    let findings = config::against_zone(&config, &has, zone.soa().minimum());
+    let mut findings = config::against_zone(&config, &has, zone.soa().minimum());
+    findings.extend(config::against_signed(&config, &files.zone, &zone));
     if findings.iter().any(Diagnostic::is_error) {
         return Err(findings);
     }

@@ -16,6 +16,9 @@ mod memory;
 mod names;
 mod rehearsal;
 mod rows;
+#[cfg(test)]
+mod signed_tests;
+mod signing;
 mod slots;
 mod status;
 mod watching;

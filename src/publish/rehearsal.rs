@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::slots::{Scene, Slots};
+use super::slots::{Scene, Signers, Slots};
 use super::writer::settings;
 use super::zones::{Batch, Zones};
 use crate::compile::zone::RrsetTooLarge;
@@ -18,13 +18,15 @@ use crate::wire::cookie::{Secret, Secrets};
 /// [`RrsetTooLarge`] for the first RRset that no message can hold.
 pub fn rehearsal(server: &Server, model: &Model, now: Tick) -> Result<Snapshot, RrsetTooLarge> {
     let (mut zones, mut slots, mut batch) = (Zones::default(), Slots::default(), Batch::default());
-    let scene = Scene { geography: &model.geography, board: &Board::default(), now };
+    // What `check` asks for are records, not their signatures.
+    let signers = Signers::new();
+    let scene = Scene { geography: &model.geography, board: &Board::default(), signers: &signers, now };
     // The deepest first, so that a parent is compiled once and knows its children.
     let mut deepest_first: Vec<_> = model.zones.iter().collect();
     deepest_first.sort_by_key(|(apex, _)| std::cmp::Reverse(apex.label_count()));
     for (apex, zone) in deepest_first {
-        let assignment = slots.plan(apex, &zone.routing);
-        zones.put(&mut batch, zone, assignment.owners.clone())?;
+        let assignment = slots.plan(apex, &zone.routing, false);
+        zones.put(&mut batch, zone, assignment.owners.clone(), None)?;
         slots.assign(apex, &zone.routing, assignment);
         slots.decide_zone(zone, scene);
     }

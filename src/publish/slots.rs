@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::compile::routed;
+use crate::compile::routed::{self, Means, SignedAs};
 use crate::compile::shares::Shares;
+use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
 use crate::health::{Board, Standing, Tick};
+use crate::limits::RENEWALS_TOGETHER;
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
@@ -26,14 +28,20 @@ pub(super) struct Slots {
     rechecks: BTreeMap<(Name, usize), Tick>,
     /// Tables of sticky choices.
     shares: Shares,
+    /// When signatures of a route's answers are to be made anew; seconds since 1970.
+    renewals: BTreeMap<(Name, usize), u64>,
 }
 
-/// The slots of one route, by type.
+/// The slots of one route. Owners share those of a type, save in a signed zone: signatures name
+/// the owner.
 #[derive(Clone, Debug)]
 struct RouteSlots {
     label: String,
-    types: BTreeMap<Rtype, SlotId>,
+    types: BTreeMap<OfType, SlotId>,
 }
+
+/// A type, and whose it is if its owner has a slot of its own: in lower-case wire form.
+type OfType = (Rtype, Option<Box<[u8]>>);
 
 /// Slots for a zone's routes, planned and not yet carried out.
 #[derive(Debug, Default)]
@@ -48,8 +56,13 @@ pub(super) struct Assignment {
 pub(super) struct Scene<'a> {
     pub(super) geography: &'a Geography,
     pub(super) board: &'a Board,
+    /// What signs zones, of those that are signed.
+    pub(super) signers: &'a Signers,
     pub(super) now: Tick,
 }
+
+/// What signs zones.
+pub(super) type Signers = BTreeMap<Name, Arc<Signer>>;
 
 impl Slots {
     /// All slots, for a snapshot.
@@ -64,10 +77,10 @@ impl Slots {
 
     /// Which slots a zone's routes will have. A route keeps its slots' numbers as long as it keeps
     /// its label, so that a change of chains doesn't touch the zone's entries.
-    pub(super) fn plan(&self, apex: &Name, routing: &Routing) -> Assignment {
-        let mut kept: HashMap<(&str, Rtype), SlotId> = HashMap::new();
+    pub(super) fn plan(&self, apex: &Name, routing: &Routing, is_signed: bool) -> Assignment {
+        let mut kept: HashMap<(&str, OfType), SlotId> = HashMap::new();
         for route in self.zones.get(apex).into_iter().flatten() {
-            kept.extend(route.types.iter().map(|(rtype, slot)| ((&*route.label, *rtype), *slot)));
+            kept.extend(route.types.iter().map(|(key, slot)| ((&*route.label, key.clone()), *slot)));
         }
         let unused =
             (self.slots.len()..).map(|place| SlotId(u32::try_from(place).expect("fewer than 2^32 routes")));
@@ -75,13 +88,23 @@ impl Slots {
         let mut assignment = Assignment::default();
         for route in &routing.routes {
             let mut slots = BTreeMap::new();
+            let owners: Vec<Box<[u8]>> =
+                route.owners.iter().map(|owner| owner.as_wire().to_ascii_lowercase().into()).collect();
             for rtype in types(routing, route) {
-                let slot = kept.remove(&(&*route.label, rtype)).or_else(|| fresh.next());
-                slots.extend(slot.map(|slot| (rtype, slot)));
-            }
-            for owner in &route.owners {
-                let lower = owner.as_wire().to_ascii_lowercase().into();
-                assignment.owners.entry(lower).or_default().extend(&slots);
+                let named: Vec<Option<Box<[u8]>>> =
+                    if is_signed { owners.iter().cloned().map(Some).collect() } else { vec![None] };
+                for owner in named {
+                    let key = (rtype, owner);
+                    let Some(slot) = kept.remove(&(&*route.label, key.clone())).or_else(|| fresh.next())
+                    else {
+                        continue;
+                    };
+                    let of = key.1.as_ref().map_or(&*owners, std::slice::from_ref);
+                    for lower in of {
+                        assignment.owners.entry(lower.clone()).or_default().insert(rtype, slot);
+                    }
+                    slots.insert(key, slot);
+                }
             }
             assignment.routes.push(RouteSlots { label: route.label.clone(), types: slots });
         }
@@ -113,6 +136,7 @@ impl Slots {
         if had_routes {
             self.by_target.retain(|(zone, _), _| zone != apex);
             self.rechecks.retain(|(zone, _), _| zone != apex);
+            self.renewals.retain(|(zone, _), _| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
             let targets = route.targets();
@@ -152,6 +176,23 @@ impl Slots {
         })
     }
 
+    /// When the next signature of any answer is to be made anew.
+    pub(super) fn next_renewal(&self) -> Option<u64> {
+        self.renewals.values().min().copied()
+    }
+
+    /// Makes signatures anew whose time has come, of a few routes.
+    pub(super) fn renew<'z>(&mut self, zone_of: impl Fn(&Name) -> Option<&'z ZoneModel>, scene: Scene<'_>) {
+        let now = scene.now.0 / 1000;
+        let due = self.renewals.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone());
+        for (apex, at) in due.take(RENEWALS_TOGETHER).collect::<Vec<_>>() {
+            self.renewals.remove(&(apex.clone(), at));
+            if let Some(zone) = zone_of(&apex) {
+                self.decide_routes(zone, [at], scene);
+            }
+        }
+    }
+
     fn decide_routes(
         &mut self,
         zone: &ZoneModel,
@@ -184,9 +225,14 @@ impl Slots {
         };
         let mut changed = false;
         let mut recheck: Option<Tick> = None;
-        for (&rtype, slot) in &slots.types {
-            let (regions, shares) = (scene.geography.regions(), &mut self.shares);
-            let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, shares);
+        let mut renewal: Option<u64> = None;
+        let signer = scene.signers.get(apex);
+        for ((rtype, owner), slot) in &slots.types {
+            let rtype = *rtype;
+            let signed_as = signer.zip(owner.as_deref()).map(|(signer, owner)| SignedAs { signer, owner });
+            let means = Means { shares: &mut self.shares, signed_as };
+            let regions = scene.geography.regions();
+            let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, means);
             // What was decided stays in force when it can't be rendered; `check` refuses such a
             // route, so this is a set of hundreds of hosts.
             let Ok(compiled) = compiled else {
@@ -194,11 +240,15 @@ impl Slots {
                 continue;
             };
             recheck = recheck.into_iter().chain(compiled.recheck).min();
+            renewal = renewal.into_iter().chain(compiled.renewal).min();
             let place = &mut self.slots[slot.0 as usize];
             if **place != compiled.slot {
                 *place = Arc::new(compiled.slot);
                 changed = true;
             }
+        }
+        if let Some(renewal) = renewal {
+            self.renewals.insert((apex.clone(), at), renewal);
         }
         if let Some(at_tick) = recheck {
             self.rechecks.insert((apex.clone(), at), at_tick);
@@ -224,7 +274,7 @@ mod tests {
     fn a_number_given_again_starts_without_answers() {
         let plan = || Assignment {
             owners: RoutedOwners::new(),
-            routes: vec![RouteSlots { label: "www".into(), types: [(Rtype::A, SlotId(0))].into() }],
+            routes: vec![RouteSlots { label: "www".into(), types: [((Rtype::A, None), SlotId(0))].into() }],
         };
         let mut slots = Slots::default();
         let first = Name::parse("a.example.", None).unwrap();
@@ -258,7 +308,10 @@ mod tests {
             let now = Tick(1_700_000_000_000);
             let mut board = Board::default();
             board.configure(vec![watched("a", Desired::Auto), watched("b", Desired::Auto)], now);
-            slots.decide_zone(&zone, Scene { geography: &geography, board: &board, now });
+            slots.decide_zone(
+                &zone,
+                Scene { geography: &geography, board: &board, signers: &Signers::new(), now },
+            );
             let snapshot = Snapshot::empty(
                 Settings {
                     identity: String::new(),
@@ -271,7 +324,11 @@ mod tests {
             let published = Published::from_pointee(snapshot.with_slots(slots.published()));
             board.configure(vec![watched("a", Desired::Down), watched("b", Desired::Auto)], now);
             let started = std::time::Instant::now();
-            assert!(slots.decide_target(&zone, "a", Scene { geography: &geography, board: &board, now }));
+            assert!(slots.decide_target(
+                &zone,
+                "a",
+                Scene { geography: &geography, board: &board, signers: &Signers::new(), now }
+            ));
             published.store(Arc::new(snapshot.with_slots(slots.published())));
             println!("{what}: {:?}", started.elapsed());
         }
@@ -305,7 +362,7 @@ mod tests {
         let zone = crate::zone::load(Path::new("z"), &apex, &Text, None, &|_| false).unwrap().zone;
         let zone = ZoneModel { zone: Arc::new(zone), routing: Arc::new(config.routing) };
         let mut slots = Slots::default();
-        let assignment = slots.plan(&apex, &zone.routing);
+        let assignment = slots.plan(&apex, &zone.routing, false);
         slots.assign(&apex, &zone.routing, assignment);
         let geography =
             Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };

@@ -40,7 +40,8 @@ impl Writer {
         if let Some(zone) = self.model.zones.get(&subject.zone).cloned() {
             let changed = {
                 let board = self.status.board();
-                let scene = Scene { geography: &self.model.geography, board: &board, now };
+                let scene =
+                    Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
                 self.slots.decide_target(&zone, &subject.target, scene)
             };
             if changed {

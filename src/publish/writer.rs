@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -12,11 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
-use super::slots::{Assignment, Scene, Slots};
+use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
+use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Report, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
@@ -49,6 +50,13 @@ pub enum Change {
     Files(Box<Pass>),
     /// An operator gives an order. What came of it is told to whoever asked.
     Hand(Box<Hand>, oneshot::Sender<Result<Done, Refused>>),
+    /// The keys of a signed zone are others now, or do other things.
+    Keys {
+        /// The zone.
+        zone: Name,
+        /// What signs it from now on.
+        keyring: Arc<Keyring>,
+    },
     /// End the writer; state is kept first.
     Stop,
 }
@@ -69,6 +77,8 @@ pub struct Start {
     pub pass: Pass,
     /// Last good versions of zones whose files have errors.
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
+    pub keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// What survived the last run.
     pub store: Option<Store>,
     /// Runs probes.
@@ -144,7 +154,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, store, prober, reports, resolver, found } = start;
+    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -181,6 +191,10 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         model,
         zones: Zones::counted_in(Arc::clone(status.rows())),
         slots: Slots::default(),
+        keyrings,
+        signers: Signers::new(),
+        keyless: BTreeMap::new(),
+        clock: (Instant::now(), now()),
         specs: BTreeMap::new(),
         status: Arc::clone(&status),
         published: Arc::clone(&published),
@@ -236,19 +250,25 @@ pub fn now() -> Tick {
 
 /// How a zone comes to be loaded.
 #[derive(Clone, Copy)]
-struct Occasion {
-    now: Tick,
+pub(super) struct Occasion {
+    pub(super) now: Tick,
     /// From the state directory, since its files have errors.
-    is_stale: bool,
-    is_one_of_many: bool,
+    pub(super) is_stale: bool,
+    pub(super) is_one_of_many: bool,
 }
 
 pub(super) struct Writer {
     pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
     pub(super) model: Arc<Model>,
-    zones: Zones,
+    pub(super) zones: Zones,
     pub(super) slots: Slots,
+    pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
+    pub(super) signers: Signers,
+    /// Zones that are to be signed, and whose keys haven't come.
+    pub(super) keyless: BTreeMap<Name, (ZoneFiles, LoadedZone)>,
+    /// The clock as it was seen last, beside one that nobody sets.
+    pub(super) clock: (Instant, Tick),
     /// Probes of each zone, by name.
     pub(super) specs: BTreeMap<Name, Vec<Spec>>,
     pub(super) status: Arc<Status>,
@@ -279,6 +299,7 @@ impl Writer {
         mut found: mpsc::Receiver<Found>,
     ) {
         loop {
+            self.renew();
             let due = self.next_due();
             tokio::select! {
                 change = changes.recv() => match change {
@@ -287,6 +308,7 @@ impl Writer {
                         // Whoever asked may have gone; what was ordered stands.
                         let _ = answer.send(self.take_hand(*hand));
                     }
+                    Some(Change::Keys { zone, keyring }) => self.take_keyring(zone, keyring),
                     Some(Change::Stop) | None => break,
                 },
                 Some((key, report, at)) = reports.recv() => self.take_report(&key, &report, at),
@@ -306,6 +328,7 @@ impl Writer {
             .chain(retired)
             .chain(self.next_hand(now))
             .chain([self.next_look(now)])
+            .chain(self.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now)))
             .min()
             .unwrap_or_default()
             .max(Duration::from_millis(1))
@@ -324,7 +347,8 @@ impl Writer {
         self.end_orders(now);
         let changed = {
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             let model = &self.model;
             self.slots.decide_due(|apex| model.zones.get(apex).map(|zone| &**zone), scene)
         };
@@ -356,12 +380,13 @@ impl Writer {
             return;
         }
         let mut batch = Batch::default();
-        named.iter().for_each(|zone| self.put_addresses(zone, &mut batch));
+        named.iter().for_each(|zone| self.put_addresses(zone, &mut batch, now));
         let transitions = self.watch_targets(now);
         for zone in &named {
             let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
             let board = self.status.board();
-            let scene = Scene { geography: &self.model.geography, board: &board, now };
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
             self.slots.decide_zone(&zone, scene);
         }
         self.publish(Some(batch));
@@ -372,16 +397,15 @@ impl Writer {
         }
     }
 
-    fn put_addresses(&mut self, zone: &ZoneModel, batch: &mut Batch) {
+    fn put_addresses(&mut self, zone: &ZoneModel, batch: &mut Batch, now: Tick) {
         let routing = Arc::new(zone.routing.with_addresses(self.names.resolved()));
         let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
         let apex = model.zone.apex().clone();
-        let assignment = self.slots.plan(&apex, &model.routing);
-        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+        let signer = self.signers.get(&apex).cloned();
+        if let Err(error) = self.place(&model, signer, batch, now) {
             tracing::error!(zone = %apex, %error, "new addresses can't be published");
             return;
         }
-        self.slots.assign(&apex, &model.routing, assignment);
         Arc::make_mut(&mut self.model).zones.insert(apex, model);
     }
 
@@ -429,6 +453,7 @@ impl Writer {
             ("listen", server.listen != self.server.listen),
             ("workers", server.workers != self.server.workers),
             ("zones", server.zones != self.server.zones),
+            ("keys", server.keys != self.server.keys),
             ("state", server.state != self.server.state),
             ("[tcp]", server.tcp != self.server.tcp),
             ("[tls]", server.tls != self.server.tls),
@@ -464,6 +489,8 @@ impl Writer {
             Arc::make_mut(&mut self.model).zones.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
+            self.signers.remove(&apex);
+            self.keyless.remove(&apex);
             self.status.zones_mut().remove(&apex);
             if let Some(keeper) = &self.keeper {
                 keeper.forget(ZoneFiles::in_directory(&self.server.zones, &apex));
@@ -485,24 +512,35 @@ impl Writer {
         }
     }
 
-    fn put_zone(
+    pub(super) fn put_zone(
         &mut self,
         files: &ZoneFiles,
         loaded: LoadedZone,
         batch: &mut Batch,
         Occasion { now, is_stale, is_one_of_many }: Occasion,
     ) {
-        let LoadedZone { zone, config, contents, .. } = loaded;
         let apex = files.apex.clone();
+        self.keyless.remove(&apex);
+        let signer = match loaded.config.dnssec.as_ref().map(|policy| policy.denial) {
+            None => None,
+            Some(denial) => match self.keyrings.get(&apex) {
+                Some(keyring) => Some(self.signer(&apex, keyring, denial)),
+                None => {
+                    let message = "the zone is to be signed, and there are no keys for it";
+                    self.refuse_zone(files, &[Diagnostic::error(&files.zone, message)], batch, now);
+                    self.keyless.insert(apex, (files.clone(), loaded));
+                    return;
+                }
+            },
+        };
+        let LoadedZone { zone, config, contents, .. } = loaded;
         let before = self.model.zones.get(&apex).cloned();
         let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
         let model = Arc::new(ZoneModel { zone, routing });
-        let assignment = self.slots.plan(&apex, &model.routing);
-        if let Err(error) = self.zones.put(batch, &model, assignment.owners.clone()) {
+        if let Err(error) = self.place(&model, signer, batch, now) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
         }
-        self.slots.assign(&apex, &model.routing, assignment);
         let serial = model.zone.soa().serial();
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
@@ -547,7 +585,7 @@ impl Writer {
 
     pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
-        let scene = Scene { geography: &self.model.geography, board: &board, now };
+        let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
         for zone in self.model.zones.values() {
             self.slots.decide_zone(zone, scene);
         }

@@ -6,11 +6,17 @@ use std::sync::Arc;
 
 use super::rows::Rows;
 use crate::compile::shape::Shape;
-use crate::compile::zone::{self as compile, RoutedOwners, RrsetTooLarge, Source};
+use crate::compile::signer::Signing;
+use crate::compile::zone::{self as compile, Above, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
+use crate::snapshot::denial::Denial;
 use crate::snapshot::{Edits, Snapshot, ZoneAnswers, ZoneId};
 use crate::wire::name::Name;
 use crate::zone::Zone;
+
+/// How far, in seconds, the clock may be set back before signatures that were made until then are
+/// made anew: by as much they begin earlier.
+const CLOCK_SLACK: u64 = 3_600;
 
 /// What the snapshot holds, zone by zone.
 #[derive(Debug, Default)]
@@ -20,6 +26,8 @@ pub(super) struct Zones {
     placed: BTreeMap<Name, Placed>,
     /// Where the queries of each are counted.
     rows: Arc<Rows>,
+    /// The time at which signatures are made.
+    now: u64,
 }
 
 #[derive(Debug)]
@@ -34,6 +42,7 @@ struct Compiled {
     zone: Arc<Zone>,
     routed: Arc<RoutedOwners>,
     shape: Arc<Shape>,
+    signing: Option<Signing>,
 }
 
 /// What a pass of changes does to zones, collected before it is published at once.
@@ -48,6 +57,11 @@ impl Zones {
         Zones { rows, ..Zones::default() }
     }
 
+    /// Sets the time at which signatures are made, in seconds since 1970.
+    pub(super) fn set_time(&mut self, now: u64) {
+        self.now = now;
+    }
+
     /// Puts a zone in, or another version in its place.
     ///
     /// # Errors
@@ -57,6 +71,7 @@ impl Zones {
         batch: &mut Batch,
         model: &ZoneModel,
         routed: RoutedOwners,
+        signing: Option<Signing>,
     ) -> Result<(), RrsetTooLarge> {
         let apex = model.zone.apex().clone();
         let children = self.children(&apex);
@@ -64,32 +79,50 @@ impl Zones {
         let is_new = self.placed.get(&apex).is_none_or(|placed| placed.compiled.is_none());
         let id = self.placed.get(&apex).map_or_else(|| self.unused(), |placed| placed.id);
         let routed = Arc::new(routed);
-        let source =
-            Source { zone: &model.zone, id, routed: &routed, children: &children, parent: parent.as_ref() };
-        let common = ZoneAnswers { row: self.rows.zone(&apex.to_string()), ..source.common()? };
+        let source = Source {
+            zone: &model.zone,
+            id,
+            routed: &routed,
+            children: &children,
+            parent: parent.as_ref(),
+            signing: signing.as_ref(),
+        };
+        source.common(None)?;
+        let before = self.denial(id).cloned();
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
         let some = match old {
-            Some(old) if old.routed == routed => old.amended(&source)?,
+            Some(old) if old.routed == routed && old.is_signed_as(&source) => old.amended(&source)?,
             _ => None,
         };
         let is_partial = some.is_some();
-        let shape = match some {
-            Some((edits, shape)) => {
+        let (shape, denial) = match some {
+            Some((edits, shape, changed)) => {
                 batch.edits.append(edits);
-                shape
+                let denial = before.and_then(|before| source.denial(&shape, Some((&before, &changed))));
+                (shape, denial)
             }
             None => {
                 let shape = Arc::new(Shape::of(&model.zone, &routed));
+                if let Some(signing) = &signing {
+                    signing.signer.begin_sweep();
+                }
+                // Signs all, on all cores.
+                let denial = source.denial(&shape, None);
                 let all = source.all(&shape)?;
+                if let Some(signing) = &signing {
+                    signing.signer.sweep();
+                }
                 if let Some(Placed { compiled: Some(old), .. }) = self.placed.get(&apex) {
                     batch.edits.append(compile::names(&old.zone, &old.routed, &old.shape));
                 }
                 batch.edits.append(all);
-                shape
+                (shape, denial)
             }
         };
+        let row = self.rows.zone(&apex.to_string());
+        let common = ZoneAnswers { row, ..source.common(denial)? };
         self.set_answers(id, Some(Arc::new(common)));
-        let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape };
+        let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape, signing };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
         if is_new || !is_partial {
             // Taking this zone's old names out may have touched names that others answer for.
@@ -173,12 +206,14 @@ impl Zones {
         };
         let children = self.children(apex);
         let parent = self.parent(apex);
+        let signing = self.at_present(compiled);
         let source = Source {
             zone: &compiled.zone,
             id: placed.id,
             routed: &compiled.routed,
             children: &children,
             parent: parent.as_ref(),
+            signing: signing.as_ref(),
         };
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
@@ -204,6 +239,62 @@ impl Zones {
             }
             None => self.lay_children(batch, apex),
         }
+    }
+
+    /// Makes signatures of at most `count` owners anew, of those that are near their end or from a
+    /// time to come. The zones that they were in; more may be due.
+    pub(super) fn renew(&mut self, batch: &mut Batch, count: usize) -> Vec<Name> {
+        let mut renewed = Vec::new();
+        let mut left = count;
+        for (apex, Placed { id, compiled }) in &self.placed {
+            let Some(denial) = self.denial(*id) else { continue };
+            let due: Vec<Name> = denial
+                .due(self.now, CLOCK_SLACK)
+                .take(left)
+                .filter_map(|link| Name::from_wire(&link.name).ok())
+                .collect();
+            let Some(compiled) = compiled.as_ref().filter(|_| !due.is_empty()) else { continue };
+            left -= due.len();
+            renewed.push((apex.clone(), *id, due, Arc::clone(&compiled.shape)));
+        }
+        for (apex, id, due, shape) in &renewed {
+            let mut common = None;
+            let before = self.denial(*id).cloned();
+            self.lay_with(batch, apex, |source, _| {
+                let edits = source.some_alone(shape, due)?;
+                let denial = before.map(|before| source.denial_renewed(shape, &before, due));
+                let row = self.rows.zone(&apex.to_string());
+                common = Some(ZoneAnswers { row, ..source.common(denial)? });
+                Ok(edits)
+            });
+            if let Some(common) = common {
+                self.set_answers(*id, Some(Arc::new(common)));
+            }
+            // The DS records at their apexes are this zone's.
+            for child in self.children(apex).iter().filter(|child| due.contains(child)) {
+                self.lay_apex(batch, child);
+            }
+        }
+        renewed.into_iter().map(|(apex, ..)| apex).collect()
+    }
+
+    /// When signatures of any zone are to be made anew next; now, if there are such from a time to
+    /// come.
+    pub(super) fn next_renewal(&self, now: u64) -> Option<u64> {
+        let denials = self.answers.iter().flatten().filter_map(|zone| zone.denial.as_ref());
+        denials
+            .filter_map(|denial| {
+                if denial.due(now, CLOCK_SLACK).next().is_some() { Some(now) } else { denial.next_renewal() }
+            })
+            .min()
+    }
+
+    fn denial(&self, id: ZoneId) -> Option<&Denial> {
+        self.answers.get(id.0 as usize)?.as_ref()?.denial.as_ref()
+    }
+
+    fn at_present(&self, compiled: &Compiled) -> Option<Signing> {
+        compiled.signing.clone().map(|signing| Signing { now: self.now, ..signing })
     }
 
     fn set_answers(&mut self, id: ZoneId, answers: Option<Arc<ZoneAnswers>>) {
@@ -240,24 +331,57 @@ impl Zones {
 
     /// The parent zone, where its records are here. A zone above that delegates a name between
     /// isn't the parent: that is elsewhere, and knows of DS records what nobody here knows.
-    fn parent(&self, apex: &Name) -> Option<Arc<Zone>> {
+    fn parent(&self, apex: &Name) -> Option<Above> {
         let above = self.parent_apex(apex)?;
         let compiled = self.placed[&above].compiled.as_ref()?;
         let is_parent = !compiled.shape.hides(&above, apex.to_lower().as_wire());
-        is_parent.then(|| Arc::clone(&compiled.zone))
+        is_parent.then(|| Above { zone: Arc::clone(&compiled.zone), signing: self.at_present(compiled) })
     }
 }
 
 impl Compiled {
-    /// Entries of what differs in another version, and its shape; nothing if all must be compiled
-    /// anew. Then, and after an error, this is what it was; else its shape is gone.
-    fn amended(&mut self, source: &Source<'_>) -> Result<Option<(Edits, Arc<Shape>)>, RrsetTooLarge> {
+    /// Whether another version is signed alike, but for the keys at the apex: else all is anew.
+    fn is_signed_as(&self, source: &Source<'_>) -> bool {
+        match (&self.signing, source.signing) {
+            (None, None) => true,
+            (Some(old), Some(new)) => {
+                let ttl = |zone: &Zone| zone.soa().ttl().min(zone.soa().minimum());
+                new.signer.signs_data_as(&old.signer)
+                    && !new.signer.is_littered()
+                    && ttl(&self.zone) == ttl(source.zone)
+            }
+            _ => false,
+        }
+    }
+
+    /// Owners whose records are the same in another version, and their signatures aren't.
+    fn signed_otherwise(&self, source: &Source<'_>) -> Vec<Name> {
+        let (Some(old), Some(new)) = (&self.signing, source.signing) else { return Vec::new() };
+        let mut others: Vec<Name> = Vec::new();
+        if !Arc::ptr_eq(old.signer.keyring(), new.signer.keyring()) {
+            others.push(source.zone.apex().clone());
+        }
+        let owners =
+            new.outcomes.iter().filter(|(owner, outcomes)| old.outcomes.get(*owner) != Some(outcomes));
+        others.extend(owners.filter_map(|(owner, _)| Name::from_wire(owner).ok()));
+        others
+    }
+
+    /// Entries of what differs in another version, its shape and which owners these are; nothing if
+    /// all must be compiled anew. Then, and after an error, this is what it was; else its shape is
+    /// gone.
+    #[expect(clippy::type_complexity, reason = "said once")]
+    fn amended(
+        &mut self,
+        source: &Source<'_>,
+    ) -> Result<Option<(Edits, Arc<Shape>, Vec<Name>)>, RrsetTooLarge> {
         let changed = crate::zone::diff(&self.zone, source.zone);
+        let all = [self.signed_otherwise(source), changed.clone()].concat();
         let shape = Arc::make_mut(&mut self.shape);
         let is_calm = shape.follow(&self.zone, source.zone, &changed);
-        let some = if is_calm { source.some(shape, &changed) } else { Ok(None) };
+        let some = if is_calm { source.some(shape, &all) } else { Ok(None) };
         if let Ok(Some(edits)) = some {
-            return Ok(Some((edits, std::mem::take(&mut self.shape))));
+            return Ok(Some((edits, std::mem::take(&mut self.shape), all)));
         }
         let _ = Arc::make_mut(&mut self.shape).follow(source.zone, &self.zone, &changed);
         some.map(|_| None)
@@ -306,7 +430,7 @@ mod tests {
     }
 
     fn put(apex: &'static str, lines: &'static str) -> impl Fn(&mut Zones, &mut Batch) {
-        move |zones, batch| zones.put(batch, &model(apex, lines), RoutedOwners::new()).unwrap()
+        move |zones, batch| zones.put(batch, &model(apex, lines), RoutedOwners::new(), None).unwrap()
     }
 
     #[test]

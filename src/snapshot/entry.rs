@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! name's octets u8 | flags u8 | zone u32 | octets of the types u32 | name, lower case
-//!     | { type u16 | octets u16 | 0 or 1 .. rendered answer  or  2, slot u32 } ...
+//!     | { type u16 | octets u16 | rendered answer, which never begins with 2  or  2, slot u32 } ...
 //! ```
+//!
+//! Two reserved types (RFC 6895 3.1) stand at a cut of a signed zone, where they can't be asked
+//! for: the referral, in the two parts between which a proof may come.
 
 use super::{SlotId, ZoneId};
 use crate::wire::rendered::Rendered;
@@ -13,8 +16,13 @@ use crate::wire::rtype::Rtype;
 const HEADER_OCTETS: usize = 10;
 /// Octets before a type's payload.
 const TYPE_OCTETS: usize = 4;
-/// First octet of a payload that is a slot's number; rendered answers begin with 0 or 1.
+/// First octet of a payload that is a slot's number; rendered answers begin with another.
 const SLOT: u8 = 2;
+
+/// A signed zone's referral up to its glue: NS, and DS with its signatures if there is one.
+pub const SIGNED_REFERRAL: Rtype = Rtype(0);
+/// The glue of that referral.
+pub const SIGNED_GLUE: Rtype = Rtype(0xffff);
 
 /// What an owner is, beyond its types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

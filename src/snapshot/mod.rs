@@ -3,7 +3,7 @@
 //! ```text
 //! Snapshot -> tree: root[64] -> mid[64] -> shard { groups, arena of entries }   owners of all zones
 //!          -> slots[n]: variants of a route's answers, by region                 what health moves
-//!          -> zones[n]: apex, negative answer                                    what zones share
+//!          -> zones[n]: apex, negative answer, denials                           what zones share
 //!          -> geo: address -> region                        -> settings
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! owner's *entry* (see [`entry`]) has its answers rendered, by type; a routed type has the number
 //! of its slot instead.
 
+pub mod denial;
 pub mod edit;
 pub mod entry;
 pub mod find;
@@ -37,6 +38,7 @@ use crate::geo::RegionId;
 use crate::geo::table::Table;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
+use denial::Denial;
 use tree::Tree;
 
 /// One atomic pointer: the writer stores, workers load.
@@ -48,6 +50,8 @@ pub struct Snapshot {
     tree: Tree,
     slots: Arc<[Arc<Slot>]>,
     zones: Arc<[Option<Arc<ZoneAnswers>>]>,
+    /// Whether any zone is signed.
+    has_signed: bool,
     /// Address -> region.
     pub geo: Arc<Table>,
     /// The counters of each region.
@@ -72,6 +76,8 @@ pub struct ZoneAnswers {
     pub negative: Option<Box<[u8]>>,
     /// The zone's counters.
     pub row: Row,
+    /// In a signed zone, what proves that names and types aren't there.
+    pub denial: Option<Denial>,
 }
 
 /// What the configuration says of answers.
@@ -112,6 +118,7 @@ impl Snapshot {
             tree: Tree::default(),
             slots: Arc::new([]),
             zones: Arc::new([]),
+            has_signed: false,
             geo,
             region_rows: Arc::new([]),
             settings: Arc::new(settings),
@@ -122,7 +129,8 @@ impl Snapshot {
     /// This snapshot with owners changed and the zones' common answers replaced.
     #[must_use]
     pub fn with_owners(&self, edits: &Edits, zones: Arc<[Option<Arc<ZoneAnswers>>]>) -> Snapshot {
-        Snapshot { tree: self.tree.edited(edits), zones, ..self.clone() }
+        let has_signed = zones.iter().flatten().any(|zone| zone.denial.is_some());
+        Snapshot { tree: self.tree.edited(edits), zones, has_signed, ..self.clone() }
     }
 
     /// This snapshot with the slots replaced: all that a health transition does.
@@ -147,6 +155,12 @@ impl Snapshot {
     #[must_use]
     pub fn zone(&self, id: ZoneId) -> Option<&ZoneAnswers> {
         self.zones.get(id.0 as usize)?.as_deref()
+    }
+
+    /// Whether any zone is signed.
+    #[must_use]
+    pub fn has_signed(&self) -> bool {
+        self.has_signed
     }
 
     /// How many owners there are.

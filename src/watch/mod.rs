@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::keys::Keeper;
 use crate::load::Loader;
 use crate::publish::{Change, Control};
 
@@ -92,6 +93,7 @@ pub fn start(
     loader: Loader,
     watch: Vec<PathBuf>,
     control: Control,
+    keeper: Arc<Keeper>,
 ) -> std::io::Result<(Waker, JoinHandle<()>)> {
     let (sender, wakes) = sync_channel(64);
     let everything = Arc::new(AtomicBool::new(false));
@@ -100,14 +102,14 @@ pub fn start(
     let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
     let thread = std::thread::Builder::new()
         .name("watch".into())
-        .spawn(move || run(loader, watch, &control, watching, &wakes, (&everything, &changed)))?;
+        .spawn(move || run(loader, watch, (&control, &keeper), watching, &wakes, (&everything, &changed)))?;
     Ok((waker, thread))
 }
 
 fn run(
     mut loader: Loader,
     directories: Vec<PathBuf>,
-    control: &Control,
+    (control, keeper): (&Control, &Keeper),
     mut watching: Watching,
     wakes: &Receiver<Wake>,
     (everything, changed): (&AtomicBool, &Mutex<Changed>),
@@ -149,6 +151,12 @@ fn run(
             watching.set(std::mem::take(&mut pass.watch));
         }
         let is_news = !pass.is_unchanged() || pass.diagnostics().next().is_some();
+        // Keys come before the zone that needs them.
+        for (zone, keyring) in keeper.learn(pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok()))
+        {
+            control.send(Change::Keys { zone, keyring });
+        }
+        pass.gone.iter().for_each(|apex| keeper.forget(apex));
         if is_news && !control.send(Change::Files(Box::new(pass))) {
             return;
         }

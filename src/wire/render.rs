@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::name::{labels, parent};
 use super::query::HEADER_OCTETS;
-use super::rendered::{Counts, Meaning, POINTER_MAX, encode_full, encode_plain};
+use super::rendered::{Counts, Meaning, POINTER_MAX, encode_full, encode_plain, encode_signed};
 use super::rtype::{CLASS_IN, Rtype};
 use crate::limits::CNAME_CHAIN;
 
@@ -59,6 +59,8 @@ pub struct Renderer<'a> {
     /// Places in the body where a name's labels begin, written out.
     suffixes: Vec<(Box<[u8]>, u16)>,
     plain: bool,
+    /// Octets and counts before the signatures.
+    unsigned: Option<(u16, Counts)>,
 }
 
 impl<'a> Renderer<'a> {
@@ -75,6 +77,7 @@ impl<'a> Renderer<'a> {
             pointers: Vec::new(),
             suffixes: Vec::new(),
             plain: true,
+            unsigned: None,
         }
     }
 
@@ -107,6 +110,13 @@ impl<'a> Renderer<'a> {
         self.fixed_and_rdata(rtype, ttl, rdata);
     }
 
+    /// What follows are signatures, for clients that want them: in the answer or authority section
+    /// up to the end.
+    pub fn begin_signatures(&mut self) {
+        // Past 64 KiB `finish` refuses the whole.
+        self.unsigned = Some((self.body.len() as u16, self.counts));
+    }
+
     /// The answer's octets, for [`Rendered::read`](super::rendered::Rendered::read).
     ///
     /// # Errors
@@ -118,6 +128,10 @@ impl<'a> Renderer<'a> {
         let octets = match u8::try_from(self.counts.answers) {
             Ok(answers) if self.plain => encode_plain(answers, &self.body),
             _ => encode_full(self.counts, self.owner.len() as u8, self.anchored, &self.pointers, &self.body),
+        };
+        let octets = match self.unsigned {
+            Some((at, counts)) => encode_signed(at, counts.answers, counts.authority, &octets),
+            None => octets,
         };
         // An entry gives each answer's length in 16 bits, its list of pointers included.
         if octets.len() > usize::from(u16::MAX) { Err(TooLarge) } else { Ok(octets) }

@@ -11,19 +11,26 @@
 //! of a CNAME chain find another name, or another place: then the pointers, listed with what they
 //! mean, are written anew.
 //!
-//! Two forms of octets, since most answers are one short RRset:
+//! Forms of octets, since most answers are one short RRset:
 //!
 //! ```text
 //! plain  0 | answers u8 | body                      every record begins with a pointer to the owner,
 //!                                                   and there are no other pointers
 //! full   1 | answers, authority, additional u16 | optional additional u16 | its offset u16
 //!          | pointers u16 | owner's octets u8 | anchored u8 | pointers (offset u16, meaning u16) | body
+//! signed 3 | octets u16, answers, authority u16: what there is without signatures | plain or full
 //! ```
+//!
+//! Signatures are the last of a body, so clients that don't want them get its beginning.
 
 /// Octets of a full form before its pointers.
 const FULL_HEADER_OCTETS: usize = 15;
 /// Octets of a plain form before its body.
 const PLAIN_HEADER_OCTETS: usize = 2;
+/// First octet of a signed form. 2 is left to those who store answers beside other things.
+const SIGNED: u8 = 3;
+/// Octets of a signed form before the form within.
+const SIGNED_HEADER_OCTETS: usize = 7;
 /// A pointer's meaning: `BODY | offset into the body`, or else the offset into the owner name.
 const BODY: u16 = 0x8000;
 /// Highest position that a compression pointer can name (RFC 1035 4.1.4).
@@ -50,8 +57,17 @@ pub struct Rendered<'a> {
     /// then count from the end of the question's name, as all others do.
     anchored: bool,
     plain: bool,
+    unsigned: Option<Unsigned>,
     pointers: &'a [u8],
     body: &'a [u8],
+}
+
+/// What an answer is without its signatures.
+#[derive(Clone, Copy, Debug)]
+struct Unsigned {
+    octets: u16,
+    answers: u16,
+    authority: u16,
 }
 
 /// Where an answer is written.
@@ -75,11 +91,20 @@ pub(crate) enum Meaning {
 }
 
 impl<'a> Rendered<'a> {
-    /// Reads what `encode_plain` or `encode_full` wrote.
+    /// Reads what `encode_plain`, `encode_full` or `encode_signed` wrote.
     #[must_use]
     pub fn read(octets: &'a [u8]) -> Option<Rendered<'a>> {
         let number = |at: usize| Some(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?]));
-        if *octets.first()? == 0 {
+        let first = *octets.first()?;
+        if first == SIGNED {
+            let unsigned = Unsigned { octets: number(1)?, answers: number(3)?, authority: number(5)? };
+            let within =
+                octets.get(SIGNED_HEADER_OCTETS..).filter(|within| within.first() != Some(&SIGNED))?;
+            let rendered = Rendered::read(within)?;
+            return (usize::from(unsigned.octets) <= rendered.body.len())
+                .then_some(Rendered { unsigned: Some(unsigned), ..rendered });
+        }
+        if first == 0 {
             let body = octets.get(PLAIN_HEADER_OCTETS..)?;
             return Some(Rendered {
                 answers: u16::from(octets[1]),
@@ -90,6 +115,7 @@ impl<'a> Rendered<'a> {
                 owner_octets: 0,
                 anchored: false,
                 plain: true,
+                unsigned: None,
                 pointers: &[],
                 body,
             });
@@ -106,8 +132,51 @@ impl<'a> Rendered<'a> {
             owner_octets: octets[13],
             anchored: octets[14] != 0,
             plain: false,
+            unsigned: None,
             pointers,
             body,
+        })
+    }
+
+    /// The answer for clients that don't want signatures. Signed ones have no additional records.
+    #[must_use]
+    #[inline]
+    pub fn without_signatures(self) -> Rendered<'a> {
+        match self.unsigned {
+            None => self,
+            Some(Unsigned { octets, answers, authority }) => {
+                let body = &self.body[..usize::from(octets)];
+                Rendered { answers, authority, unsigned: None, body, ..self }
+            }
+        }
+    }
+
+    /// The signatures alone, as answers; nothing if there are none. They must be the owner's.
+    #[must_use]
+    pub fn signatures(self) -> Option<Rendered<'a>> {
+        let unsigned = self.unsigned?;
+        let body = &self.body[usize::from(unsigned.octets)..];
+        let answers = self.answers.checked_sub(unsigned.answers).filter(|count| *count > 0)?;
+        let optional_at = body.len() as u16;
+        Some(Rendered { answers, authority: 0, plain: true, unsigned: None, optional_at, body, ..self })
+    }
+
+    /// Each record from its type on, whatever its owner.
+    pub fn records(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.body;
+        std::iter::from_fn(move || {
+            loop {
+                match usize::from(*rest.first()?) {
+                    0 => break rest = &rest[1..],
+                    pointer if pointer >= 0xc0 => break rest = rest.get(2..)?,
+                    length => rest = rest.get(1 + length..)?,
+                }
+            }
+            let length = rest.get(RECORD_FIXED_OCTETS - 2..RECORD_FIXED_OCTETS)?;
+            let end = RECORD_FIXED_OCTETS + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            let (record, after) = rest.split_at_checked(end)?;
+            rest = after;
+            Some(record)
         })
     }
 
@@ -221,6 +290,12 @@ pub(crate) struct Counts {
 /// The plain form.
 pub(crate) fn encode_plain(answers: u8, body: &[u8]) -> Vec<u8> {
     [&[0, answers], body].concat()
+}
+
+/// A form that ends with signatures: what there is without them, and the form of all.
+pub(crate) fn encode_signed(octets: u16, answers: u16, authority: u16, all: &[u8]) -> Vec<u8> {
+    let numbers: Vec<u8> = [octets, answers, authority].into_iter().flat_map(u16::to_be_bytes).collect();
+    [&[SIGNED], &*numbers, all].concat()
 }
 
 /// The full form.

@@ -34,6 +34,8 @@ pub(super) fn values(zone: &Zone) -> Vec<Finding> {
                     null_mx(owner, rrset, &mut findings);
                 }
                 Rtype::SRV => hosts(owner, rrset, 6, &mut findings),
+                Rtype::DS | Rtype::CDS => signers(owner, rrset, 2, &mut findings),
+                Rtype::DNSKEY | Rtype::CDNSKEY => signers(owner, rrset, 3, &mut findings),
                 Rtype::PTR if is_no_address(owner.name()) => {
                     let message = "PTR stands at a name that is no address's".to_owned();
                     let help =
@@ -105,6 +107,30 @@ fn hosts(owner: Owner<'_>, rrset: Rrset<'_>, behind: usize, findings: &mut Vec<F
             let shown = Name::from_wire(target).map_or_else(|_| String::new(), |name| name.to_string());
             let message = format!("{rtype} names {shown}, which no host can have (RFC 1123 2.1)");
             findings.push(odd(owner.name(), rtype, message, HOST_NAMES));
+        }
+    }
+}
+
+/// Keys whose algorithm, at this octet of RDATA, or whose digest nobody should rely on any more:
+/// resolvers take such a zone for an unsigned one (RFC 9904, RFC 9905, RFC 9906).
+fn signers(owner: Owner<'_>, rrset: Rrset<'_>, at: usize, findings: &mut Vec<Finding>) {
+    let rtype = rrset.rtype();
+    let is_digest = matches!(rtype, Rtype::DS | Rtype::CDS);
+    for rdata in rrset.rdata() {
+        // RFC 8078 4: 0 asks that DS go away.
+        let algorithm = rdata.get(at).copied().unwrap_or_default();
+        if matches!(algorithm, 1 | 3 | 5 | 6 | 7 | 12) {
+            let message = format!("{rtype} is of algorithm {algorithm}, which must not be used (RFC 9904)");
+            findings.push(odd(owner.name(), rtype, message, "sign with 13, ECDSAP256SHA256, or 15, ED25519"));
+        }
+        let retired = match rdata.get(3) {
+            Some(1) => Some("SHA-1 (RFC 9905)"),
+            Some(3) => Some("GOST (RFC 9906)"),
+            _ => None,
+        };
+        if let Some(digest) = retired.filter(|_| is_digest) {
+            let message = format!("{rtype} has a digest of {digest}, which must not be used");
+            findings.push(odd(owner.name(), rtype, message, "make it with digest type 2, SHA-256"));
         }
     }
 }

@@ -9,7 +9,7 @@
 //! diff   which owners differ         text    RDATA for people     write   a zone as a zone file
 //! ```
 
-mod base64;
+pub(crate) mod base64;
 mod builder;
 mod check;
 mod check_values;

@@ -215,6 +215,25 @@ fn each_mistake_has_its_place() {
 }
 
 #[test]
+fn keys_that_nobody_relies_on_any_more_are_told() {
+    for (records, expected) in [
+        ("sub DS 1 13 2 ab", ""),
+        ("sub DS 1 8 4 ab", ""),
+        ("sub DS 1 7 2 ab", "DS is of algorithm 7, which must not be used (RFC 9904)"),
+        ("sub DS 1 13 1 ab", "DS has a digest of SHA-1 (RFC 9905), which must not be used"),
+        ("@ DNSKEY 257 3 5 AQID", "DNSKEY is of algorithm 5, which must not be used (RFC 9904)"),
+        ("@ CDS 0 0 0 00", ""),
+    ] {
+        let text = format!(
+            "$TTL 300\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\nsub NS ns1\n{records}\n"
+        );
+        let found: Vec<String> =
+            load_text(&text).unwrap().warnings.iter().map(|one| one.message.clone()).collect();
+        assert_eq!(found.join("\n"), expected, "{records}");
+    }
+}
+
+#[test]
 fn a_soa_that_breaks_transfers_is_told() {
     for (soa, expected) in [
         ("ns1 h 7 600 3600 86400 60", "RETRY 3600 isn't shorter than REFRESH 600"),

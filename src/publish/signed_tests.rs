@@ -1,0 +1,236 @@
+//! Signed zones as they change: what is left is what a whole build gives, signature by signature
+//! (those of Ed25519 are the same each time), and nothing is signed twice.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::slots::{Scene, Signers, Slots};
+use super::zones::{Batch, Zones};
+use crate::compile::outcomes::outcomes;
+use crate::compile::signed_tests::{NOW, signing};
+use crate::compile::signer::{Signer, Signing};
+use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
+use crate::compile::zone::RoutedOwners;
+use crate::config::zone as config;
+use crate::dnssec::Denial;
+use crate::geo::rules::Rules;
+use crate::health::{Board, Subject, Tick, Watched};
+use crate::model::{Geography, ZoneModel};
+use crate::route::{Family, Routing};
+use crate::snapshot::Snapshot;
+use crate::wire::name::Name;
+use crate::wire::rtype::Rtype;
+use crate::zone::Zone;
+
+const DAY: u64 = 86_400;
+
+fn apex() -> Name {
+    Name::parse("example.", None).unwrap()
+}
+
+fn put(zones: &mut Zones, snapshot: &Snapshot, zone: &Arc<Zone>, signing: &Signing) -> Snapshot {
+    let model = ZoneModel { zone: Arc::clone(zone), routing: Arc::new(Routing::none(&apex())) };
+    let mut batch = Batch::default();
+    zones.set_time(signing.now);
+    zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone())).unwrap();
+    zones.published(batch, snapshot)
+}
+
+/// The first difference between two snapshots, as clients see them.
+fn difference(one: &Snapshot, other: &Snapshot) -> Option<String> {
+    let types = [Rtype::A, Rtype::DS, Rtype::NSEC, Rtype::SOA, Rtype::TXT, Rtype::DNSKEY];
+    let questions = questions().into_iter().flat_map(|name| types.map(|rtype| (name.clone(), rtype)));
+    questions.into_iter().find_map(|(name, rtype)| {
+        let asked = |snapshot| ask_signed(snapshot, &name, rtype);
+        (asked(one) != asked(other)).then(|| {
+            let shown = |snapshot| hickory_proto::op::Message::from_vec(&asked(snapshot)).unwrap();
+            format!("{name} {rtype}: {}\ninstead of {}", shown(one), shown(other))
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn changes_leave_what_a_whole_build_gives(
+        versions in prop::collection::vec(random_zone(), 2..5), is_hashed: bool,
+    ) {
+        let signing = signing(&apex(), if is_hashed { Denial::Nsec3 } else { Denial::Nsec });
+        let (mut zones, mut snapshot) = (Zones::default(), empty());
+        for zone in &versions {
+            snapshot = put(&mut zones, &snapshot, zone, &signing);
+            let whole = put(&mut Zones::default(), &empty(), zone, &signing);
+            let difference = difference(&snapshot, &whole);
+            prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+        }
+    }
+}
+
+/// Zones that differ without a cut or DNAME that comes or goes, so that each follows from the last.
+fn calm_zone() -> impl Strategy<Value = Arc<Zone>> {
+    let label = || prop::sample::select(vec!["a", "b", "*", "c"]);
+    prop::collection::vec(prop::collection::vec(label(), 1..4), 0..8).prop_map(|owners| {
+        let mut text = "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n".to_owned();
+        owners.iter().for_each(|labels| text += &format!("{} TXT x\n", labels.join(".")));
+        try_parse("example.", &text).unwrap()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn names_that_come_and_go_move_their_neighbours(
+        versions in prop::collection::vec(calm_zone(), 2..6), is_hashed: bool,
+    ) {
+        let signing = signing(&apex(), if is_hashed { Denial::Nsec3 } else { Denial::Nsec });
+        let (mut zones, mut snapshot) = (Zones::default(), empty());
+        for zone in &versions {
+            snapshot = put(&mut zones, &snapshot, zone, &signing);
+        }
+        let whole = put(&mut Zones::default(), &empty(), versions.last().unwrap(), &signing);
+        let difference = difference(&snapshot, &whole);
+        prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+    }
+}
+
+const ZONE: &str = "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\na A 192.0.2.1\n*.w TXT x\n\
+                    d DNAME a\ns NS ns.test.\ns DS 1 13 2 AB\nx.y.z MX 1 a\n";
+
+#[test]
+fn signatures_near_their_end_are_made_anew_in_slices_and_no_others() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    for denial in [Denial::Nsec, Denial::Nsec3] {
+        let signing = signing(&apex(), denial);
+        let mut zones = Zones::default();
+        let mut snapshot = put(&mut zones, &empty(), &zone, &signing);
+        let first = zones.next_renewal(NOW).unwrap();
+        assert!((NOW + 10 * DAY..NOW + 14 * DAY).contains(&first), "{}", first - NOW);
+        zones.set_time(NOW + 9 * DAY);
+        assert!(zones.renew(&mut Batch::default(), 64).is_empty(), "nothing is due");
+        // All of them, three owners at a time.
+        let later = NOW + 15 * DAY;
+        zones.set_time(later);
+        let mut slices = 0;
+        while zones.next_renewal(later).unwrap() <= later {
+            let mut batch = Batch::default();
+            assert_eq!(zones.renew(&mut batch, 3), [apex()]);
+            snapshot = zones.published(batch, &snapshot);
+            slices += 1;
+        }
+        assert!((2..6).contains(&slices), "{slices}");
+        let signer = Signer::new(Arc::clone(signing.signer.keyring()), denial, None);
+        let fresh = Signing { signer: Arc::new(signer), now: later, ..signing.clone() };
+        let whole = put(&mut Zones::default(), &empty(), &zone, &fresh);
+        assert_eq!(difference(&snapshot, &whole), None);
+        // A clock that is set back makes those invalid that begin later.
+        assert_eq!(zones.next_renewal(NOW), Some(NOW));
+    }
+}
+
+#[test]
+fn another_key_signs_all_and_a_published_one_its_own_rrset() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let first = signing(&apex(), Denial::Nsec);
+    let mut zones = Zones::default();
+    let before = put(&mut zones, &empty(), &zone, &first);
+    // Another that is only published.
+    let mut members = first.signer.keyring().members().to_vec();
+    let mut waiting = crate::compile::signed_tests::keyring(&apex()).members()[0].clone();
+    (waiting.signs_keys, waiting.signs_zone, waiting.is_wanted_in_parent) = (false, false, false);
+    members.push(waiting);
+    let keyring = |members| {
+        let length = std::time::Duration::from_secs(21 * DAY);
+        Arc::new(crate::dnssec::Keyring::new(&apex(), members, Vec::new(), 3600, length))
+    };
+    let sign = |members, signer: &Signer| {
+        let signer = Arc::new(Signer::new(keyring(members), Denial::Nsec, Some(signer)));
+        Signing { signer, ..first.clone() }
+    };
+    let made = first.signer.cached();
+    let second = sign(members.clone(), &first.signer);
+    let published = put(&mut zones, &before, &zone, &second);
+    assert_eq!(second.signer.cached(), made + 1, "DNSKEY alone");
+    let asked = |snapshot: &Snapshot, name, rtype| ask_signed(snapshot, name, rtype);
+    assert_ne!(asked(&before, "example.", Rtype::DNSKEY), asked(&published, "example.", Rtype::DNSKEY));
+    assert_eq!(asked(&before, "a.example.", Rtype::A), asked(&published, "a.example.", Rtype::A));
+    // It takes over.
+    (members[0].signs_zone, members[1].signs_zone) = (false, true);
+    let third = sign(members, &second.signer);
+    let rolled = put(&mut zones, &published, &zone, &third);
+    let whole = put(&mut Zones::default(), &empty(), &zone, &third);
+    assert_eq!(difference(&rolled, &whole), None);
+    assert_ne!(asked(&rolled, "a.example.", Rtype::A), asked(&published, "a.example.", Rtype::A));
+}
+
+const ROUTES: &str = r#"
+[probes.p]
+type = "tcp"
+port = 80
+[targets.one]
+ipv4 = "192.0.2.1"
+probes = ["p"]
+[targets.two]
+ipv4 = "192.0.2.2"
+probes = ["p"]
+[targets.three]
+ipv4 = "192.0.2.3"
+probes = ["p"]
+[routes.www]
+name = ["www", "*.www"]
+type = "address"
+default = [["one", "two"], "three"]
+"#;
+
+#[test]
+fn a_transition_signs_nothing() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let (config, _) = config::parse(Path::new("z.toml"), ROUTES, &apex(), &[]).unwrap();
+    let model = ZoneModel { zone, routing: Arc::new(config.routing) };
+    let signing = Signing { outcomes: Arc::new(outcomes(&model.routing)), ..signing(&apex(), Denial::Nsec) };
+    let signers = Signers::from([(apex(), Arc::clone(&signing.signer))]);
+    let (mut zones, mut slots) = (Zones::default(), Slots::default());
+    let assignment = slots.plan(&apex(), &model.routing, true);
+    let different: HashMap<_, _> = assignment.owners.iter().map(|(owner, slots)| (slots, owner)).collect();
+    assert_eq!(different.len(), 2, "each owner has its own slot");
+    let mut batch = Batch::default();
+    zones.set_time(NOW);
+    zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+    slots.assign(&apex(), &model.routing, assignment);
+    let made = signing.signer.cached();
+    let geography =
+        Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
+    let names = ["one", "two", "three"];
+    let mut seen = std::collections::BTreeSet::new();
+    for down in 0..8 {
+        let watched = names.iter().enumerate().map(|(at, name)| Watched {
+            subject: Subject { zone: apex(), target: (*name).to_owned(), family: Family::V4 },
+            desired: crate::health::Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: false,
+            need: crate::health::Need::All,
+            assume_up: down >> at & 1 == 0,
+            probes: Vec::new(),
+        });
+        let mut board = Board::default();
+        board.configure(watched.collect(), Tick(NOW * 1000));
+        let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(NOW * 1000) };
+        slots.decide_zone(&model, scene);
+        let snapshot = empty().with_slots(slots.published());
+        seen.insert(format!("{:?}", snapshot.slot(crate::snapshot::SlotId(0)).unwrap().variants));
+    }
+    assert_eq!(seen.len(), 5, "four sets, and all of the first tier with the short TTL when it failed open");
+    assert_eq!(signing.signer.cached(), made);
+    // What is answered is renewed by its own time too.
+    let later = NOW + 15 * DAY;
+    assert!(slots.next_renewal().unwrap() < later);
+    let before = slots.published();
+    let board = Board::default();
+    let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(later * 1000) };
+    slots.renew(|_| Some(&model), scene);
+    assert!(slots.next_renewal().unwrap() > later);
+    assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
+}

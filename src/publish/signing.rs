@@ -1,0 +1,141 @@
+//! What the writer does with signatures: takes keys, renews in time, watches the clock.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::slots::Scene;
+use super::writer::{Occasion, Writer, now};
+use super::zones::Batch;
+use crate::compile::outcomes::outcomes;
+use crate::compile::signer::{Signer, Signing};
+use crate::compile::zone::RrsetTooLarge;
+use crate::dnssec::{Denial, Keyring};
+use crate::health::Tick;
+use crate::limits::RENEWALS_TOGETHER;
+use crate::model::ZoneModel;
+use crate::model::event::Kind;
+use crate::wire::name::Name;
+
+/// A clock that is off by more than this many seconds was set, and didn't drift.
+const CLOCK_JUMP_SECONDS: u64 = 60;
+
+impl Writer {
+    /// Signs a zone with other keys: all of it if these sign data, and the keys alone else.
+    pub(super) fn take_keyring(&mut self, apex: Name, keyring: Arc<Keyring>) {
+        let now = now();
+        self.keyrings.insert(apex.clone(), Arc::clone(&keyring));
+        let mut batch = Batch::default();
+        if let Some((files, loaded)) = self.keyless.remove(&apex) {
+            self.put_zone(
+                &files,
+                loaded,
+                &mut batch,
+                Occasion { now, is_stale: false, is_one_of_many: false },
+            );
+            self.watch_targets(now);
+            self.decide_all(now);
+            self.publish(Some(batch));
+            self.probe();
+            return;
+        }
+        let (Some(before), Some(model)) = (self.signers.get(&apex), self.model.zones.get(&apex).cloned())
+        else {
+            return;
+        };
+        let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
+        if let Err(error) = self.place(&model, Some(signer), &mut batch, now) {
+            tracing::error!(zone = %apex, %error, "the zone stays signed by its former keys");
+            return;
+        }
+        self.note(now, Kind::Notice, format!("{apex}: keys taken"));
+        self.decide_all(now);
+        self.publish(Some(batch));
+    }
+
+    /// Puts a zone's entries and slots in place, signed if there is what signs them.
+    ///
+    /// # Errors
+    /// [`RrsetTooLarge`]: then nothing has changed.
+    pub(super) fn place(
+        &mut self,
+        model: &ZoneModel,
+        signer: Option<Arc<Signer>>,
+        batch: &mut Batch,
+        now: Tick,
+    ) -> Result<(), RrsetTooLarge> {
+        let apex = model.zone.apex();
+        let signing = signer.clone().map(|signer| Signing {
+            signer,
+            outcomes: Arc::new(outcomes(&model.routing)),
+            now: now.0 / 1000,
+        });
+        self.zones.set_time(now.0 / 1000);
+        let assignment = self.slots.plan(apex, &model.routing, signing.is_some());
+        self.zones.put(batch, model, assignment.owners.clone(), signing)?;
+        self.slots.assign(apex, &model.routing, assignment);
+        match signer {
+            Some(signer) => drop(self.signers.insert(apex.clone(), signer)),
+            None => drop(self.signers.remove(apex)),
+        }
+        Ok(())
+    }
+
+    /// What signs a zone: as before, if nothing of it has changed.
+    pub(super) fn signer(&self, apex: &Name, keyring: &Arc<Keyring>, denial: Denial) -> Arc<Signer> {
+        let before = self.signers.get(apex);
+        let is_same =
+            |before: &&Arc<Signer>| Arc::ptr_eq(before.keyring(), keyring) && before.denial() == denial;
+        before.filter(is_same).cloned().unwrap_or_else(|| {
+            Arc::new(Signer::new(Arc::clone(keyring), denial, before.map(|before| &**before)))
+        })
+    }
+
+    /// When signatures are to be made anew next.
+    pub(super) fn next_renewal(&self, now: u64) -> Option<u64> {
+        if self.signers.is_empty() {
+            return None;
+        }
+        self.zones.next_renewal(now).into_iter().chain(self.slots.next_renewal()).min()
+    }
+
+    /// Makes some of the signatures anew that are due. Called between any two changes, so that no
+    /// load keeps it from its turn; a slice is small, so that it keeps nothing from theirs.
+    pub(super) fn renew(&mut self) {
+        let now = now();
+        self.watch_clock(now);
+        let seconds = now.0 / 1000;
+        if self.next_renewal(seconds).is_none_or(|at| at > seconds) {
+            return;
+        }
+        self.zones.set_time(seconds);
+        let mut batch = Batch::default();
+        let renewed = self.zones.renew(&mut batch, RENEWALS_TOGETHER);
+        {
+            let board = self.status.board();
+            let scene =
+                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
+            for zone in renewed.iter().filter_map(|apex| self.model.zones.get(apex)) {
+                self.slots.decide_zone(zone, scene);
+            }
+            let model = &self.model;
+            self.slots.renew(|apex| model.zones.get(apex).map(|zone| &**zone), scene);
+        }
+        self.publish(Some(batch));
+    }
+
+    /// Signatures hold by the clock of the world: one that was set is told. Those that it makes
+    /// invalid are due, and made anew.
+    pub(super) fn watch_clock(&mut self, now: Tick) {
+        let (instant, before) = std::mem::replace(&mut self.clock, (Instant::now(), now));
+        let expected = before + instant.elapsed();
+        let ahead = now.0.abs_diff(expected.0) / 1000;
+        if ahead >= CLOCK_JUMP_SECONDS && !self.signers.is_empty() {
+            let way = if now > expected { "forward" } else { "back" };
+            tracing::warn!(
+                seconds = ahead,
+                "the clock was set {way}: signatures that it makes invalid are made anew"
+            );
+            self.note(now, Kind::Notice, format!("the clock was set {way} by {ahead} s"));
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A zone's names in canonical order, each with the record that denies what lies behind it.
+//!
+//! ```text
+//! chunks: Arc<[ Arc<Chunk { links: key, name, NSEC or NSEC3 with its RRSIG } > ]>     64 to 192 links
+//! ```
+//!
+//! Keys are octets that compare as names do in canonical order (RFC 4034 6.1), or are hashes of
+//! names (RFC 5155 1.3). What denies a name is the link at its key, or else the last before it:
+//! the one thing that a negative answer looks for beyond what any answer does. A change copies the
+//! chunks that it touches, and the list of chunks.
+
+use std::sync::Arc;
+
+use ring::digest;
+
+use crate::wire::name::labels;
+use crate::wire::rendered::Rendered;
+
+/// Links of a fresh chunk.
+const CHUNK_LINKS: usize = 128;
+/// A chunk with more links is parted.
+const CHUNK_LINKS_MAX: usize = 192;
+/// Octets of the longest key: each octet of a name may be escaped.
+pub const KEY_OCTETS_MAX: usize = 512;
+
+/// By what links are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By name: NSEC.
+    Names,
+    /// By hash: NSEC3.
+    Hashes,
+}
+
+/// The chain of a zone. Never empty once it is published.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    order: Order,
+    chunks: Arc<[Arc<Chunk>]>,
+    /// The least of all links.
+    renewal: u64,
+    /// The greatest.
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    links: Vec<Link>,
+    renewal: u64,
+    made: u64,
+}
+
+/// One name of the chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its place in the order.
+    pub key: Box<[u8]>,
+    /// The name, in lower-case wire form.
+    pub name: Box<[u8]>,
+    /// Rendered at the apex: NSEC or NSEC3 and its signatures, in the authority section.
+    pub record: Box<[u8]>,
+    /// When the first of the signatures at this name is to be made anew; seconds since 1970.
+    pub renewal: u64,
+    /// When the signatures were made, at the latest.
+    pub made: u64,
+}
+
+/// A name's place in the order; lives on the stack.
+pub struct Key {
+    octets: [u8; KEY_OCTETS_MAX],
+    length: usize,
+}
+
+impl Key {
+    /// The place of a name in lower case.
+    #[must_use]
+    pub fn of(order: Order, lower: &[u8]) -> Key {
+        let mut key = Key { octets: [0; KEY_OCTETS_MAX], length: 0 };
+        match order {
+            Order::Names => key.names(lower),
+            Order::Hashes => {
+                let hash = hash(lower);
+                key.octets[..hash.len()].copy_from_slice(&hash);
+                key.length = hash.len();
+            }
+        }
+        key
+    }
+
+    /// Labels from the last to the first, each ended by 0, which nothing within is below.
+    fn names(&mut self, lower: &[u8]) {
+        let mut starts = [0u8; 128];
+        let mut count = 0;
+        let mut at = 0;
+        for label in labels(lower).take(starts.len()) {
+            starts[count] = at as u8;
+            count += 1;
+            at += 1 + label.len();
+        }
+        for start in starts[..count].iter().rev() {
+            let start = usize::from(*start);
+            for &octet in &lower[start + 1..start + 1 + usize::from(lower[start])] {
+                if octet <= 1 {
+                    self.push(1);
+                    self.push(octet + 1);
+                } else {
+                    self.push(octet);
+                }
+            }
+            self.push(0);
+        }
+    }
+
+    fn push(&mut self, octet: u8) {
+        if let Some(place) = self.octets.get_mut(self.length) {
+            *place = octet;
+            self.length += 1;
+        }
+    }
+
+    /// The octets, which compare as the order says.
+    #[must_use]
+    pub fn as_octets(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+/// The hash of a name in lower case (RFC 5155 5), without salt and further rounds (RFC 9276 3.1).
+#[must_use]
+pub fn hash(lower: &[u8]) -> [u8; 20] {
+    let mut hash = [0; 20];
+    hash.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, lower).as_ref());
+    hash
+}
+
+impl Denial {
+    /// A chain of links, sorted by key.
+    #[must_use]
+    pub fn new(order: Order, links: Vec<Link>) -> Denial {
+        let mut chunks = Vec::with_capacity(links.len().div_ceil(CHUNK_LINKS));
+        part(links, &mut chunks);
+        Denial::of(order, chunks)
+    }
+
+    fn of(order: Order, chunks: Vec<Arc<Chunk>>) -> Denial {
+        let renewal = chunks.iter().map(|chunk| chunk.renewal).min().unwrap_or(u64::MAX);
+        let made = chunks.iter().map(|chunk| chunk.made).max().unwrap_or(0);
+        Denial { order, chunks: chunks.into(), renewal, made }
+    }
+
+    /// What its links are ordered by.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// What matches a name in lower case, or covers it: the link at its place or the last before.
+    #[must_use]
+    pub fn deny(&self, lower: &[u8]) -> Option<&Link> {
+        self.at_or_before(Key::of(self.order, lower).as_octets())
+    }
+
+    /// What matches a name, if it is in the chain.
+    #[must_use]
+    pub fn matching(&self, lower: &[u8]) -> Option<&Link> {
+        let key = Key::of(self.order, lower);
+        self.at_or_before(key.as_octets()).filter(|link| *link.key == *key.as_octets())
+    }
+
+    /// The link at a key, or the last before it; the last of all if there is none before.
+    #[must_use]
+    pub fn at_or_before(&self, key: &[u8]) -> Option<&Link> {
+        let place = self.chunks.partition_point(|chunk| chunk.first() <= key);
+        let Some(chunk) = place.checked_sub(1).and_then(|place| self.chunks.get(place)) else {
+            return self.chunks.last()?.links.last();
+        };
+        let within = chunk.links.partition_point(|link| *link.key <= *key);
+        chunk.links.get(within.checked_sub(1)?)
+    }
+
+    /// Links whose keys are greater, in order.
+    pub fn after(&self, key: &[u8]) -> impl Iterator<Item = &Link> {
+        let place = self.chunks.partition_point(|chunk| chunk.first() <= key).saturating_sub(1);
+        let within =
+            self.chunks.get(place).map_or(0, |chunk| chunk.links.partition_point(|link| *link.key <= *key));
+        self.chunks[place.min(self.chunks.len())..].iter().flat_map(|chunk| &chunk.links).skip(within)
+    }
+
+    /// Links whose keys are less, the greatest first.
+    pub fn before(&self, key: &[u8]) -> impl Iterator<Item = &Link> {
+        let end = self.chunks.partition_point(|chunk| chunk.first() < key);
+        let last = end.checked_sub(1).map(|place| &self.chunks[place].links);
+        let within = last.map_or(0, |links| links.partition_point(|link| *link.key < *key));
+        let behind = last.map_or(0, |links| links.len() - within);
+        self.chunks[..end].iter().rev().flat_map(|chunk| chunk.links.iter().rev()).skip(behind)
+    }
+
+    /// All links in order.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.chunks.iter().flat_map(|chunk| &chunk.links)
+    }
+
+    /// How many links there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.links.len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Links with signatures that are to be made anew, from a key on: until when they last, and
+    /// from when. `slack` is how far the clock may lie behind a signature's making.
+    pub fn due(&self, now: u64, slack: u64) -> impl Iterator<Item = &Link> {
+        let is_due = move |renewal: u64, made: u64| now >= renewal || now + slack < made;
+        let chunks = if is_due(self.renewal, self.made) { &*self.chunks } else { &[] };
+        let chunks = chunks.iter().filter(move |chunk| is_due(chunk.renewal, chunk.made));
+        chunks.flat_map(|chunk| &chunk.links).filter(move |link| is_due(link.renewal, link.made))
+    }
+
+    /// When the next signature is to be made anew.
+    #[must_use]
+    pub fn next_renewal(&self) -> Option<u64> {
+        (!self.chunks.is_empty()).then_some(self.renewal)
+    }
+
+    /// This chain with links put in, or taken out where there is none; sorted by key, each once.
+    #[must_use]
+    pub fn changed(&self, changes: Vec<(Box<[u8]>, Option<Link>)>) -> Denial {
+        let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
+        let mut changes = changes.into_iter().peekable();
+        if self.chunks.is_empty() {
+            return Denial::new(self.order, changes.filter_map(|(_, link)| link).collect());
+        }
+        for (place, chunk) in self.chunks.iter().enumerate() {
+            let end = self.chunks.get(place + 1).map(|next| next.first());
+            let is_within = |key: &[u8]| end.is_none_or(|end| key < end);
+            if changes.peek().is_none_or(|(key, _)| !is_within(key)) {
+                chunks.push(Arc::clone(chunk));
+                continue;
+            }
+            let mut links = Vec::with_capacity(chunk.links.len() + 1);
+            let mut old = chunk.links.iter().peekable();
+            while let Some((key, link)) = changes.next_if(|(key, _)| is_within(key)) {
+                while let Some(before) = old.next_if(|old| *old.key < *key) {
+                    links.push(before.clone());
+                }
+                let _ = old.next_if(|old| old.key == key);
+                links.extend(link);
+            }
+            links.extend(old.cloned());
+            part(links, &mut chunks);
+        }
+        Denial::of(self.order, chunks)
+    }
+}
+
+impl Chunk {
+    fn new(links: Vec<Link>) -> Chunk {
+        let renewal = links.iter().map(|link| link.renewal).min().unwrap_or(u64::MAX);
+        let made = links.iter().map(|link| link.made).max().unwrap_or(0);
+        Chunk { links, renewal, made }
+    }
+
+    fn first(&self) -> &[u8] {
+        self.links.first().map_or(&[], |link| &link.key)
+    }
+}
+
+impl Link {
+    /// The record and its signatures.
+    #[must_use]
+    pub fn rendered(&self) -> Option<Rendered<'_>> {
+        Rendered::read(&self.record)
+    }
+}
+
+fn part(links: Vec<Link>, chunks: &mut Vec<Arc<Chunk>>) {
+    if links.len() <= CHUNK_LINKS_MAX {
+        if !links.is_empty() {
+            chunks.push(Arc::new(Chunk::new(links)));
+        }
+        return;
+    }
+    let mut links = links.into_iter().peekable();
+    while links.peek().is_some() {
+        chunks.push(Arc::new(Chunk::new(links.by_ref().take(CHUNK_LINKS).collect())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::name::Name;
+
+    fn link(key: &[u8]) -> Link {
+        Link { key: key.into(), name: key.into(), record: [].into(), renewal: 5, made: 1 }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_in_canonical_order(one in proptest::collection::vec(proptest::collection::vec(0u8..6, 1..4), 0..4),
+                                       other in proptest::collection::vec(proptest::collection::vec(0u8..6, 1..4), 0..4)) {
+            let name = |labels: &[Vec<u8>]| labels.iter().fold(Name::root(), |name, label| name.child(label).unwrap());
+            let (one, other) = (name(&one), name(&other));
+            let key = |name: &Name| Key::of(Order::Names, name.as_wire()).as_octets().to_vec();
+            prop_assert_eq!(one.cmp(&other), key(&one).cmp(&key(&other)));
+        }
+
+        #[test]
+        fn a_changed_chain_is_the_one_that_a_map_has(steps in proptest::collection::vec(
+            proptest::collection::btree_map(0u16..900, any::<bool>(), 1..300), 1..6), asked in 0u16..900) {
+            let mut chain = Denial::new(Order::Names, Vec::new());
+            let mut map = BTreeMap::new();
+            for step in steps {
+                let changes = step.iter().map(|(key, is_put)| {
+                    let key = key.to_be_bytes();
+                    (key.into(), is_put.then(|| link(&key)))
+                });
+                chain = chain.changed(changes.collect());
+                for (key, is_put) in step {
+                    if is_put { map.insert(key, ()); } else { map.remove(&key); }
+                }
+                let keys = |links: Vec<&Link>| -> Vec<u16> {
+                    links.iter().map(|link| u16::from_be_bytes([link.key[0], link.key[1]])).collect()
+                };
+                prop_assert_eq!(keys(chain.links().collect()), map.keys().copied().collect::<Vec<_>>());
+                let octets = asked.to_be_bytes();
+                let expected = map.range(..=asked).next_back().or(map.iter().next_back()).map(|(key, ())| *key);
+                prop_assert_eq!(keys(chain.at_or_before(&octets).into_iter().collect()).first().copied(), expected);
+                prop_assert_eq!(keys(chain.after(&octets).collect()), map.range(asked + 1..).map(|(key, ())| *key).collect::<Vec<_>>());
+                prop_assert_eq!(keys(chain.before(&octets).collect()), map.range(..asked).rev().map(|(key, ())| *key).collect::<Vec<_>>());
+                prop_assert!(chain.chunks.iter().all(|chunk| (1..=CHUNK_LINKS_MAX).contains(&chunk.links.len())));
+            }
+        }
+    }
+}
