@@ -39,7 +39,7 @@ pub const PROBES_AT_ONCE: usize = 512;
 
 /// Connections of probes to one address at one time, unless configured. Further probes of it wait
 /// for their turn: servers count clients' connections, and turn away whom they have too many of.
-pub const PROBES_PER_TARGET: usize = 4;
+pub const PROBES_PER_TARGET: usize = 16;
 
 /// Tripwires, each an open file. Further targets have none: their failures are seen by the next
 /// probe.
@@ -58,6 +58,10 @@ pub const TRIPWIRE_BACKOFF_MOST: Duration = Duration::from_secs(60);
 /// Silence after which the kernel asks whether a tripwire's other end is there, and after which it
 /// asks again.
 pub const TRIPWIRE_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// Longest wait between the probes that confirm a failure after a tripwire was lost. A server that
+/// is started anew within two of them isn't passed over.
+pub const TRIPWIRE_CONFIRMATION: Duration = Duration::from_millis(200);
 
 /// Such questions without an answer until the tripwire is lost.
 pub const TRIPWIRE_KEEPALIVES: u32 = 3;

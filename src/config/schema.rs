@@ -80,7 +80,7 @@ pub struct ProbingSection {
     pub ehlo: Option<String>,
     /// User-Agent of HTTP probes. Default: waypost/VERSION (health probe).
     pub user_agent: Option<String>,
-    /// Connections to one address at once. Default: 4.
+    /// Connections to one address at once. Default: 16.
     pub max_connections_per_target: Option<u64>,
     /// Probes on their way at once. Default: 512.
     pub max_in_flight: Option<u64>,

@@ -384,8 +384,12 @@ fn worst_cases_add_up() {
     let (config, _) = parse(&text).unwrap();
     let shown: Vec<String> =
         config.routing.routes.iter().map(|route| zone::worst_case(&config, route).to_string()).collect();
-    assert!(shown[0].starts_with("5 + 4 + 20 = 29 s "), "{shown:?}");
     assert_eq!(shown[1], "never: no probe moves it");
+    // One more try begins before the first one's time-out, and one after it.
+    assert!(shown[0].starts_with("5 + 2.5 + 20 = 27.5 s "), "{shown:?}");
+    let (config, _) = parse(&text.replace("500ms", "300ms")).unwrap();
+    let shown = zone::worst_case(&config, &config.routing.routes[0]).to_string();
+    assert!(shown.starts_with("5 + 1 + 20 = 26 s "), "{shown:?}");
 }
 
 #[test]

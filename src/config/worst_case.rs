@@ -26,9 +26,12 @@ pub fn worst_case(config: &ZoneConfig, route: &Route) -> WorstCase {
     WorstCase { detection, ttl: Duration::from_secs(u64::from(route.ttl.normal)) }
 }
 
-/// From the first failing probe to the verdict.
+/// From the first failing probe to the verdict. Tries that begin before the first one's time-out end
+/// with it; each further one takes a wait and a time-out of its own.
 fn confirmation(pace: Pace) -> Duration {
-    pace.timeout * pace.fall + pace.confirm_interval * (pace.fall - 1)
+    let beside = (1..pace.fall).take_while(|nth| pace.confirm_interval * *nth < pace.timeout).count();
+    let after = (pace.fall - 1).saturating_sub(u32::try_from(beside).unwrap_or(u32::MAX));
+    pace.timeout + (pace.confirm_interval + pace.timeout) * after
 }
 
 impl WorstCase {
@@ -39,7 +42,7 @@ impl WorstCase {
     }
 }
 
-/// `5 + 6.6 + 20 = 31.6 s (interval, confirmation with time-outs, TTL)`.
+/// `5 + 1 + 20 = 26 s (interval, confirmation with time-outs, TTL)`.
 impl fmt::Display for WorstCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some((interval, confirmation)), Some(total)) = (self.detection, self.total()) else {

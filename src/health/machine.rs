@@ -37,6 +37,9 @@ pub struct Machine {
     failures: u32,
     successes: u32,
     damping: Damping,
+    /// When the last failure was seen, or what is known of it after a restart: when the state
+    /// began. A hold counts from here.
+    failed: Tick,
     /// When the last result came; what `next_after` counts the rest of a hold from.
     observed: Tick,
 }
@@ -80,6 +83,7 @@ impl Machine {
             failures: 0,
             successes: 0,
             damping: Damping::default(),
+            failed: now,
             observed: now,
         }
     }
@@ -89,7 +93,7 @@ impl Machine {
     #[must_use]
     pub fn inheriting(pace: Pace, verdict: State, since: Tick, now: Tick) -> Machine {
         let state = if verdict == State::Suspect { State::Up } else { verdict };
-        Machine { state, since, ..Machine::new(pace, now) }
+        Machine { state, since, failed: since, ..Machine::new(pace, now) }
     }
 
     /// A machine that goes on from before a restart. Its verdict stays in force until probes say
@@ -99,6 +103,7 @@ impl Machine {
         Machine {
             state: memory.state,
             since: memory.since,
+            failed: memory.since,
             failures: memory.failures,
             damping: memory.damping,
             ..Machine::new(pace, now)
@@ -115,6 +120,7 @@ impl Machine {
     pub fn observe(&mut self, healthy: bool, now: Tick) -> Option<Change> {
         // A clock that was set back must not stretch a hold.
         self.since = self.since.min(now);
+        self.failed = self.failed.min(now);
         self.damping.rewind(now);
         self.observed = now;
         if healthy {
@@ -123,6 +129,7 @@ impl Machine {
         } else {
             self.successes = 0;
             self.failures = self.failures.saturating_add(1);
+            self.failed = now;
         }
         let to = self.verdict(healthy, now);
         if to == self.state {
@@ -156,7 +163,8 @@ impl Machine {
             // Enough successes already, or time for them: come back when the hold ends.
             State::Down => match self.held(self.observed) {
                 Duration::ZERO if self.successes < rise => confirm_interval,
-                rest => rest.max(confirm_interval).min(interval),
+                // And look meanwhile: what flaps shows it between two intervals.
+                rest => rest.min(interval / 4).max(confirm_interval).min(interval),
             },
         }
     }
@@ -221,9 +229,10 @@ impl Machine {
         }
     }
 
-    /// Rest of the time that it must stay down.
+    /// Rest of the time that it must stay down. Counted from the last failure: what dies every
+    /// other second isn't well because it has been so for ten.
     fn held(&self, now: Tick) -> Duration {
-        self.pace.hold.saturating_sub(now.since(self.since)).max(self.damping.remaining(now))
+        self.pace.hold.saturating_sub(now.since(self.failed)).max(self.damping.remaining(now))
     }
 }
 
@@ -258,8 +267,8 @@ mod tests {
         let first_failure = now - machine.next_after();
         assert_eq!(run(&mut machine, &mut now, "--"), [Suspect, Down]);
         assert_eq!(machine.since().since(first_failure), Duration::from_millis(600));
-        // 5 s: held; 10 s: the hold is over and two successes were seen.
-        assert_eq!(run(&mut machine, &mut now, "++"), [Down, Up]);
+        // From 5 s on it is well, and looked at more often; at 10 s the hold is over.
+        assert_eq!(run(&mut machine, &mut now, "+++++"), [Down, Down, Down, Down, Up]);
         assert_eq!(now.since(first_failure), Duration::from_millis(600 + 10_000 + 5000));
     }
 
@@ -281,6 +290,26 @@ mod tests {
         assert_eq!(machine.since().since(START), Duration::from_millis(600));
         let mut machine = Machine::new(pace(), START);
         assert_eq!(machine.observe(true, START), Some(Change { from: Unknown, to: Up }));
+    }
+
+    #[test]
+    fn a_hold_begins_anew_with_every_failure() {
+        let (mut machine, mut now) = (Machine::new(pace(), START), START);
+        run(&mut machine, &mut now, "+---");
+        for _ in 0..60 {
+            machine.observe(true, now);
+            assert_eq!(machine.state(), State::Down);
+            now = now + Duration::from_secs(1);
+            machine.observe(false, now);
+            now = now + Duration::from_secs(1);
+        }
+        let calm = now - Duration::from_secs(1);
+        while machine.state() == State::Down {
+            machine.observe(true, now);
+            now = now + machine.next_after();
+        }
+        let back = machine.since().since(calm);
+        assert!(back >= pace().hold && back < pace().hold + pace().confirm_interval, "{back:?}");
     }
 
     #[test]
@@ -307,7 +336,7 @@ mod tests {
         let (mut machine, mut now) = (Machine::new(pace(), START), START);
         run(&mut machine, &mut now, "---");
         now = START - Duration::from_secs(86_400);
-        run(&mut machine, &mut now, "+++");
+        run(&mut machine, &mut now, "+++++++++");
         assert_eq!(machine.state(), State::Up);
         assert!(now.since(START - Duration::from_secs(86_400)) < Duration::from_secs(20));
     }
@@ -331,8 +360,8 @@ mod tests {
     fn silence_is_overdue_but_changes_no_verdict() {
         let (mut machine, mut now) = (Machine::new(pace(), START), START);
         run(&mut machine, &mut now, "---");
-        assert!(!machine.is_overdue(machine.since() + Duration::from_secs(17)));
-        assert!(machine.is_overdue(machine.since() + Duration::from_millis(17_001)));
+        assert!(!machine.is_overdue(machine.since() + Duration::from_secs(16)));
+        assert!(machine.is_overdue(machine.since() + Duration::from_millis(16_001)));
         assert_eq!(machine.state(), State::Down);
     }
 

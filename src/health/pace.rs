@@ -15,16 +15,17 @@ pub struct Pace {
     pub rise: u32,
     /// Time between two probes while a failure is being confirmed: the burst.
     pub confirm_interval: Duration,
-    /// Least time in DOWN before it may be UP again.
+    /// Time without a failure before it may be UP again.
     pub hold: Duration,
 }
 
 impl Default for Pace {
-    /// Down within one interval and a second: two more tries, 300 ms apart, confirm a failure.
+    /// Down within one interval and a second, even where nothing is answered: two more tries,
+    /// 300 ms apart, confirm a failure, and don't wait for its time-out.
     fn default() -> Pace {
         Pace {
             interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
             fall: 3,
             rise: 2,
             confirm_interval: Duration::from_millis(300),

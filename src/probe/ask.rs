@@ -46,8 +46,18 @@ impl Asker {
 
     /// Probes an address of a target once. Ends within the pace's time-out.
     pub async fn ask(&self, address: IpAddr, target: &str, spec: &Spec) -> Report {
+        let deadline = Deadline::new(Instant::now(), spec.pace.timeout);
+        self.ask_until(address, target, spec, deadline).await
+    }
+
+    pub(super) async fn ask_until(
+        &self,
+        address: IpAddr,
+        target: &str,
+        spec: &Spec,
+        deadline: Deadline,
+    ) -> Report {
         let started = Instant::now();
-        let deadline = Deadline::new(started, spec.pace.timeout);
         let seen = self.check(address, target, &spec.check, deadline).await;
         let latency = started.elapsed();
         let (outcome, evidence, figures) = match seen {

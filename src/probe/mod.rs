@@ -26,6 +26,7 @@ pub mod manners;
 mod pop3;
 pub mod prober;
 mod prometheus;
+mod round;
 mod sieve;
 mod smtp;
 pub mod spec;

@@ -16,16 +16,17 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::tripwire::{self, Kind};
-use super::{Asker, Manners, Spec};
-use crate::health::{ProbeKey, Report, Tick};
-use crate::limits::TRIPWIRES;
+use super::{Asker, Manners, Spec, round};
+use crate::health::{Outcome, ProbeKey, Report, Tick};
+use crate::limits::{TRIPWIRE_CONFIRMATION, TRIPWIRES};
 
 /// Longest time over which the first probes of new jobs are spread: a verdict comes soon after
 /// the start, and thousands of jobs don't ask in the same millisecond.
 const FIRST_WITHIN: Duration = Duration::from_millis(500);
 
-/// Part of an interval by which waits vary either way, so that jobs don't stay in step.
-const JITTER: f64 = 0.05;
+/// Part of an interval by which waits may be shorter, so that jobs don't stay in step. Never longer:
+/// a death is found within the interval.
+const JITTER: f64 = 0.1;
 
 /// Whom probes trust and how they find their targets.
 #[derive(Clone, Debug, Default)]
@@ -263,25 +264,32 @@ impl News {
 /// One job: ask, report, wait; until it is aborted.
 async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Instant, mut news: News) {
     let mut next = first;
+    // How long the last healthy answer took; none once a failure was seen.
+    let mut usual = None;
+    let mut is_tripped = false;
     loop {
         sleep_until(next).await;
         if let Some(trips) = &mut news.trips {
             // What was lost before this probe is what it looks at.
             trips.mark_unchanged();
         }
-        let (started, report) = {
+        let (started, reports) = {
             let (Ok(_place), Ok(_turn)) = (budget.acquire().await, shared.turns.acquire().await) else {
                 return;
             };
-            let started = Instant::now();
-            (started, shared.asker.ask(job.address, &job.key.subject.target, &job.spec).await)
+            (Instant::now(), round::ask(&shared.asker, &job, usual, &budget).await)
         };
-        let nth = shared.sent.fetch_add(1, Ordering::Relaxed);
         let reported = Instant::now();
-        // From here on a pace is the answer to this report.
+        // From here on a pace is the answer to these reports.
         news.paced.mark_unchanged();
-        if shared.reports.try_send((job.key.clone(), report, now())).is_err() {
-            shared.dropped.fetch_add(1, Ordering::Relaxed);
+        usual = reports.last().filter(|last| last.outcome == Outcome::Healthy).map(|last| last.latency);
+        is_tripped &= usual.is_none();
+        let mut nth = 0;
+        for report in reports {
+            nth = shared.sent.fetch_add(1, Ordering::Relaxed);
+            if shared.reports.try_send((job.key.clone(), report, now())).is_err() {
+                shared.dropped.fetch_add(1, Ordering::Relaxed);
+            }
         }
         // From the question and not from its answer: a slow target is asked as often as others.
         let wait = jittered(job.spec.pace.interval, shared.random.hash_one(nth));
@@ -293,10 +301,16 @@ async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Insta
                     if changed.is_err() {
                         return;
                     }
-                    let pace = *news.paced.borrow_and_update();
+                    let mut pace = *news.paced.borrow_and_update();
+                    if is_tripped && pace <= job.spec.pace.confirm_interval {
+                        pace = pace.min(TRIPWIRE_CONFIRMATION);
+                    }
                     next = sooner(next, reported, pace, job.spec.pace.interval);
                 }
-                () = News::tripped(&mut news.trips) => next = Instant::now(),
+                () = News::tripped(&mut news.trips) => {
+                    is_tripped = true;
+                    next = Instant::now();
+                }
             }
         }
     }
@@ -308,11 +322,11 @@ fn sooner(next: Instant, reported: Instant, next_after: Duration, interval: Dura
     if next_after >= interval { next } else { next.min(reported + next_after) }
 }
 
-/// An interval that is up to a twentieth longer or shorter, as `random` has it.
+/// An interval that is up to a tenth shorter, as `random` has it.
 fn jittered(interval: Duration, random: u64) -> Duration {
     // 32 bits are exact in an f64 and more than a wait can show.
     let part = (random >> 32) as f64 / f64::from(u32::MAX);
-    interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)
+    interval.mul_f64(1.0 - JITTER * part)
 }
 
 fn now() -> Tick {

@@ -175,7 +175,7 @@ async fn one_address_is_not_asked_by_more_than_its_budget() {
     });
     prober.apply(jobs.collect());
     let mut held = Vec::new();
-    while let Ok(Ok((stream, _))) = timeout(Duration::from_millis(1000), listener.accept()).await {
+    while let Ok(Ok((stream, _))) = timeout(Duration::from_millis(600), listener.accept()).await {
         held.push(stream);
     }
     assert_eq!(held.len(), 2);
@@ -215,7 +215,7 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
         }
     }
     assert!(listener.is_none());
-    // One interval with its jitter, and two more tries 300 ms apart.
+    // At most one interval, and two more tries 300 ms apart.
     let took = died.elapsed();
     assert!(took > Duration::from_millis(1500) && took < Duration::from_millis(2500), "{took:?}");
 }
@@ -233,13 +233,14 @@ async fn a_thousand_jobs_all_get_their_turn() {
 }
 
 #[test]
-fn waits_vary_by_a_twentieth() {
+fn waits_are_up_to_a_tenth_shorter() {
     let interval = Duration::from_secs(10);
-    assert_eq!(jittered(interval, 0), Duration::from_millis(9500));
-    assert_eq!(jittered(interval, u64::MAX), Duration::from_millis(10_500));
+    assert_eq!(jittered(interval, 0), interval);
+    assert_eq!(jittered(interval, u64::MAX), Duration::from_millis(9_000));
     let random = RandomState::new();
     let waits: Vec<Duration> = (0..100u64).map(|nth| jittered(interval, random.hash_one(nth))).collect();
-    assert!(waits.iter().any(|wait| *wait < interval) && waits.iter().any(|wait| *wait > interval));
+    assert!(waits.iter().any(|wait| *wait < interval.mul_f64(0.95)));
+    assert!(waits.iter().all(|wait| *wait <= interval));
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! A job's question, and while nobody answers it, the questions that would confirm a failure.
+//!
+//! ```text
+//! asked --------------- nothing until the time-out ---> failed  \
+//!    +- confirm_interval -> asked ------------------- > failed   > a verdict, at the first time-out
+//!    +- and another ------------> asked ------------- > failed  /
+//! ```
+//!
+//! One after the other, a target that hangs would be served until as many time-outs have passed as
+//! failures make a verdict.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::dial::Deadline;
+use super::{Asker, Check, Job};
+use crate::health::{Outcome, Report};
+
+/// Reports in the order in which they came: failures, or one that isn't a failure at the end.
+///
+/// `usual` is how long the last healthy answer took; none where a failure was seen last, so that
+/// there is nothing to confirm. Further questions are left out where `budget` has no place for them.
+pub(super) async fn ask(
+    asker: &Asker,
+    job: &Job,
+    usual: Option<Duration>,
+    budget: &Arc<Semaphore>,
+) -> Vec<Report> {
+    let pace = job.spec.pace;
+    let started = Instant::now();
+    let deadline = Deadline::new(started, pace.timeout);
+    let first = asker.ask_until(job.address, &job.key.subject.target, &job.spec, deadline);
+    tokio::pin!(first);
+    // A program is a heavier thing than a connection.
+    let mut left = match (&job.spec.check, usual) {
+        (Check::Exec(_), _) | (_, None) => 0,
+        _ => pace.fall.saturating_sub(1),
+    };
+    // Who is always slow isn't asked twice each time.
+    let patience = pace.confirm_interval.max(usual.unwrap_or_default() * 2);
+    let mut next = started + patience;
+    let mut further = JoinSet::new();
+    let mut reports: Vec<Report> = Vec::new();
+    let mut is_first_over = false;
+    loop {
+        tokio::select! {
+            report = &mut first, if !is_first_over => {
+                is_first_over = true;
+                reports.push(report);
+            }
+            Some(Ok(report)) = further.join_next() => reports.push(report),
+            () = sleep_until(next), if left > 0 && reports.is_empty() => {
+                left -= 1;
+                next += pace.confirm_interval;
+                if let Ok(place) = budget.clone().try_acquire_owned() {
+                    let (asker, job) = (asker.clone(), job.clone());
+                    further.spawn(async move {
+                        let _place = place;
+                        asker.ask_until(job.address, &job.key.subject.target, &job.spec, deadline).await
+                    });
+                }
+            }
+        }
+        let is_answered = reports.last().is_some_and(|report| report.outcome != Outcome::Failed);
+        if is_answered || (is_first_over && further.is_empty()) {
+            return reports;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::health::{Pace, ProbeKey, Subject};
+    use crate::probe::spec::{Mail, Protocol, Spec};
+    use crate::probe::{Encryption, ProberOptions};
+    use crate::route::model::Family;
+    use crate::wire::name::Name;
+
+    const USUAL: Option<Duration> = Some(Duration::from_millis(5));
+
+    fn job(port: u16) -> Job {
+        let zone = Name::parse("example.com.", None).unwrap();
+        let subject = Subject { zone, target: "imap-tw".to_owned(), family: Family::V4 };
+        let (timeout, confirm_interval) = (Duration::from_millis(600), Duration::from_millis(100));
+        let pace = Pace { timeout, confirm_interval, ..Pace::default() };
+        let mail = Mail { protocol: Protocol::Imap, port, encryption: Encryption::None, ehlo: None };
+        let spec = Spec { name: "imap".to_owned(), check: Check::Mail(mail), pace, tripwire: None };
+        Job {
+            key: ProbeKey { subject, probe: "imap".to_owned() },
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            spec,
+        }
+    }
+
+    async fn listener() -> (TcpListener, u16) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    async fn round(port: u16, usual: Option<Duration>, places: usize) -> (Vec<Outcome>, Duration) {
+        let (asker, budget) = (Asker::new(&ProberOptions::default()), Arc::new(Semaphore::new(places)));
+        let started = Instant::now();
+        let reports = ask(&asker, &job(port), usual, &budget).await;
+        assert_eq!(budget.available_permits(), places);
+        (reports.iter().map(|report| report.outcome).collect(), started.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_target_that_hangs_has_failed_as_often_as_it_takes_after_one_time_out() {
+        let (_listener, port) = listener().await;
+        let (outcomes, took) = round(port, USUAL, 8).await;
+        assert_eq!(outcomes, [Outcome::Failed; 3]);
+        assert!(took >= Duration::from_millis(590) && took < Duration::from_millis(1100), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_confirmed_twice_nor_beyond_the_budget() {
+        let (_listener, port) = listener().await;
+        assert_eq!(round(port, None, 8).await.0, [Outcome::Failed]);
+        assert_eq!(round(port, USUAL, 1).await.0, [Outcome::Failed; 2]);
+        // Who is slow as a rule has more time: the second begins after 550 ms.
+        let slow = Some(Duration::from_millis(275));
+        assert_eq!(round(port, slow, 8).await.0, [Outcome::Failed; 2]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_at_once() {
+        let port = listener().await.1;
+        let (outcomes, took) = round(port, USUAL, 8).await;
+        assert_eq!(outcomes, [Outcome::Failed]);
+        assert!(took < Duration::from_millis(500), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_later_question_clears_one_that_was_lost() {
+        let (listener, port) = listener().await;
+        let server = tokio::spawn(async move {
+            let lost = listener.accept().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"* OK ready\r\n* BYE bye\r\na OK done\r\n").await.unwrap();
+            (lost, stream)
+        });
+        let (outcomes, took) = round(port, USUAL, 8).await;
+        assert_eq!(outcomes, [Outcome::Healthy]);
+        assert!(took < Duration::from_millis(590), "{took:?}");
+        server.abort();
+    }
+}
