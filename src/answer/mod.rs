@@ -319,6 +319,12 @@ impl<'a> Search<'a, '_, '_> {
             }
             // A name in nobody's zone here: the resolver goes on from the CNAME.
             let Some(next) = self.snapshot.find(&name) else { return Kind::Static };
+            // Denials of two zones may have one owner, a cut and an apex: a validator would take them
+            // for one RRset. The resolver goes on from the CNAME.
+            let has_proofs = self.proofs.as_ref().is_some_and(|proofs| !proofs.is_empty());
+            if has_proofs && next.entry.zone() != lookup.entry.zone() {
+                return Kind::Static;
+            }
             lookup = next;
             place = Place { owner_at, owner_octets: name.as_wire().len(), body_at: self.message.end() };
             self.has_dname = lookup.found == Found::Dname && {

@@ -30,6 +30,11 @@ impl<'a> Proofs<'a> {
         Proofs { links: [None; PROOFS_MAX], count: 0 }
     }
 
+    /// Whether none was gathered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The name, or the `*` that answers for it, has no such type (RFC 4035 3.1.3.1). A name that
     /// exists by others below it alone has no NSEC: then the one before it says so.
     pub(super) fn no_data(&mut self, denial: &'a Denial, owner: &[u8], denied: Denied<'_>) {
