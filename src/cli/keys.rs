@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make the first keys of a zone, as its [dnssec] says; a running server does so by itself
+    /// Make the first keys of a zone, as its TOML says; a running server does so by itself
     Generate(ZoneArg),
     /// Show each key, where it is on its way, and what comes next
     List {
