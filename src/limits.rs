@@ -316,6 +316,33 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
 
+/// Sessions of the status page at one time. A further one ends the oldest: its reader signs in anew.
+pub const ADMIN_SESSIONS: usize = 64;
+
+/// How long a session of the status page lasts. Then its reader signs in anew.
+pub const ADMIN_SESSION_TIME: Duration = Duration::from_secs(12 * 3_600);
+
+/// Readers that events are streamed to at one time. A further one is refused, and its page is
+/// renewed by its own clock alone.
+pub const ADMIN_STREAMS: usize = 64;
+
+/// How long events are streamed in one go. Browsers connect again by themselves, and then must still
+/// be allowed to.
+pub const ADMIN_STREAM_TIME: Duration = Duration::from_secs(600);
+
+/// Addresses of targets on the status page. Further ones are counted there; the API has them all.
+pub const PAGE_TARGETS: usize = 1000;
+
+/// Decisions (a route, a type, a region) on the status page. Further ones aren't made for it:
+/// `waypost explain` has them.
+pub const PAGE_DECISIONS: usize = 2000;
+
+/// Zones on the status page. Further ones are counted there, those with errors last of all.
+pub const PAGE_ZONES: usize = 1000;
+
+/// Events on the status page, the newest first. `waypost events` has more.
+pub const PAGE_EVENTS: usize = 50;
+
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 

@@ -75,6 +75,11 @@ impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Problem {
         Problem { status: status.as_u16(), error: error.into(), stranded: Vec::new() }
     }
+
+    /// The status that it is answered with.
+    pub(super) fn code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
 }
 
 impl From<Refused> for Problem {
@@ -95,8 +100,7 @@ impl From<Refused> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self)).into_response()
+        (self.code(), Json(self)).into_response()
     }
 }
 

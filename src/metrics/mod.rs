@@ -17,15 +17,21 @@ use std::sync::Arc;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
-use crate::publish::Status;
+use crate::publish::{Rows, Status};
 use crate::serve::Meters;
+
+pub use self::queries::Placed;
 
 /// The media type of what [`Metrics::render`] gives.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics of a server.
 #[derive(Debug)]
-pub struct Metrics(Registry);
+pub struct Metrics {
+    registry: Registry,
+    meters: Meters,
+    rows: Arc<Rows>,
+}
 
 impl Metrics {
     /// Metrics of a running server.
@@ -34,11 +40,18 @@ impl Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let waypost = registry.sub_registry_with_prefix("waypost");
-        waypost.register_collector(Box::new(queries::Queries::new(meters, Arc::clone(status.rows()))));
+        let rows = Arc::clone(status.rows());
+        waypost.register_collector(Box::new(queries::Queries::new(meters.clone(), Arc::clone(&rows))));
         waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
         waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
         waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));
-        Metrics(registry)
+        Metrics { registry, meters, rows }
+    }
+
+    /// Routed responses so far, by where clients were placed.
+    #[must_use]
+    pub fn placed(&self) -> Vec<Placed> {
+        queries::placed(&queries::all(&self.meters), &self.rows)
     }
 
     /// All metrics as they are now.
@@ -47,7 +60,7 @@ impl Metrics {
     /// None that this room makes: writing to a string doesn't fail.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        text::encode(&mut text, &self.0)?;
+        text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
 }

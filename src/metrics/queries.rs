@@ -13,6 +13,40 @@ use crate::publish::Rows;
 use crate::serve::{Meters, Spread, Tally, type_at, way_at};
 use crate::snapshot::Row;
 
+/// Routed responses to clients of a region that were found to be there in one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The region.
+    pub region: String,
+    /// Whether a resolver told the client's network; otherwise the source address was looked at.
+    pub by_subnet: bool,
+    /// What placed it.
+    pub how: How,
+    /// How many.
+    pub count: u64,
+}
+
+/// Sums over all transports.
+pub(super) fn all(meters: &Meters) -> Tally {
+    let mut all = Tally::default();
+    [meters.udp(), meters.tcp(), meters.encrypted()].iter().for_each(|tally| all += tally);
+    all
+}
+
+/// What was counted by region, without what never happened.
+pub(super) fn placed(all: &Tally, rows: &Rows) -> Vec<Placed> {
+    let regions = with_others(rows.regions());
+    let counted =
+        regions.into_iter().filter_map(|(row, region)| Some((region, all.regions.get(usize::from(row.0))?)));
+    let placed = counted.flat_map(|(region, ways)| {
+        ways.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(place, count)| {
+            let (by_subnet, how) = way_at(place);
+            Placed { region: region.clone(), by_subnet, how, count: *count }
+        })
+    });
+    placed.collect()
+}
+
 /// Sums of all workers' counters.
 #[derive(Debug)]
 pub(super) struct Queries {
@@ -114,15 +148,10 @@ impl Queries {
     }
 
     fn by_region(&self, families: &mut Families<'_>, all: &Tally) -> fmt::Result {
-        let regions = with_others(self.rows.regions());
-        let samples =
-            regions.iter().filter_map(|(row, region)| Some((region, all.regions.get(usize::from(row.0))?)));
-        let samples = samples.flat_map(|(region, ways)| {
-            ways.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(place, count)| {
-                let (by_subnet, how) = way_at(place);
-                let by = if by_subnet { "client_subnet" } else { "source_address" };
-                (vec![("region", region.as_str()), ("by", by), ("found", found(how))], *count)
-            })
+        let placed = placed(all, &self.rows);
+        let samples = placed.iter().map(|one| {
+            let by = if one.by_subnet { "client_subnet" } else { "source_address" };
+            (vec![("region", one.region.as_str()), ("by", by), ("found", found(one.how))], one.count)
         });
         families.counters(
             "region_responses",

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::journal::Journal;
 use super::rows::Rows;
-use crate::health::{Board, Tick};
+use crate::health::{Board, Orders, Tick};
 use crate::model::Model;
 use crate::wire::name::Name;
 
@@ -20,6 +20,7 @@ pub struct Status {
     model: ArcSwap<Model>,
     board: RwLock<Board>,
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
+    orders: ArcSwap<Orders>,
     journal: Journal,
     rows: Arc<Rows>,
 }
@@ -47,6 +48,7 @@ impl Status {
             model: ArcSwap::new(model),
             board: RwLock::default(),
             zones: RwLock::default(),
+            orders: ArcSwap::default(),
             journal: Journal::default(),
             rows: Arc::default(),
         }
@@ -68,6 +70,12 @@ impl Status {
         self.zones.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Operators' orders that are in force.
+    #[must_use]
+    pub fn orders(&self) -> Arc<Orders> {
+        self.orders.load_full()
+    }
+
     /// What happened.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -82,6 +90,10 @@ impl Status {
 
     pub(super) fn set_model(&self, model: Arc<Model>) {
         self.model.store(model);
+    }
+
+    pub(super) fn set_orders(&self, orders: Orders) {
+        self.orders.store(Arc::new(orders));
     }
 
     pub(super) fn board_mut(&self) -> RwLockWriteGuard<'_, Board> {

@@ -153,6 +153,7 @@ impl Writer {
     /// Tells the board which targets there are, and what is said of them.
     pub(super) fn watch_targets(&mut self, now: Tick) -> Vec<Transition> {
         self.looked = now;
+        self.status.set_orders(self.orders.clone());
         self.canaries = self.server.canaries.iter().map(canary).collect();
         let mut watched = Vec::new();
         for (apex, zone) in &self.model.zones {
