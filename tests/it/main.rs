@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod across;
+mod browser;
 mod by_name;
 mod commands;
 mod delegated;
@@ -20,6 +21,7 @@ mod metrics;
 mod mistakes;
 mod namespace;
 mod packets;
+mod page;
 mod peers;
 mod reload;
 mod resolver;

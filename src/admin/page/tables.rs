@@ -299,7 +299,7 @@ fn table(titles: &[&str], rows: impl Iterator<Item = Markup>, nothing: &str) -> 
     html! {
         table role="table" {
             thead role="rowgroup" {
-                tr role="row" { @for title in titles { th scope="col" role="columnheader" { (title) } } }
+                tr role="row" { @for title in titles { th scope="col" role="columnheader" data-title=(title) { (title) } } }
             }
             tbody role="rowgroup" { @for row in rows { (row) } }
         }
