@@ -12,8 +12,10 @@
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod description;
 mod guard;
 mod hook;
+mod input;
 mod page;
 mod session;
 mod stream;

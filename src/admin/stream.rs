@@ -48,7 +48,7 @@ struct Reader {
 }
 
 #[derive(Clone)]
-struct Streams {
+pub(super) struct Streams {
     control: Control,
     free: Arc<Semaphore>,
 }
@@ -59,7 +59,10 @@ pub(super) fn router(control: Control) -> Router {
     Router::new().route("/v1/events/stream", get(stream)).with_state(Streams { control, free })
 }
 
-async fn stream(
+/// What happens from now on, or behind `Last-Event-ID`, as server-sent events.
+#[utoipa::path(get, path = "/v1/events/stream", responses(
+    (status = 200, body = String, content_type = "text/event-stream"), (status = 503, body = Problem)))]
+pub(super) async fn stream(
     State(Streams { control, free }): State<Streams>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {

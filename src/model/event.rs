@@ -1,17 +1,19 @@
 //! Something that happened, as it is told to people and programs and kept on disk.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::effect::Effect;
 use crate::health::Tick;
 use crate::health::tick::rfc3339;
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Its number. It rises, also over a restart; one that couldn't be written may be given again.
     pub id: u64,
     /// When, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
     pub at: Tick,
     /// What kind of thing it is.
     pub kind: Kind,
@@ -32,8 +34,9 @@ pub struct Event {
 }
 
 /// Kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EventKind)]
 pub enum Kind {
     /// A target's address went from one state to another.
     Transition,

@@ -10,6 +10,7 @@
 //! the queue; whoever answers queries waits for nothing at all.
 
 mod hand;
+mod health_document;
 mod inspect;
 mod journal;
 mod memory;
@@ -30,6 +31,7 @@ mod zones;
 mod simulation;
 
 pub use hand::{Done, Hand, Refused, Whom, Wish};
+pub use health_document::{AddressHealth, HealthDocument, ProbeHealth, Unresolved};
 pub use inspect::Inspector;
 pub use journal::Journal;
 pub use rehearsal::rehearsal;

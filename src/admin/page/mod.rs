@@ -130,3 +130,133 @@ async fn guarded(request: axum::extract::Request, next: Next) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::view::{Address, Probe, Regional, Routed, Site, Target};
+    use super::*;
+    use crate::geo::How;
+    use crate::health::{Desired, State, Tick};
+    use crate::metrics::Placed;
+    use crate::model::effect::{Effect, Stranded};
+    use crate::model::event::{Event, Kind};
+    use crate::model::explain::RoutedAnswer;
+    use crate::publish::{Done, ZoneStatus};
+
+    /// Ends an attribute and an element, and begins a script.
+    const HOSTILE: &str = "'\"></td><script>alert(1)</script>&amp;";
+
+    fn hostile() -> String {
+        HOSTILE.to_owned()
+    }
+
+    fn effect() -> Effect {
+        Effect { name: hostile(), rtype: hostile(), regions: vec![hostile()], old: hostile(), new: hostile() }
+    }
+
+    /// A view of which every text was written by somebody hostile.
+    fn view() -> View {
+        let probe = Probe {
+            name: hostile(),
+            last: Some((Tick(1_000), hostile(), Duration::from_millis(12))),
+            blocked: Some(hostile()),
+            is_damped: true,
+        };
+        let address = Address {
+            address: Some([192, 0, 2, 1].into()),
+            state: State::Down,
+            desired: Desired::Auto,
+            since: Tick(1_000),
+            is_stale: true,
+            is_held: true,
+            probes: vec![probe],
+        };
+        let target = Target {
+            zone: hostile(),
+            name: hostile(),
+            site: Some(hostile()),
+            is_canary: false,
+            is_eligible: false,
+            addresses: vec![address],
+            said: Some(hostile()),
+            is_ordered: false,
+            is_waiting: true,
+        };
+        let answer = RoutedAnswer {
+            rtype: hostile(),
+            route: hostile(),
+            records: vec![hostile()],
+            ttl: 20,
+            failed_open: true,
+            trail: vec![hostile(), format!("TTL {HOSTILE}")],
+        };
+        let event = Event {
+            subject: Some(hostile()),
+            cause: Some(hostile()),
+            evidence: Some(format!("another {HOSTILE}")),
+            effects: vec![effect()],
+            ..Event::new(Tick(1_000), Kind::Transition, hostile())
+        };
+        let zone = ZoneStatus { source: hostile(), error: Some((hostile(), 2)), ..ZoneStatus::default() };
+        View {
+            now: Tick(2_000),
+            doubt: Some(hostile()),
+            sites: vec![Site {
+                name: hostile(),
+                order: Some(hostile()),
+                is_waiting: true,
+                ..Site::default()
+            }],
+            targets: vec![target],
+            targets_left_out: 1,
+            routes: vec![Routed {
+                zone: hostile(),
+                owners: vec![hostile(), hostile()],
+                rtype: hostile(),
+                answers: vec![Regional { regions: vec![hostile()], answer }],
+            }],
+            routes_left_out: 1,
+            events: vec![Arc::new(event)],
+            zones: vec![(hostile(), zone)],
+            zones_left_out: 1,
+            placed: vec![Placed { region: hostile(), by_subnet: true, how: How::Default, count: 1 }],
+        }
+    }
+
+    #[test]
+    fn nothing_from_files_probes_or_people_becomes_markup() {
+        let forms = Forms { seal: hostile(), is_session: true };
+        let done = Done {
+            text: hostile(),
+            until: None,
+            settled_after: Duration::ZERO,
+            effects: vec![effect()],
+            drain_hook: vec![],
+            targets: vec![],
+        };
+        let stranded =
+            Stranded { route: hostile(), zone: hostile(), rtype: hostile(), regions: vec![hostile()] };
+        let pages = [
+            html::page(&view(), HOSTILE, &forms),
+            html::done(&done),
+            html::refused(HOSTILE, &[stranded]),
+            html::sign_in(Some(HOSTILE)),
+        ];
+        for page in pages {
+            let text = page.into_string();
+            assert!(text.contains("&lt;script&gt;alert(1)"), "the text is shown: {text}");
+            assert_eq!(text.matches("<script").count(), 1, "its own script alone: {text}");
+            assert!(!text.contains("'\">") && !text.contains("</td><script"), "{text}");
+        }
+        assert_eq!(html::page(&view(), HOSTILE, &forms).into_string().matches(HOSTILE).count(), 0);
+    }
+
+    #[test]
+    fn a_form_without_a_seal_is_nobodys() {
+        let forms = |seal: &str| Forms { seal: seal.to_owned(), is_session: false };
+        assert!(is_sealed(&forms("s3al"), "s3al"));
+        assert!(!is_sealed(&forms("s3al"), "") && !is_sealed(&forms(""), ""));
+    }
+}

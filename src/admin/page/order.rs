@@ -75,7 +75,7 @@ pub(super) async fn take(
 fn told(refused: Refused) -> Response {
     let (text, stranded): (String, &[Stranded]) = match &refused {
         Refused::Stranded(routes) => {
-            ("refused, since no eligible target would be left for".to_owned(), routes)
+            ("Refused, since no eligible target would be left for".to_owned(), routes)
         }
         other => (other.to_string(), &[]),
     };
