@@ -93,6 +93,7 @@ impl IntoResponse for Problem {
 /// Whom to drain or to force, and for how long.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"whom": "tw", "state": "up", "seconds": 3600, "reason": "kernel update"}))]
 pub struct OrderRequest {
     /// A site, a target, or ZONE/TARGET.
     pub whom: String,
@@ -138,6 +139,7 @@ impl From<Done> for OrderAnswer {
 #[into_params(parameter_in = Query)]
 pub(super) struct HealthQuery {
     /// Only this target.
+    #[param(example = "web-tw")]
     target: Option<String>,
 }
 
@@ -145,8 +147,10 @@ pub(super) struct HealthQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct ExplainQuery {
     /// The name to be asked for.
+    #[param(example = "webmail.example.com")]
     name: String,
     /// The client: an address, or a network as a resolver would send it.
+    #[param(example = "192.0.2.1")]
     from: String,
 }
 

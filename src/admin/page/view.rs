@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{Board, Desired, Order, Row, Scope, State, Tick};
+use crate::health::{Desired, Order, Row, Scope, State, Tick};
 use crate::limits::{PAGE_DECISIONS, PAGE_EVENTS, PAGE_TARGETS, PAGE_ZONES};
 use crate::metrics::{Metrics, Placed};
 use crate::model::event::Event;
@@ -131,10 +131,11 @@ impl View {
 fn targets(status: &Status, model: &Model, now: Tick) -> (Vec<Target>, usize) {
     let orders = status.orders();
     let mut targets: BTreeMap<(Name, String), Target> = BTreeMap::new();
+    let in_force = || orders.iter().filter(|order| order.is_in_force(now));
     let mut left_out = 0;
-    let released_by_hand: BTreeMap<&Name, BTreeSet<&str>> =
+    let waiting: BTreeMap<&Name, BTreeSet<&str>> =
         model.zones.iter().map(|(apex, zone)| (apex, waiting_for_people(zone))).collect();
-    let board: std::sync::RwLockReadGuard<'_, Board> = status.board();
+    let board = status.board();
     for (at, row) in board.rows(now).enumerate() {
         if at >= PAGE_TARGETS {
             left_out += 1;
@@ -148,7 +149,7 @@ fn targets(status: &Status, model: &Model, now: Tick) -> (Vec<Target>, usize) {
         });
         let name = known.map_or(row.subject.target.as_str(), |(whole, _)| whole.name.as_str());
         let apex = row.subject.zone.to_string();
-        let is_by_hand = released_by_hand.get(&row.subject.zone).is_some_and(|all| all.contains(name));
+        let is_by_hand = waiting.get(&row.subject.zone).is_some_and(|all| all.contains(name));
         let target = targets.entry((row.subject.zone.clone(), name.to_owned())).or_insert_with(|| Target {
             zone: apex.clone(),
             name: name.to_owned(),
@@ -157,7 +158,7 @@ fn targets(status: &Status, model: &Model, now: Tick) -> (Vec<Target>, usize) {
             is_eligible: false,
             addresses: Vec::new(),
             said: None,
-            is_ordered: orders.iter().any(|order| is_on_target(order, &apex, name)),
+            is_ordered: in_force().any(|order| is_on_target(order, &apex, name)),
             is_waiting: false,
         });
         target.is_eligible |= row.standing.is_eligible() || row.is_held;
