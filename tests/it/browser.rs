@@ -24,8 +24,8 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         // The protocol is spoken over the descriptors 3 and 4.
         let line = format!(
-            "exec chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --disable-dev-shm-usage --no-first-run \
-             --disable-background-networking --disable-component-update --user-data-dir='{}' \
+            "exec chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --disable-dev-shm-usage \
+             --no-first-run --disable-background-networking --disable-component-update --user-data-dir='{}' \
              --remote-debugging-pipe 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null",
             profile.path().display()
         );
