@@ -10,6 +10,7 @@ use crate::limits;
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, Stranded, effects, stranded};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::route::addresses::is_meant;
 use crate::route::{Family, TargetId};
 use crate::wire::name::Name;
@@ -240,7 +241,8 @@ impl Writer {
         let text = format!("the failures are real, says {}: what probes say holds", hand.by);
         tracing::info!("{text}");
         let cause = Some(hand.by.clone());
-        self.tell(Event { cause, ..Event::new(now, Kind::Doubt, text.clone()) });
+        let turn = Some(Turn::Ends);
+        self.tell(Event { cause, turn, ..Event::new(now, Kind::Doubt, text.clone()) });
         let (until, settled_after) = (None, CACHE_MARGIN);
         Ok(Done { text, until, settled_after, effects: vec![], drain_hook: vec![], targets: vec![] })
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
-use crate::health::{Desired, Need, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
+use crate::health::{Desired, Need, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched, order};
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
 use crate::route::{Family, Target, TargetId};
@@ -66,6 +67,7 @@ impl Writer {
             board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
         };
         let Some(doubt) = changed else { return };
+        let turn = Some(if doubt.is_some() { Turn::Begins } else { Turn::Ends });
         let text = match doubt {
             Some(why) => {
                 format!(
@@ -77,7 +79,7 @@ impl Writer {
         tracing::warn!("{text}");
         self.decide_all(now);
         self.publish(None, now);
-        self.tell(Event::new(now, Kind::Doubt, text));
+        self.tell(Event { turn, ..Event::new(now, Kind::Doubt, text) });
     }
 
     fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
@@ -103,6 +105,7 @@ impl Writer {
             subject: Some(format!("{}/{target}{address}", subject.zone)),
             cause: Some(probe.to_owned()),
             evidence: Some(evidence.clone()),
+            turn: turn(*from, *to),
             effects,
             ..Event::new(*at, Kind::Transition, text)
         });
@@ -140,7 +143,8 @@ impl Writer {
             _ => format!("{target} is no longer stale"),
         };
         let subject = Some(format!("{}/{target}", subject.zone));
-        self.tell(Event { subject, ..Event::new(at, kind, text) });
+        let turn = Some(if kind == Kind::Stale { Turn::Begins } else { Turn::Ends });
+        self.tell(Event { subject, turn, ..Event::new(at, kind, text) });
     }
 
     fn address(&self, subject: &Subject) -> String {
@@ -245,6 +249,15 @@ impl Writer {
             }
         }
         self.errand(Errand::Probe(jobs));
+    }
+}
+
+/// A death, and a return from it.
+fn turn(from: State, to: State) -> Option<Turn> {
+    match (from, to) {
+        (_, State::Down) => Some(Turn::Begins),
+        (State::Down, _) => Some(Turn::Ends),
+        _ => None,
     }
 }
 

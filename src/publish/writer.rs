@@ -26,6 +26,7 @@ use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
@@ -157,7 +158,7 @@ impl Writer {
         let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, .. } = beginning;
         let Beginning { keyrings, health, addresses, events, .. } = beginning;
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
-        let status = Arc::new(Status::new(Arc::clone(&model)));
+        let status = Arc::new(Status::new(Arc::clone(&model), Arc::clone(&server)));
         status.journal().restore(events);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
@@ -404,6 +405,7 @@ impl Writer {
                 tracing::warn!("{key} changed in the configuration; it takes a restart");
             }
         }
+        self.status.set_server(Arc::clone(&server));
         self.server = server;
     }
 
@@ -496,9 +498,13 @@ impl Writer {
             self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
-        if !is_one_of_many {
+        let was_refused =
+            !is_stale && self.status.zones().get(&apex).is_some_and(|status| status.error.is_some());
+        if !is_one_of_many || was_refused {
             tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-            self.note(now, Kind::Notice, format!("{apex} loaded, serial {serial}, {records} records"));
+            let (subject, turn) = (Some(apex.to_string()), was_refused.then_some(Turn::Ends));
+            let text = format!("{apex} loaded, serial {serial}, {records} records");
+            self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
@@ -519,7 +525,9 @@ impl Writer {
         let count = errors.iter().filter(|error| error.is_error()).count();
         let first = errors.iter().find(|error| error.is_error());
         let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        self.note(now, Kind::Error, format!("{} wasn't loaded: {first}", files.apex));
+        let (subject, turn) = (Some(files.apex.to_string()), Some(Turn::Begins));
+        let text = format!("{} wasn't loaded: {first}", files.apex);
+        self.tell(Event { subject, turn, ..Event::new(now, Kind::Error, text) });
         self.zones.put_broken(batch, &files.apex);
         let mut zones = self.status.zones_mut();
         let status = zones.entry(files.apex.clone()).or_default();
