@@ -20,6 +20,7 @@ use crate::encrypted::{self, Encrypted, Identity};
 use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
 use crate::resolve::Resolver;
@@ -49,6 +50,8 @@ pub struct Options {
     pub redirect: HashMap<SocketAddr, SocketAddr>,
     /// Certificates that probes trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How notifications wait.
+    pub notify: notify::Pace,
 }
 
 /// A running server.
@@ -106,6 +109,7 @@ impl Daemon {
         }
         let state = options.state.as_deref().unwrap_or(&server.state);
         let store = open_store(state);
+        let has_state = store.is_some();
         let fallbacks = fallbacks(&pass, store.as_ref(), &server);
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             // With one good zone the server starts, and the others are SERVFAIL.
@@ -147,7 +151,9 @@ impl Daemon {
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
         let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
-        let metrics = Metrics::new(running.meters().with_encrypted(of_encrypted), control.status());
+        let told =
+            notify::start(control.status(), has_state.then_some(state), options.notify, runtime.handle());
+        let metrics = Metrics::new(running.meters().with_encrypted(of_encrypted), control.status(), told);
         admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;

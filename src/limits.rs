@@ -321,3 +321,25 @@ pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
 /// Characters of a reason that an operator gives. A longer one is refused.
 pub const REASON_CHARACTERS: usize = 200;
+
+/// Events that one message tells. The number of those beyond is told: `waypost events` has them.
+pub const NOTIFY_EVENTS: usize = 100;
+
+/// Messages that wait for one receiver. Of more, the oldest of the least severity is dropped and
+/// counted.
+pub const NOTIFY_QUEUE: usize = 256;
+
+/// How old a message may become while its receiver doesn't take it. Then it is dropped and counted.
+pub const NOTIFY_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a receiver may take for a message. Then the attempt has failed.
+pub const NOTIFY_TIME: Duration = Duration::from_secs(10);
+
+/// How long a receiver may have itself waited for (Retry-After). It is asked again by then.
+pub const NOTIFY_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Octets of a receiver's answer that are read. The rest isn't: its status says all.
+pub const NOTIFY_ANSWER_OCTETS: usize = 4096;
+
+/// Alerts that an Alertmanager is sent. Further ones aren't, and the log says so.
+pub const NOTIFY_ALERTS: usize = 1000;

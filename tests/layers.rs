@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keys",
             "publish",
             "watch",
+            "notify",
             "metrics",
             "admin",
             "encrypted",

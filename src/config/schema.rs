@@ -26,6 +26,8 @@ pub struct ServerFile {
     pub canaries: Option<BTreeMap<String, CanarySection>>,
     /// Windows in which sites are drained.
     pub maintenance: Option<OneOrMany<MaintenanceSection>>,
+    /// Who is told of what happens.
+    pub notify: Option<Vec<NotifySection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
 }
@@ -156,6 +158,81 @@ pub struct MaintenanceSection {
     pub until: String,
     /// Why, for people.
     pub reason: Option<String>,
+}
+
+/// A receiver of notifications. Paths are relative to this file.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NotifySection {
+    /// Its name: letters, digits, hyphens, underscores.
+    pub name: String,
+    /// What it speaks.
+    pub r#type: NotifyType,
+    /// Severities that it is told of. Default: critical and warning.
+    pub severity: Option<OneOrMany<SeverityWord>>,
+    /// Zones that it is told of. Default: all.
+    pub zones: Option<OneOrMany<String>>,
+    /// Sites that it is told of. Default: all.
+    pub sites: Option<OneOrMany<String>>,
+    pub template: Option<TemplateSection>,
+    /// URL of webhook, slack and teams; of an alertmanager without the path of its API.
+    pub url: Option<String>,
+    /// A file with the URL, in place of url.
+    pub url_file: Option<String>,
+    /// A file of certificates that are trusted beside the system's (PEM).
+    pub ca_file: Option<String>,
+    /// A file with the secret that bodies of a webhook are signed with.
+    pub secret_file: Option<String>,
+    /// Submission server of email: a host name, which its certificate must have.
+    pub server: Option<String>,
+    /// Its port. Default: 587, with implicit TLS 465, without TLS 25.
+    pub port: Option<u16>,
+    /// When TLS begins. Default: starttls.
+    pub encryption: Option<EncryptionWord>,
+    /// The user that mail is handed in by.
+    pub user: Option<String>,
+    /// A file with the user's password.
+    pub password_file: Option<String>,
+    /// Whom mail is from.
+    pub from: Option<String>,
+    /// Whom mail goes to.
+    pub to: Option<OneOrMany<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum NotifyType {
+    Webhook,
+    Slack,
+    Teams,
+    Alertmanager,
+    Email,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum SeverityWord {
+    Critical,
+    Warning,
+    Info,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum EncryptionWord {
+    Starttls,
+    Implicit,
+    None,
+}
+
+/// What messages say. Places: {summary} {events} {severity} {server} {zones} {sites} {count} {time}.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TemplateSection {
+    /// In one line. Default: {summary}.
+    pub title: Option<String>,
+    /// At length. Default: {events}.
+    pub text: Option<String>,
 }
 
 /// Where clients are.
@@ -621,6 +698,19 @@ mod tests {
         let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
         let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");
         assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
+        let mut of_notify = BTreeSet::new();
+        for (kind, keys) in [
+            ("webhook", "url = \"https://a.example\""),
+            ("slack", "url = \"https://a.example\""),
+            ("email", "server = \"a.example\"\nfrom = \"a@b.example\"\nto = \"a@b.example\""),
+        ] {
+            let text = format!("[[notify]]\nname = \"a\"\ntype = \"{kind}\"\n{keys}\nzzzzzzzz = 1");
+            of_notify.extend(server(&text));
+        }
+        assert_eq!(of_notify, keys::<NotifySection>());
+        let template = "[[notify]]\nname = \"a\"\ntype = \"slack\"\nurl = \"https://a.example\"\n\
+                        [notify.template]\nzzzzzzzz = 1";
+        assert_eq!(server(template), keys::<TemplateSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
         assert_eq!(zone("[dnssec]\nsign = true\nzzzzzzzz = 1"), keys::<DnssecSection>());

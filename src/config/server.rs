@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
-use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
+use super::{notify, probing};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::Files;
 use crate::geo::RegionId;
@@ -16,6 +16,7 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
+use crate::notify::Receiver;
 use crate::probe::Manners;
 use crate::probe::spec::Spec;
 use crate::wire::name::Name;
@@ -55,6 +56,8 @@ pub struct Server {
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
+    /// Who is told of what happens.
+    pub notify: Vec<Receiver>,
     /// How probes behave.
     pub probing: Manners,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
@@ -155,6 +158,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         drain_hook: Vec::new(),
         canaries: Vec::new(),
         maintenance: Orders::default(),
+        notify: Vec::new(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -198,6 +202,9 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     if let Some(value) = root.get("maintenance") {
         let windows: Vec<Order> = value.list().iter().filter_map(maintenance).collect();
         server.maintenance = windows.into_iter().collect();
+    }
+    if let Some(value) = root.get("notify") {
+        server.notify = notify::receivers(&value, directory);
     }
     if let Some(table) = root.table("geoip") {
         section_geoip(&table, directory, &mut server);

@@ -6,6 +6,7 @@
 
 mod family;
 mod health;
+mod notify;
 mod process;
 mod queries;
 mod routes;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::notify::Tallies;
 use crate::publish::Status;
 use crate::serve::Meters;
 
@@ -30,7 +32,7 @@ pub struct Metrics(Registry);
 impl Metrics {
     /// Metrics of a running server.
     #[must_use]
-    pub fn new(meters: Meters, status: &Arc<Status>) -> Metrics {
+    pub fn new(meters: Meters, status: &Arc<Status>, notify: Arc<Tallies>) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let waypost = registry.sub_registry_with_prefix("waypost");
@@ -38,6 +40,7 @@ impl Metrics {
         waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
         waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
         waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));
+        waypost.register_collector(Box::new(notify::Notify(notify)));
         Metrics(registry)
     }
 

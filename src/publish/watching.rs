@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
-use crate::health::{Desired, Need, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched, order};
+use crate::health::{
+    Desired, Need, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched, order,
+};
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
