@@ -1,18 +1,17 @@
 //! One attempt to hand something over, and what became of it.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
-use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
 use super::receiver::Endpoint;
 use crate::limits;
-use crate::probe::TlsVersion;
-use crate::probe::trust::Trust;
 
 /// What became of an attempt, in words too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,15 +72,25 @@ fn prepare(endpoint: &Endpoint) -> Result<(Client, reqwest::Url), Outcome> {
     let Some(url) = http_url(&format!("{}{}", base, endpoint.path)) else {
         return Err(Outcome::later("what stands in the file of its URL is no URL of HTTP"));
     };
-    let mut extra_roots = Vec::new();
+    let mut roots = RootCertStore::empty();
     if let Some(path) = &endpoint.ca {
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
-        extra_roots = certificates.map_err(|error| Outcome::later(format!("{}: {error}", path.display())))?;
+        let found =
+            CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+        let found = found.map_err(|error| Outcome::later(format!("{}: {error}", path.display())))?;
+        roots.add_parsable_certificates(found);
     }
-    let tls = Trust::new(&extra_roots).config(true, TlsVersion::V1_2).clone();
+    if url.scheme() == "https" {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    // Named here and not installed for the process: that is for whoever owns the process to decide.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Outcome::later)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let client = Client::builder()
-        .tls_backend_preconfigured(ClientConfig::clone(&tls))
+        .tls_backend_preconfigured(tls)
         // Who redirects a webhook has moved it: its new URL belongs into the configuration.
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")))

@@ -39,6 +39,9 @@ fn file(path: &str) -> String {
 #[test]
 fn every_metric_is_described_and_whatever_is_described_or_used_exists() {
     let (lab, _sites) = mail_lab("500ms");
+    let text = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let notify = "[[notify]]\nname = \"operators\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n";
+    lab.write("waypost.toml", &format!("{text}{notify}"));
     let server = lab.start();
     wait_until_all_up(&server);
     server.ask_from("webmail.mail.example.", "A", TW);
