@@ -33,3 +33,4 @@ mod signed;
 mod site;
 mod tools;
 mod view;
+mod watch;
