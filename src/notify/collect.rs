@@ -21,6 +21,9 @@ use crate::publish::Status;
 struct Gathered {
     events: Vec<Arc<Event>>,
     times: Option<(Instant, Instant)>,
+    /// When the first event came that the receiver doesn't want. That it was seen is kept too: a
+    /// receiver that is changed to want such events hears of new ones alone.
+    passed_over: Option<Instant>,
 }
 
 /// Listens to what happens, for one receiver, until it is aborted. The writer that tells events
@@ -88,19 +91,22 @@ pub(super) async fn run(
 
 impl Gathered {
     fn add(&mut self, event: Arc<Event>, receiver: &Receiver, status: &Status) {
+        let now = Instant::now();
         // Only what the receiver wants to hear of lets others wait for more.
         if !receiver.wants(event.severity(), &About::of(&event, &status.model())) {
+            self.passed_over.get_or_insert(now);
             return;
         }
-        let now = Instant::now();
         let first = self.times.map_or(now, |(first, _)| first);
         self.times = Some((first, now));
         self.events.push(event);
     }
 
-    /// When it becomes a message.
+    /// When it becomes a message, or only what was seen is kept.
     fn due(&self, pace: Pace) -> Option<Instant> {
-        let (first, last) = self.times?;
+        let Some((first, last)) = self.times else {
+            return self.passed_over.map(|at| at + pace.window_most);
+        };
         // So many at once are told at once, before they fill the memory.
         if self.events.len() >= limits::EVENTS_WAITING {
             return Some(first);

@@ -48,6 +48,9 @@ pub(super) async fn send(
     let mut headers = Vec::new();
     if let Some(path) = secret {
         match read_secret(path) {
+            Ok(secret) if secret.is_empty() => {
+                return Outcome::later(format!("{}: there is no secret in it", path.display()));
+            }
             Ok(secret) => headers.push((SIGNATURE, signature(&secret, now, &body))),
             Err(error) => return Outcome::later(error),
         }

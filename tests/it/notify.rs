@@ -11,7 +11,7 @@ use serde_json::Value;
 use waypost::daemon::{Daemon, Options};
 use waypost::notify::Pace;
 
-use crate::lab::{Lab, free_port, output, stdout, wait_for, waypost};
+use crate::lab::{Lab, free_port, output, repository, stdout, wait_for, waypost};
 use crate::mail_servers::{Place, dovecot, postfix};
 use crate::recorder::{Recorder, Reply, Request};
 use crate::site::{Kind, Service};
@@ -447,6 +447,21 @@ fn mail_is_handed_to_a_real_postfix_over_starttls_with_a_login() {
 
 fn place_path(place: &Place) -> String {
     place.path("mail.pem")
+}
+
+#[test]
+fn the_page_s_configuration_is_read_as_it_stands() {
+    let page = fs::read_to_string(repository().join("docs/notifications.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4);
+    let lab = Lab::new();
+    let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let text = format!("{config}\n{}", blocks.concat());
+    let (server, warnings) = waypost::config::server::parse(&lab.path("waypost.toml"), &text).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let names: Vec<&str> = server.notify.iter().map(|receiver| &*receiver.name).collect();
+    assert_eq!(names, ["operators", "hook", "alerts", "mail"]);
 }
 
 #[test]
