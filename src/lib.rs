@@ -42,6 +42,7 @@ pub mod load;
 pub mod metrics;
 pub mod model;
 pub mod notify;
+mod prefetch;
 pub mod probe;
 pub mod publish;
 pub mod resolve;
