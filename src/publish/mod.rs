@@ -9,6 +9,7 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod due;
 mod hand;
 mod inspect;
 mod journal;

@@ -63,7 +63,7 @@ pub struct Snapshot {
 }
 
 /// A zone by its place in the snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZoneId(pub u32);
 
 /// What all names of a zone share.
