@@ -6,8 +6,8 @@
 //! Model        zone, route, health, dnssec, model,         pure: time comes in as a value
 //!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              keys, publish, watch, metrics, admin,
-//!              encrypted, daemon, demo, cli
+//!              keys, publish, watch, querylog, metrics,
+//!              admin, encrypted, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -43,6 +43,7 @@ pub mod metrics;
 pub mod model;
 pub mod probe;
 pub mod publish;
+pub mod querylog;
 pub mod resolve;
 pub mod route;
 pub mod serve;

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keys",
             "publish",
             "watch",
+            "querylog",
             "metrics",
             "admin",
             "encrypted",

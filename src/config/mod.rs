@@ -17,6 +17,7 @@ mod http;
 mod metrics;
 mod probe;
 mod probing;
+mod query_log;
 mod reader;
 mod route_options;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 
 use super::probing;
+use super::query_log;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use crate::diagnostic::Diagnostic;
@@ -18,6 +19,7 @@ use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
 use crate::probe::Manners;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::wire::name::Name;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
@@ -61,6 +63,8 @@ pub struct Server {
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
+    /// Which queries are written down, and where.
+    pub query_log: querylog::Wanted,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -153,6 +157,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         tls: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
+        query_log: querylog::Wanted::default(),
         canaries: Vec::new(),
         maintenance: Orders::default(),
         database: None,
@@ -178,6 +183,14 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
+        table.finish();
+    }
+    if let Some(table) = root.table("query_log") {
+        server.query_log.lines = query_log::query_log(&table, directory);
+        table.finish();
+    }
+    if let Some(table) = root.table("dnstap") {
+        server.query_log.dnstap = query_log::dnstap(&table, directory, &server.identity);
         table.finish();
     }
     if let Some(table) = root.table("admin") {
@@ -401,7 +414,7 @@ fn region(
     }
 }
 
-fn network(value: &Value<'_>) -> Option<IpNet> {
+pub(super) fn network(value: &Value<'_>) -> Option<IpNet> {
     match parse_network(value.str()?) {
         Ok(network) => Some(network),
         Err(error) => {

@@ -8,6 +8,7 @@ mod family;
 mod health;
 mod process;
 mod queries;
+mod querylog;
 mod routes;
 mod zones;
 
@@ -18,6 +19,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use crate::publish::Status;
+use crate::querylog::Handle;
 use crate::serve::Meters;
 
 /// The media type of what [`Metrics::render`] gives.
@@ -30,11 +32,12 @@ pub struct Metrics(Registry);
 impl Metrics {
     /// Metrics of a running server.
     #[must_use]
-    pub fn new(meters: Meters, status: &Arc<Status>) -> Metrics {
+    pub fn new(meters: Meters, status: &Arc<Status>, query_log: Handle) -> Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let waypost = registry.sub_registry_with_prefix("waypost");
         waypost.register_collector(Box::new(queries::Queries::new(meters, Arc::clone(status.rows()))));
+        waypost.register_collector(Box::new(querylog::QueryLog(query_log)));
         waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
         waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
         waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));

@@ -18,6 +18,7 @@ use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::probe::prober::Prober;
+use crate::querylog;
 use crate::resolve::{Found, Resolver};
 use crate::snapshot::Published;
 use crate::state::{Keeper, Store};
@@ -56,6 +57,8 @@ pub struct Start {
     pub reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
     /// Resolves host names of targets.
     pub resolver: Resolver,
+    /// Writes queries down.
+    pub query_log: querylog::Handle,
     /// Where it tells what it found.
     pub found: mpsc::Receiver<Found>,
 }
@@ -123,7 +126,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, found } = start;
+    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, query_log, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -148,6 +151,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
         None => None,
     };
+    let server_wants = server.query_log.clone();
     let beginning = Beginning {
         server,
         geography,
@@ -161,7 +165,8 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     };
     let writer = Writer::begin(beginning, now());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
-    let outside = Outside { prober, resolver, keeper };
+    query_log.want(server_wants);
+    let outside = Outside { prober, resolver, query_log, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
@@ -198,6 +203,7 @@ impl Clock {
 struct Outside {
     prober: Prober,
     resolver: Resolver,
+    query_log: querylog::Handle,
     /// None: nothing is kept over a restart.
     keeper: Option<Keeper>,
 }
@@ -234,6 +240,7 @@ impl Outside {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Errand::WriteDown(wanted), _) => self.query_log.want(wanted),
             (Errand::GiveMemoryBack, _) => super::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),

@@ -29,6 +29,7 @@ use crate::model::event::{Event, Kind};
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::resolve::Found;
 use crate::route::{Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
@@ -85,6 +86,8 @@ pub(super) enum Errand {
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
+    /// Write down these queries from now on.
+    WriteDown(querylog::Wanted),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -403,6 +406,9 @@ impl Writer {
             if differs {
                 tracing::warn!("{key} changed in the configuration; it takes a restart");
             }
+        }
+        if server.query_log != self.server.query_log {
+            self.errand(Errand::WriteDown(server.query_log.clone()));
         }
         self.server = server;
     }
