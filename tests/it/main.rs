@@ -21,6 +21,7 @@ mod mistakes;
 mod namespace;
 mod packets;
 mod peers;
+mod query_log;
 mod reload;
 mod resolver;
 mod restart;
