@@ -66,12 +66,12 @@ impl Identity {
         let files = Files { certificate: path.clone(), key: path.clone() };
         let kept = files.read().or_else(|why| {
             if path.exists() {
-                tracing::warn!("{}; another certificate is made", why.place_and_message());
+                tracing::warn!(kind = "certificate", "{}; another certificate is made", why.place_and_message());
             }
             let pem = kept::make(name)
                 .map_err(|error| Diagnostic::error(&path, format!("no certificate can be made: {error}")))?;
             if let Err(error) = kept::write(&path, &pem) {
-                tracing::warn!(%error, path = %path.display(), "the certificate isn't kept over a restart");
+                tracing::warn!(kind = "certificate", %error, file = %path.display(), "the certificate isn't kept over a restart");
             }
             certified(pem.as_bytes(), pem.as_bytes(), &files)
         })?;
@@ -113,10 +113,13 @@ impl Identity {
                 match files.read() {
                     Ok(pair) => {
                         self.0.store(Arc::new(pair));
-                        tracing::info!(path = %files.certificate.display(), "certificate loaded");
+                        tracing::info!(kind = "certificate", file = %files.certificate.display(), "certificate loaded");
                     }
                     Err(found) => {
-                        tracing::error!("{found}\n    the certificate that was good stays in use");
+                        tracing::error!(
+                            kind = "certificate",
+                            "{found}\n    the certificate that was good stays in use"
+                        );
                     }
                 }
             }

@@ -193,11 +193,11 @@ fn done(
 /// Says what keys did.
 fn told(signed: &Signed, turn: &Turn) {
     for want in &turn.made {
-        tracing::info!(zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
     }
     for moved in &turn.moved {
         let to = moved.to.map_or_else(|| "removed".to_owned(), |state| state.to_string());
-        tracing::info!(zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
     }
 }
 
@@ -241,7 +241,7 @@ fn tell(signed: &Signed, known: &mut Known, message: String) {
     let is_told =
         known.told.as_ref().is_some_and(|(told, at)| *told == message && at.elapsed() < KEYS_TOLD_AGAIN);
     if !is_told {
-        tracing::error!(zone = %signed.apex, "{message}");
+        tracing::error!(kind = "key", zone = %signed.apex, "{message}");
         known.told = Some((message, Instant::now()));
     }
 }

@@ -86,8 +86,12 @@ fn by_transport(families: &mut Families<'_>, transports: &[(&'static str, Tally)
 
 impl Queries {
     fn by_content(&self, families: &mut Families<'_>, all: &Tally) -> fmt::Result {
-        let codes: Vec<(String, u64)> =
-            all.rcodes.iter().zip(0..).map(|(count, code)| (rcode::word(code).into_owned(), *count)).collect();
+        let codes: Vec<(String, u64)> = all
+            .rcodes
+            .iter()
+            .zip(0..)
+            .map(|(count, code)| (rcode::word(code).into_owned(), *count))
+            .collect();
         families.counters("responses_by_rcode", "Responses by response code", named("rcode", &codes))?;
         let kinds: Vec<(String, u64)> = Kind::ALL.into_iter().map(kind_name).zip(all.kinds).collect();
         families.counters("responses_by_kind", "Responses by what answered", named("kind", &kinds))?;

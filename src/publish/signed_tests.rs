@@ -241,7 +241,8 @@ fn the_next_renewal_is_that_of_the_zone_whose_signatures_are_the_oldest() {
     let apexes = ["one.example.", "two.example.", "three.example."];
     let put_at = |zones: &mut Zones, apex: &str, now| {
         let apex = Name::parse(apex, None).unwrap();
-        let zone = try_parse(&apex.to_string(), "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n");
+        let zone =
+            try_parse(&apex.to_string(), "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n");
         let signing = Signing { now, ..signing(&apex, Denial::Nsec) };
         put(zones, &empty(), &zone.unwrap(), &signing);
     };

@@ -74,7 +74,7 @@ impl Writer {
             }
             None => "no more doubt: what probes say holds".to_owned(),
         };
-        tracing::warn!("{text}");
+        tracing::warn!(kind = "doubt", "{text}");
         self.decide_all(now);
         self.publish(None, now);
         self.tell(Event::new(now, Kind::Doubt, text));
@@ -96,7 +96,10 @@ impl Writer {
         let address = self.address(subject);
         let probe = probe.as_deref().unwrap_or("configuration");
         let target = &subject.target;
-        tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
+        tracing::info!(
+            kind = "transition", zone = %subject.zone, target = %target, site = self.site(subject),
+            family = word(subject.family), address = address.trim(), %from, %to, probe, %evidence, "health"
+        );
         let held = if self.status.board().doubt().is_some() { ", doubted" } else { "" };
         let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}{held}");
         self.tell(Event {
@@ -139,8 +142,17 @@ impl Writer {
             }
             _ => format!("{target} is no longer stale"),
         };
+        tracing::warn!(
+            kind = "prober", zone = %subject.zone, target = %subject.target, site = self.site(subject),
+            family = word(subject.family), "{text}"
+        );
         let subject = Some(format!("{}/{target}", subject.zone));
         self.tell(Event { subject, ..Event::new(at, kind, text) });
+    }
+
+    fn site(&self, subject: &Subject) -> String {
+        let zone = self.model.zones.get(&subject.zone);
+        zone.and_then(|zone| find(zone, &subject.target)?.site.clone()).unwrap_or_default()
     }
 
     fn address(&self, subject: &Subject) -> String {
@@ -258,6 +270,13 @@ fn canary((address, spec): &(std::net::IpAddr, Spec)) -> Job {
 pub(super) fn target_id(zone: &ZoneModel, name: &str) -> Option<TargetId> {
     let place = zone.routing.targets.iter().position(|target| target.name == name)?;
     u32::try_from(place).ok().map(TargetId)
+}
+
+fn word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 fn find<'z>(zone: &'z ZoneModel, name: &str) -> Option<&'z Target> {

@@ -222,7 +222,7 @@ impl Zones {
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
             Ok(edits) => batch.edits.append(edits),
-            Err(error) => tracing::error!(zone = %apex, %error, "the zone stays as it was"),
+            Err(error) => tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays as it was"),
         }
     }
 

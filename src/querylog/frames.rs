@@ -71,13 +71,7 @@ struct Connection {
 
 impl Frames {
     pub(super) fn new(to: Dnstap) -> Frames {
-        Frames {
-            to,
-            state: State::Away(None),
-            waiting: VecDeque::new(),
-            waiting_octets: 0,
-            is_told: false,
-        }
+        Frames { to, state: State::Away(None), waiting: VecDeque::new(), waiting_octets: 0, is_told: false }
     }
 
     /// Has the frames of a query wait for their turn.
@@ -194,7 +188,12 @@ impl Connection {
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path)?)?;
         let out = control_frame(control::READY, true);
-        Ok(Connection { stream: UnixStream::from(std::os::fd::OwnedFd::from(socket)), out, is_query: false, read: Vec::new() })
+        Ok(Connection {
+            stream: UnixStream::from(std::os::fd::OwnedFd::from(socket)),
+            out,
+            is_query: false,
+            read: Vec::new(),
+        })
     }
 
     /// Writes what was begun. Whether all of it is gone.

@@ -73,8 +73,7 @@ impl Question {
             rtype: Rtype(u16::from_be_bytes([rest[0], rest[1]])),
             class: u16::from_be_bytes([rest[2], rest[3]]),
             dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
-            subnet: subnet
-                .and_then(|subnet| Some(format!("{}/{}", subnet.address?, subnet.source_prefix))),
+            subnet: subnet.and_then(|subnet| Some(format!("{}/{}", subnet.address?, subnet.source_prefix))),
         })
     }
 

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::line::{self, Question};
 use super::Tally;
+use super::line::{self, Question};
 use crate::limits::TAP_AGAIN;
 use crate::serve::{Copied, Taker};
 use crate::wire::name::Name;

@@ -445,9 +445,8 @@ mod tests {
         for (client, name, rcode) in exchanges {
             let (query, answer) = (query(name), answer(name, *rcode));
             let client = SocketAddr::new(client.parse().unwrap(), 4242);
-            tapped.take(Transport::Udp, || {
-                [Exchanged { client, query: &query, answer: &answer }].into_iter()
-            });
+            tapped
+                .take(Transport::Udp, || [Exchanged { client, query: &query, answer: &answer }].into_iter());
         }
         let mut names = Vec::new();
         while let Some(copied) = copies[0].next() {

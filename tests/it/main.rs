@@ -15,6 +15,7 @@ mod hand;
 mod keys;
 mod lab;
 mod live;
+mod logs;
 mod mail_servers;
 mod metrics;
 mod mistakes;

@@ -187,9 +187,7 @@ fn others_decode_the_dnstap_that_is_written_also_after_their_restart() {
         Ask::new("www.plain.example.", "A").from("127.0.0.2").to(server.address);
         Ask::new("nothing.plain.example.", "MX").tcp().to(server.address);
         Ask::new("www.elsewhere.example.", "AAAA").from("127.0.0.3").to(server.address);
-        wait_for("all is written", Duration::from_secs(5), || {
-            (metric(&lab, written) == taken).then_some(())
-        });
+        wait_for("all is written", Duration::from_secs(5), || (metric(&lab, written) == taken).then_some(()));
         capture.stop();
         let yaml = stdout(Command::new("dnstap-ldns").arg("-y").arg("-r").arg(&file));
         let messages: Vec<&str> = yaml.split("---").filter(|text| text.contains("type: MESSAGE")).collect();

@@ -23,8 +23,8 @@ use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
 use libc::{c_int, c_uint};
 
 use super::source::Exchange;
-use crate::serve::tap::Exchanged;
 use crate::limits::{UDP_BATCH, UDP_PAYLOAD_OCTETS_MAX, UDP_QUERY_OCTETS};
+use crate::serve::tap::Exchanged;
 
 /// Room for one control message with an `in6_pktinfo`, the larger of the two.
 const CONTROL_OCTETS: usize = 64;
