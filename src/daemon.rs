@@ -19,7 +19,7 @@ use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
 use crate::keys::{Keeper, Store as Keys};
 use crate::load::{Loader, ZoneFiles};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sources};
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
 use crate::querylog::{self, Writing};
@@ -154,7 +154,14 @@ impl Daemon {
         writing.handle().serve(taps, Arc::clone(control.status()));
         let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
         let meters = running.meters().with_encrypted(of_encrypted);
-        let metrics = Metrics::new(meters, control.status(), writing.handle());
+        let metrics = Metrics::new(Sources {
+            meters,
+            status: Arc::clone(control.status()),
+            published: Arc::clone(control.published()),
+            query_log: writing.handle(),
+            keys: Arc::clone(&keeper),
+            identity: encrypted.as_ref().map(Encrypted::identity),
+        });
         admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;

@@ -18,6 +18,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{InconsistentKeys, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::kept;
 use crate::diagnostic::Diagnostic;
@@ -76,6 +77,14 @@ impl Identity {
             certified(pem.as_bytes(), pem.as_bytes(), &files)
         })?;
         Ok(Arc::new(Identity(ArcSwap::from_pointee(kept))))
+    }
+
+    /// Until when the certificate that clients are shown is valid, in seconds since 1970.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<i64> {
+        let shown = self.0.load();
+        let (_, certificate) = X509Certificate::from_der(shown.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// For TLS in TCP.

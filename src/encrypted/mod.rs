@@ -99,6 +99,7 @@ impl Ready {
             stop,
             counters: Vec::new(),
             taps: Taps::default(),
+            identity: Arc::clone(&identity),
             threads: Vec::new(),
             follower: None,
         };
@@ -150,6 +151,7 @@ pub struct Encrypted {
     stop: watch::Sender<bool>,
     counters: Vec<Arc<Counters>>,
     taps: Taps,
+    identity: Arc<Identity>,
     threads: Vec<JoinHandle<()>>,
     /// What looks at the files of the certificate, until its sender is dropped.
     follower: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
@@ -172,6 +174,12 @@ impl Encrypted {
     #[must_use]
     pub fn counters(&self) -> Vec<Arc<Counters>> {
         self.counters.clone()
+    }
+
+    /// What clients are shown.
+    #[must_use]
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity)
     }
 
     /// What has its workers copy queries.

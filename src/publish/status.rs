@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
 
+use super::figures::Figures;
 use super::journal::Journal;
 use super::rows::Rows;
 use crate::health::{Board, Tick};
@@ -22,6 +23,7 @@ pub struct Status {
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
     journal: Journal,
     rows: Arc<Rows>,
+    figures: Figures,
 }
 
 /// How a zone is doing.
@@ -49,6 +51,7 @@ impl Status {
             zones: RwLock::default(),
             journal: Journal::default(),
             rows: Arc::default(),
+            figures: Figures::default(),
         }
     }
 
@@ -78,6 +81,12 @@ impl Status {
     #[must_use]
     pub fn rows(&self) -> &Arc<Rows> {
         &self.rows
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     pub(super) fn set_model(&self, model: Arc<Model>) {

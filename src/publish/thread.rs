@@ -163,7 +163,9 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         addresses: addresses.unwrap_or_default(),
         events: events.unwrap_or_default(),
     };
+    let began = Instant::now();
     let writer = Writer::begin(beginning, now());
+    writer.status().figures().measure(began.elapsed());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
     query_log.want(server_wants);
     let outside = Outside { prober, resolver, query_log, keeper };
@@ -224,11 +226,29 @@ async fn run(
         writer.renew(now());
         writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
         let due = writer.next_due(now());
+        let snapshots = writer.status().figures().snapshots();
+        let began;
         tokio::select! {
-            change = changes.recv() => goes_on = writer.take(change.unwrap_or(Change::Stop), now()),
-            Some((key, report, at)) = reports.recv() => writer.take_report(&key, &report, at),
-            Some(found) = found.recv() => writer.take_found(&found, now()),
-            () = tokio::time::sleep(due) => writer.take_due(now()),
+            change = changes.recv() => {
+                began = Instant::now();
+                goes_on = writer.take(change.unwrap_or(Change::Stop), now());
+            }
+            Some((key, report, at)) = reports.recv() => {
+                began = Instant::now();
+                writer.take_report(&key, &report, at);
+            }
+            Some(found) = found.recv() => {
+                began = Instant::now();
+                writer.take_found(&found, now());
+            }
+            () = tokio::time::sleep(due) => {
+                began = Instant::now();
+                writer.take_due(now());
+            }
+        }
+        let figures = writer.status().figures();
+        if figures.snapshots() > snapshots {
+            figures.measure(began.elapsed());
         }
     }
     writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));

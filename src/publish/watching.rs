@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
-use crate::health::{Desired, Need, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order};
+use crate::health::{
+    Desired, Need, Outcome, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order,
+};
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
@@ -20,6 +22,7 @@ const SILENCE_LOOK: Duration = Duration::from_secs(2);
 impl Writer {
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
         self.look_at_clock(at);
+        self.count_report(key, report);
         let observed = {
             let mut board = self.status.board_mut();
             let before = board.standing(&key.subject, at);
@@ -36,6 +39,20 @@ impl Writer {
         } else if observed.is_verdict_new {
             self.keep_health();
         }
+    }
+
+    /// Counts what came of a probe, by what it asks: few kinds, whatever the number of targets.
+    fn count_report(&self, key: &ProbeKey, report: &Report) {
+        let of_zone = self.specs.get(&key.subject.zone).map_or(&[][..], Vec::as_slice);
+        let mut specs = of_zone.iter().chain(self.canaries.iter().map(|canary| &canary.spec));
+        let Some(spec) = specs.find(|spec| spec.name == key.probe) else { return };
+        let came = match report.outcome {
+            Outcome::Healthy => "up",
+            Outcome::Blocked => "blocked",
+            Outcome::Failed if report.latency >= spec.pace.timeout => "timeout",
+            Outcome::Failed => "down",
+        };
+        self.status.figures().count_probe(spec.check.word(), came);
     }
 
     fn take_transition(&mut self, transition: &Transition, before: Standing, now: Tick) {

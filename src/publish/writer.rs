@@ -561,6 +561,7 @@ impl Writer {
         };
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
+        self.status.figures().count_snapshot(now);
         self.retired.push_back((now, self.published.swap(Arc::new(next))));
     }
 

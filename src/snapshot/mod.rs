@@ -157,6 +157,11 @@ impl Snapshot {
         self.zones.get(id.0 as usize)?.as_deref()
     }
 
+    /// What the names of each zone share.
+    pub fn zones(&self) -> impl Iterator<Item = &ZoneAnswers> {
+        self.zones.iter().flatten().map(|zone| &**zone)
+    }
+
     /// Whether any zone is signed.
     #[must_use]
     pub fn has_signed(&self) -> bool {
