@@ -260,7 +260,7 @@ impl Outside {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
-            (Errand::WriteDown(wanted), _) => self.query_log.want(wanted),
+            (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
             (Errand::GiveMemoryBack, _) => super::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),

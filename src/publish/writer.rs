@@ -87,7 +87,7 @@ pub(super) enum Errand {
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
     /// Write down these queries from now on.
-    WriteDown(querylog::Wanted),
+    WriteDown(Box<querylog::Wanted>),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -408,7 +408,7 @@ impl Writer {
             }
         }
         if server.query_log != self.server.query_log {
-            self.errand(Errand::WriteDown(server.query_log.clone()));
+            self.errand(Errand::WriteDown(Box::new(server.query_log.clone())));
         }
         self.server = server;
     }

@@ -237,7 +237,7 @@ impl Thread {
         if let Some((_, status)) = &self.workers {
             let model = status.model();
             for copies in &mut self.copies {
-                while let Some(copied) = copies.next() {
+                while let Some(copied) = copies.take() {
                     let question = line::Question::read(copied.query);
                     let zone = question.as_ref().and_then(|question| question.zone(&model));
                     if let (Some(lines), Some(wanted)) = (&mut self.lines, &self.wanted.lines)

@@ -368,7 +368,7 @@ pub enum Protocol {
 
 impl Copies {
     /// The next copy, if there is one.
-    pub fn next(&mut self) -> Option<Copied<'_>> {
+    pub fn take(&mut self) -> Option<Copied<'_>> {
         let head = self.ring.read_chunk(COPY_OCTETS).ok()?;
         let (first, second) = head.as_slices();
         let mut length = first.iter().chain(second);
@@ -449,7 +449,7 @@ mod tests {
                 .take(Transport::Udp, || [Exchanged { client, query: &query, answer: &answer }].into_iter());
         }
         let mut names = Vec::new();
-        while let Some(copied) = copies[0].next() {
+        while let Some(copied) = copies[0].take() {
             assert!(copied.is_for(Taker::QueryLog) && !copied.is_for(Taker::Dnstap));
             assert_eq!((copied.protocol, copied.client.port()), (Protocol::Udp, 4242));
             let asked = &copied.query[HEADER_OCTETS..][..question_name_octets(copied.query).unwrap()];
@@ -523,7 +523,7 @@ mod tests {
         // Round the ring's end, several times.
         for _ in 0..3 {
             let mut read = 0;
-            while let Some(copied) = copies.next() {
+            while let Some(copied) = copies.take() {
                 assert_eq!((copied.query, copied.answer), (&query[..], &answer[..]));
                 read += 1;
             }
@@ -534,7 +534,7 @@ mod tests {
         assert!(taps.turn(&Arc::new(Selections::none())).is_empty());
         assert!(!copies.is_over(), "the worker hasn't looked yet");
         ask(1);
-        while copies.next().is_some() {}
+        while copies.take().is_some() {}
         assert!(copies.is_over());
     }
 }
