@@ -6,7 +6,7 @@
 //! Model        zone, route, health, dnssec, model,         pure: time comes in as a value
 //!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
-//!              keys, publish, watch, notify, metrics,
+//!              keys, publish, watch, notify, querylog, metrics,
 //!              admin, encrypted, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
@@ -45,6 +45,7 @@ pub mod notify;
 mod prefetch;
 pub mod probe;
 pub mod publish;
+pub mod querylog;
 pub mod resolve;
 pub mod route;
 pub mod serve;

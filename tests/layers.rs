@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "publish",
             "watch",
             "notify",
+            "querylog",
             "metrics",
             "admin",
             "encrypted",

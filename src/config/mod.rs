@@ -18,6 +18,7 @@ mod metrics;
 mod notify;
 mod probe;
 mod probing;
+mod query_log;
 mod reader;
 mod route_options;
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub struct ServerFile {
     pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
+    pub query_log: Option<QueryLogSection>,
+    pub dnstap: Option<DnstapSection>,
     pub hooks: Option<HooksSection>,
     /// Addresses outside of all sites that vouch for the network, by name.
     pub canaries: Option<BTreeMap<String, CanarySection>>,
@@ -115,6 +117,46 @@ pub struct TlsSection {
     pub connections: Option<u64>,
     /// Connections at once of one client. Default: 32.
     pub connections_per_client: Option<u64>,
+}
+
+/// Queries written down as lines of JSON. Without this section there are none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct QueryLogSection {
+    /// A file, relative to this one, or stdout.
+    pub to: String,
+    /// One of how many queries. Default: 1, all of them.
+    pub sample: Option<u32>,
+    /// Zones that answered. Default: all, and none.
+    pub zones: Option<OneOrMany<String>>,
+    /// Names that a question is at or below. Default: all.
+    pub names: Option<OneOrMany<String>>,
+    /// Response codes, as NXDOMAIN. Default: all.
+    pub rcodes: Option<OneOrMany<String>>,
+    /// Networks that queries come from. Default: all.
+    pub clients: Option<OneOrMany<String>>,
+}
+
+/// Queries handed to a dnstap reader. Without this section there is none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DnstapSection {
+    /// The Unix socket that the reader listens at.
+    pub socket: String,
+    /// Who the messages come from. Default: the server's identity.
+    pub identity: Option<String>,
+    /// Which version of it. Default: waypost and its version.
+    pub version: Option<String>,
+    /// One of how many queries. Default: 1, all of them.
+    pub sample: Option<u32>,
+    /// Zones that answered. Default: all, and none.
+    pub zones: Option<OneOrMany<String>>,
+    /// Names that a question is at or below. Default: all.
+    pub names: Option<OneOrMany<String>>,
+    /// Response codes, as NXDOMAIN. Default: all.
+    pub rcodes: Option<OneOrMany<String>>,
+    /// Networks that queries come from. Default: all.
+    pub clients: Option<OneOrMany<String>>,
 }
 
 /// The local API.
@@ -694,6 +736,8 @@ mod tests {
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
+        assert_eq!(server("[query_log]\nto = \"stdout\"\nzzzzzzzz = 1"), keys::<QueryLogSection>());
+        assert_eq!(server("[dnstap]\nsocket = \"s\"\nzzzzzzzz = 1"), keys::<DnstapSection>());
         assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
         let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
         let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
-use super::{notify, probing};
+use super::{notify, probing, query_log};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::Files;
 use crate::geo::RegionId;
@@ -19,6 +19,7 @@ use crate::limits;
 use crate::notify::Receiver;
 use crate::probe::Manners;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::wire::name::Name;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
@@ -64,6 +65,8 @@ pub struct Server {
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
+    /// Which queries are written down, and where.
+    pub query_log: querylog::Wanted,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -156,6 +159,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         tls: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
+        query_log: querylog::Wanted::default(),
         canaries: Vec::new(),
         maintenance: Orders::default(),
         notify: Vec::new(),
@@ -182,6 +186,14 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
+        table.finish();
+    }
+    if let Some(table) = root.table("query_log") {
+        server.query_log.lines = query_log::query_log(&table, directory);
+        table.finish();
+    }
+    if let Some(table) = root.table("dnstap") {
+        server.query_log.dnstap = query_log::dnstap(&table, directory, &server.identity);
         table.finish();
     }
     if let Some(table) = root.table("admin") {
@@ -408,7 +420,7 @@ fn region(
     }
 }
 
-fn network(value: &Value<'_>) -> Option<IpNet> {
+pub(super) fn network(value: &Value<'_>) -> Option<IpNet> {
     match parse_network(value.str()?) {
         Ok(network) => Some(network),
         Err(error) => {

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::figures::Figures;
 use super::journal::Journal;
 use super::rows::Rows;
 use crate::config::server::Server;
@@ -25,6 +26,7 @@ pub struct Status {
     journal: Journal,
     rows: Arc<Rows>,
     server: watch::Sender<Arc<Server>>,
+    figures: Figures,
 }
 
 /// How a zone is doing.
@@ -53,6 +55,7 @@ impl Status {
             journal: Journal::default(),
             rows: Arc::default(),
             server: watch::Sender::new(server),
+            figures: Figures::default(),
         }
     }
 
@@ -92,6 +95,12 @@ impl Status {
 
     pub(super) fn set_server(&self, server: Arc<Server>) {
         self.server.send_replace(server);
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     pub(super) fn set_model(&self, model: Arc<Model>) {

@@ -30,6 +30,7 @@ use crate::model::severity::Turn;
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::resolve::Found;
 use crate::route::{Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
@@ -86,6 +87,8 @@ pub(super) enum Errand {
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
+    /// Write down these queries from now on.
+    WriteDown(Box<querylog::Wanted>),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -189,7 +192,7 @@ impl Writer {
         writer.take_zones(&mut pass, &mut batch, now);
         for (files, loaded) in fallbacks {
             let text = format!("{} serves its last good version from the state directory", files.apex);
-            tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
+            tracing::warn!(kind = "zone", zone = %files.apex, "serving the last good version from the state directory");
             writer.note(now, Kind::Error, text);
             let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
             writer.put_zone(&files, loaded, &mut batch, occasion);
@@ -249,7 +252,7 @@ impl Writer {
             self.latest = self.latest.max(now);
             return;
         }
-        tracing::warn!(?by, "the clock was set back");
+        tracing::warn!(kind = "clock", ?by, "the clock was set back");
         self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
         self.latest = now;
         self.status.board_mut().set_back(by);
@@ -312,9 +315,9 @@ impl Writer {
         let news = self.names.take(found);
         if let Some(told) = news.told {
             if news.is_trouble {
-                tracing::warn!(name = %found.name, "{told}");
+                tracing::warn!(kind = "address", name = %found.name, "{told}");
             } else {
-                tracing::info!(name = %found.name, "{told}");
+                tracing::info!(kind = "address", name = %found.name, "{told}");
             }
             self.note(now, Kind::Notice, told);
         }
@@ -347,7 +350,7 @@ impl Writer {
         let apex = model.zone.apex().clone();
         let signer = self.signers.get(&apex).cloned();
         if let Err(error) = self.place(&model, signer, batch, now) {
-            tracing::error!(zone = %apex, %error, "its routes can't be published as they are now");
+            tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
         Arc::make_mut(&mut self.model).zones.insert(apex, model);
@@ -402,10 +405,13 @@ impl Writer {
             ("[tls]", server.tls != self.server.tls),
         ] {
             if differs {
-                tracing::warn!("{key} changed in the configuration; it takes a restart");
+                tracing::warn!(kind = "file", "{key} changed in the configuration; it takes a restart");
             }
         }
         self.status.set_server(Arc::clone(&server));
+        if server.query_log != self.server.query_log {
+            self.errand(Errand::WriteDown(Box::new(server.query_log.clone())));
+        }
         self.server = server;
     }
 
@@ -448,7 +454,7 @@ impl Writer {
         let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
         if is_one_of_many {
             let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
-            tracing::info!(zones, "zones loaded");
+            tracing::info!(kind = "zone", zones, "zones loaded");
             self.note(now, Kind::Notice, format!("{zones} zones loaded"));
         }
         let occasion = Occasion { now, is_stale: false, is_one_of_many };
@@ -494,14 +500,15 @@ impl Writer {
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
         {
-            tracing::warn!(zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
+            tracing::warn!(kind = "zone", zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
             self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
         let was_refused =
             !is_stale && self.status.zones().get(&apex).is_some_and(|status| status.error.is_some());
         if !is_one_of_many || was_refused {
-            tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
+            let routes = model.routing.routes.len();
+            tracing::info!(kind = "zone", zone = %apex, serial, records, routes, "zone loaded");
             let (subject, turn) = (Some(apex.to_string()), was_refused.then_some(Turn::Ends));
             let text = format!("{apex} loaded, serial {serial}, {records} records");
             self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
@@ -562,6 +569,7 @@ impl Writer {
         };
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
+        self.status.figures().count_snapshot(now);
         self.retired.push_back((now, self.published.swap(Arc::new(next))));
     }
 
