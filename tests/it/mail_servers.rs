@@ -102,7 +102,7 @@ impl Place {
 }
 
 /// A server that is ended with all its processes: it leads its own group.
-struct Peer {
+pub struct Peer {
     child: Child,
 }
 
@@ -291,7 +291,7 @@ fn postfix_takes_probes_for_clients_with_manners() {
 }
 
 /// nginx with a page over HTTPS.
-fn nginx(place: &Place, protocols: &str) -> (Peer, u16) {
+pub fn nginx(place: &Place, protocols: &str) -> (Peer, u16) {
     let port = free_port(&["127.0.0.1"]);
     let config = format!(
         "daemon off;\npid {base}/nginx.pid;\nerror_log {base}/error.log info;\nevents {{}}\n\

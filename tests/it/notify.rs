@@ -12,7 +12,7 @@ use waypost::daemon::{Daemon, Options};
 use waypost::notify::Pace;
 
 use crate::lab::{Lab, free_port, output, repository, stdout, wait_for, waypost};
-use crate::mail_servers::{Place, dovecot, postfix};
+use crate::mail_servers::{Place, dovecot, nginx, postfix};
 use crate::recorder::{Recorder, Reply, Request};
 use crate::site::{Kind, Service};
 
@@ -462,6 +462,22 @@ fn the_page_s_configuration_is_read_as_it_stands() {
     assert!(warnings.is_empty(), "{warnings:?}");
     let names: Vec<&str> = server.notify.iter().map(|receiver| &*receiver.name).collect();
     assert_eq!(names, ["operators", "hook", "alerts", "mail"]);
+}
+
+#[test]
+fn https_is_trusted_by_the_system_or_by_a_file() {
+    let place = Place::new();
+    let (_nginx, port) = nginx(&place, "TLSv1.3");
+    let lab = Lab::new();
+    let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let hook = |name| receiver(name, "webhook", &format!("https://127.0.0.1:{port}/"));
+    let trusting = format!("{}ca_file = \"{}\"\n", hook("trusting"), place_path(&place));
+    lab.write("waypost.toml", &format!("{config}{trusting}{}", hook("wary")));
+    let output = output(waypost().args(["notify", "test"]).current_dir(lab.directory.path()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("trusting: taken: HTTP 200: well\n"), "{text}");
+    assert!(text.contains("wary: not taken") && text.contains("certificate"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
