@@ -321,3 +321,10 @@ pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
 /// Characters of a reason that an operator gives. A longer one is refused.
 pub const REASON_CHARACTERS: usize = 200;
+
+/// How long the parents of zones without keys are asked, all of them together, before these zones
+/// are served. One that gave no answer until then says nothing.
+pub const PARENT_FIRST: Duration = Duration::from_secs(5);
+
+/// How many of them are asked at the same time.
+pub const PARENTS_TOGETHER: usize = 32;

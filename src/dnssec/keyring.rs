@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ds::{DigestType, ds};
 use super::key::SigningKey;
+use super::leaving::{CDNSKEY_DELETE, CDS_DELETE};
 use super::signature::{Validity, rrsigs};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -63,6 +64,13 @@ impl Keyring {
         cdnskeys.sort_unstable();
         let cds = cdnskeys.iter().map(|dnskey| ds(&apex, dnskey, DigestType::Sha256)).collect();
         Keyring { apex, members, others, dnskeys, cds, cdnskeys, dnskey_ttl, signature_validity }
+    }
+
+    /// The same for a zone that is to leave signing: CDS and CDNSKEY ask for all DS to be taken out
+    /// (RFC 8078 4).
+    #[must_use]
+    pub fn leaving(self) -> Keyring {
+        Keyring { cds: vec![CDS_DELETE.to_vec()], cdnskeys: vec![CDNSKEY_DELETE.to_vec()], ..self }
     }
 
     /// The zone, in lower case.

@@ -6,7 +6,7 @@
 //! keyring    all keys of a zone at one moment       ds  what the parent has of a key
 //! denial     names hashed, types as bits             policy    how the operator wants it
 //! rollover   how one key takes over from another     outlook   what comes next, in words
-//! key_file   keys as BIND's files hold them
+//! leaving    how a zone stops being signed           key_file  keys as BIND's files hold them
 //! ```
 
 mod algorithm;
@@ -16,6 +16,7 @@ mod ds;
 mod key;
 pub mod key_file;
 mod keyring;
+pub mod leaving;
 mod outlook;
 mod policy;
 pub mod rollover;

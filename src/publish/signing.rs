@@ -48,6 +48,22 @@ impl Writer {
         self.publish(Some(batch), now);
     }
 
+    /// A zone has left signing: from now on it is served as its file has it.
+    pub(super) fn take_signatures_off(&mut self, apex: &Name, now: Tick) {
+        self.keyrings.remove(apex);
+        let model = self.model.zones.get(apex).cloned();
+        let Some(model) = model.filter(|_| self.signers.contains_key(apex)) else { return };
+        let mut batch = Batch::default();
+        if let Err(error) = self.place(&model, None, &mut batch, now) {
+            tracing::error!(zone = %apex, %error, "the zone stays signed");
+            return;
+        }
+        tracing::info!(zone = %apex, "the zone isn't signed any more");
+        self.note(now, Kind::Notice, format!("{apex} isn't signed any more: no DS is left"));
+        self.decide_all(now);
+        self.publish(Some(batch), now);
+    }
+
     /// Puts a zone's entries and slots in place, signed if there is what signs them.
     ///
     /// # Errors

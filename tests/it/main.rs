@@ -13,6 +13,7 @@ mod encrypted_client;
 mod failover;
 mod hand;
 mod keys;
+mod keys_safe;
 mod lab;
 mod live;
 mod mail_servers;
