@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -15,7 +17,7 @@ use crate::compile::signer::{Signer, Signing};
 use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
 use crate::compile::zone::RoutedOwners;
 use crate::config::zone as config;
-use crate::dnssec::Denial;
+use crate::dnssec::{Denial, Keyring, Member, SigningKey};
 use crate::geo::rules::Rules;
 use crate::health::{Board, Subject, Tick, Watched};
 use crate::model::{Geography, ZoneModel};
@@ -142,8 +144,8 @@ fn another_key_signs_all_and_a_published_one_its_own_rrset() {
     (waiting.signs_keys, waiting.signs_zone, waiting.is_wanted_in_parent) = (false, false, false);
     members.push(waiting);
     let keyring = |members| {
-        let length = std::time::Duration::from_secs(21 * DAY);
-        Arc::new(crate::dnssec::Keyring::new(&apex(), members, Vec::new(), 3600, length))
+        let length = Duration::from_secs(21 * DAY);
+        Arc::new(Keyring::new(&apex(), members, Vec::new(), 3600, length))
     };
     let sign = |members, signer: &Signer| {
         let signer = Arc::new(Signer::new(keyring(members), Denial::Nsec, Some(signer)));
@@ -233,4 +235,73 @@ fn a_transition_signs_nothing() {
     slots.renew(|_| Some(&model), scene);
     assert!(slots.next_renewal().unwrap() > later);
     assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
+}
+
+/// A key whose private half may fail, as a token or a source of random numbers does.
+struct Fickle {
+    key: Arc<dyn crate::dnssec::Signer>,
+    fails: AtomicBool,
+}
+
+impl crate::dnssec::Signer for Fickle {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        if self.fails.load(Ordering::Relaxed) { None } else { self.key.sign(message) }
+    }
+}
+
+fn fickle(denial: Denial) -> (Arc<Fickle>, Signing) {
+    let signing = signing(&apex(), denial);
+    let members = signing.signer.keyring().members().to_vec();
+    let key = members[0].key.clone();
+    let fickle = Arc::new(Fickle { key: Arc::new(Whole(key.clone())), fails: AtomicBool::new(false) });
+    let half: Arc<dyn crate::dnssec::Signer> = Arc::<Fickle>::clone(&fickle);
+    let key = SigningKey::with_signer(key.algorithm(), key.flags(), key.dnskey(), half);
+    let members = vec![Member { key, ..members[0].clone() }];
+    let keyring = Keyring::new(&apex(), members, Vec::new(), 3600, Duration::from_secs(21 * DAY));
+    let signer = Arc::new(Signer::new(Arc::new(keyring), denial, None));
+    (fickle, Signing { signer, ..signing })
+}
+
+struct Whole(SigningKey);
+
+impl crate::dnssec::Signer for Whole {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.0.sign(message)
+    }
+}
+
+#[test]
+fn a_version_that_no_key_signs_is_not_published_and_the_last_one_stays() {
+    let old = try_parse("example.", ZONE).unwrap();
+    let other = |more: &str| try_parse("example.", &(ZONE.to_owned() + more)).unwrap();
+    for denial in [Denial::Nsec, Denial::Nsec3] {
+        let (fickle, signing) = fickle(denial);
+        let mut zones = Zones::default();
+        let snapshot = put(&mut zones, &empty(), &old, &signing);
+        let whole = |zone: &Arc<Zone>| put(&mut Zones::default(), &empty(), zone, &signing);
+        // One name more follows from the version before; a cut has all compiled anew.
+        for new in [other("b TXT x\n"), other("a.b NS ns.test.\n")] {
+            fickle.fails.store(true, Ordering::Relaxed);
+            let model = ZoneModel { zone: Arc::clone(&new), routing: Arc::new(Routing::none(&apex())) };
+            let mut batch = Batch::default();
+            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()));
+            assert!(refused.unwrap_err().to_string().contains("can't be signed by all keys"));
+            let same = zones.published(batch, &snapshot);
+            assert_eq!(difference(&same, &snapshot), None);
+            // What is due stays as well, and is tried again soon.
+            zones.set_time(NOW + 15 * DAY);
+            let mut batch = Batch::default();
+            zones.renew(&mut batch, 1_000);
+            let same = zones.published(batch, &snapshot);
+            assert_eq!(difference(&same, &snapshot), None);
+            let next = zones.next_renewal(NOW + 15 * DAY).unwrap();
+            assert!((NOW + 15 * DAY..=NOW + 15 * DAY + 60).contains(&next));
+            // As soon as the key signs, it is as though nothing had been.
+            fickle.fails.store(false, Ordering::Relaxed);
+            let now = put(&mut zones, &snapshot, &new, &signing);
+            assert_eq!(difference(&now, &whole(&new)), None);
+            let back = put(&mut zones, &now, &old, &signing);
+            assert_eq!(difference(&back, &whole(&old)), None);
+        }
+    }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::{Occasion, Writer};
-use super::zones::Batch;
+use super::zones::{Batch, Unpublishable};
 use crate::compile::outcomes::outcomes;
 use crate::compile::signer::{Signer, Signing};
-use crate::compile::zone::RrsetTooLarge;
 use crate::dnssec::{Denial, Keyring};
 use crate::health::Tick;
 use crate::limits::RENEWALS_TOGETHER;
@@ -41,6 +40,7 @@ impl Writer {
         let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
         if let Err(error) = self.place(&model, Some(signer), &mut batch, now) {
             tracing::error!(zone = %apex, %error, "the zone stays signed by its former keys");
+            self.note(now, Kind::Error, format!("{apex} stays signed by its former keys: {error}"));
             return;
         }
         self.note(now, Kind::Notice, format!("{apex}: keys taken"));
@@ -67,14 +67,14 @@ impl Writer {
     /// Puts a zone's entries and slots in place, signed if there is what signs them.
     ///
     /// # Errors
-    /// [`RrsetTooLarge`]: then nothing has changed.
+    /// [`Unpublishable`]: then nothing has changed.
     pub(super) fn place(
         &mut self,
         model: &ZoneModel,
         signer: Option<Arc<Signer>>,
         batch: &mut Batch,
         now: Tick,
-    ) -> Result<(), RrsetTooLarge> {
+    ) -> Result<(), Unpublishable> {
         let apex = model.zone.apex();
         let signing = signer.clone().map(|signer| Signing {
             signer,
