@@ -343,7 +343,7 @@ fn is_between<T: Ord>(this: &T, owner: &T, next: &T) -> bool {
 }
 
 fn hash(name: &TheirName) -> Vec<u8> {
-    crate::dnssec::nsec3_hash(&wire(name)).to_vec()
+    crate::snapshot::denial::nsec3_hash(&wire(name).to_ascii_lowercase()).to_vec()
 }
 
 fn wire(name: &TheirName) -> Vec<u8> {
