@@ -363,6 +363,20 @@ fn from_base32(label: &[u8]) -> Vec<u8> {
     digits.chunks(8).flat_map(|group| number(group).to_be_bytes()[3..].to_vec()).collect()
 }
 
+/// Whether what a snapshot answers for a zone proves what it says.
+pub(crate) fn proves(
+    snapshot: &Snapshot,
+    zone: &Arc<Zone>,
+    signing: &Signing,
+    name: &str,
+    rtype: Rtype,
+) -> Result<(), String> {
+    let signings = BTreeMap::from([(zone.apex().clone(), signing.clone())]);
+    let validator = Validator::new(&[Arc::clone(zone)], &signings);
+    let message = Message::from_bytes(&ask_signed(snapshot, name, rtype)).unwrap();
+    validator.judge(&message, name, rtype).map_err(|why| format!("{name} {rtype}: {why}\n{message}"))
+}
+
 fn check(
     snapshot: &Snapshot,
     plain: &Snapshot,

@@ -265,3 +265,22 @@ fn a_zone_whose_keys_are_broken_has_none_until_they_are_there() {
     assert_eq!((zone, keyring.dnskeys().count()), (apex(), 1));
     keeper.stop();
 }
+
+#[test]
+fn check_tells_of_signatures_that_end_before_caches_and_secondaries_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let loaded = loaded(scratch.path(), "");
+    turn(&Store::new(&scratch.path().join("keys")).zone(&apex()), &Signed::of(&loaded).unwrap(), None, NOW)
+        .unwrap();
+    let told = || {
+        let offline = read_once(&scratch.path().join("waypost.toml"));
+        check(&offline).iter().map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(told().is_empty(), "{:?}", told());
+    let zone =
+        "@ 300 IN SOA ns hostmaster 1 3600 600 2592000 60\n@ 900 IN NS ns\nns 864000 IN A 192.0.2.53\n";
+    fs::write(scratch.path().join("zones/example.com.zone"), zone).unwrap();
+    let told = told();
+    assert!(told[0].contains("a TTL of 864000 is longer than signatures hold"), "{told:?}");
+    assert!(told[1].contains("SOA EXPIRE 2592000 is longer than signatures hold"), "{told:?}");
+}

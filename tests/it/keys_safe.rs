@@ -186,3 +186,95 @@ fn an_operator_who_knows_better_leaves_signing_at_once() {
     lab.write("zones/example.com.toml", &parent.policy("sign = false\nat_once = true"));
     wait_for("no signatures", Duration::from_secs(10), || (!is_signed()).then_some(()));
 }
+
+/// A file system of so little room, if this user may have one.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(at: std::path::PathBuf) -> Option<Small> {
+        fs::create_dir_all(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(&at);
+        output(&mut mount).status.success().then_some(Small(at))
+    }
+
+    /// Takes all the room that there is.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.0.join("fill");
+        let mut file = fs::File::create(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_keys_stay_as_they_are_and_answers_go_on() {
+    let parent = Parent::start("");
+    let lab = parent.below();
+    let Some(disk) = Small::mount(lab.path("keys")) else {
+        println!("skipped: this user mounts no tmpfs");
+        return;
+    };
+    let server = lab.start();
+    let fill = disk.fill();
+    let is_told = || {
+        server.signal("HUP");
+        server.log().contains("make room on the disk").then_some(())
+    };
+    wait_for("what to do", Duration::from_secs(30), is_told);
+    assert!(keys(&lab, &["list", "example.com"]).contains("published"));
+    let roll =
+        output(waypost().current_dir(lab.directory.path()).args(["keys", "roll", "example.com", "--csk"]));
+    assert!(!roll.status.success());
+    assert!(dig(&server, &["ns.example.com", "A"]).contains("RRSIG"));
+    assert_eq!(dig(&server, &["example.com", "CDS"]), "", "no step that isn't on the disk");
+    // Also after a restart, and with the roll's key, if that took the last room, on nobody's way.
+    server.stop();
+    let server = lab.start();
+    assert!(dig(&server, &["ns.example.com", "A"]).contains("RRSIG"));
+    fs::remove_file(fill).unwrap();
+    let goes_on = || {
+        server.signal("HUP");
+        keys(&lab, &["list", "example.com"]).contains("submitted").then_some(())
+    };
+    wait_for("the next step", Duration::from_secs(30), goes_on);
+    server.stop();
+}
+
+/// RFC 4034 3.1.5: inception and expiration of the signature of an answer.
+fn signed_when(server: &Server) -> (u64, u64) {
+    let answer = dig(server, &["ns.example.com", "A"]);
+    let line = answer.lines().find(|line| line.contains("RRSIG")).unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let day = |text: &str| text[..8].parse().unwrap();
+    (day(fields[9]), day(fields[8]))
+}
+
+#[test]
+fn signatures_that_ended_while_the_server_stood_are_made_anew_before_it_answers() {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    if !std::path::Path::new(library).exists() {
+        println!("skipped: {library} isn't installed");
+        return;
+    }
+    let parent = Parent::start("");
+    let lab = parent.below();
+    let mut command = waypost();
+    command.args(["run"]).env("LD_PRELOAD", library).env("FAKETIME", "-60d").env("DONT_FAKE_MONOTONIC", "1");
+    let server = Server::start_with(lab.directory.path(), command);
+    let (_, ended) = signed_when(&server);
+    let today: u64 = stdout(Command::new("date").args(["-u", "+%Y%m%d"])).trim().parse().unwrap();
+    assert!(ended < today, "{ended}: they hold still");
+    server.stop();
+    let server = lab.start();
+    // The first answer of all.
+    let (begun, ends) = signed_when(&server);
+    assert!(begun > ended && begun <= today && ends > today, "{begun} to {ends}");
+    server.stop();
+}
