@@ -17,7 +17,7 @@ use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
-use crate::keys::{Keeper, Store as Keys};
+use crate::keys::{Keeper, News, Store as Keys, Witness};
 use crate::load::{Loader, ZoneFiles};
 use crate::metrics::{Metrics, Sources};
 use crate::notify;
@@ -112,7 +112,7 @@ impl Daemon {
         let state = options.state.as_deref().unwrap_or(&server.state);
         let store = open_store(state);
         let has_state = store.is_some();
-        let fallbacks = fallbacks(&pass, store.as_ref(), &server);
+        let mut fallbacks = fallbacks(&pass, store.as_ref(), &server);
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             // With one good zone the server starts, and the others are SERVFAIL.
             let errors = pass.zones.into_iter().filter_map(|(_, result)| result.err()).flatten();
@@ -140,9 +140,10 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
-        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys)));
-        let good = pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok());
-        let keyrings = keeper.learn(good.chain(fallbacks.iter().map(|(_, loaded)| loaded)));
+        let witness = Witness::new(&state.join("ds"));
+        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys), Some(witness)));
+        let good = pass.zones.iter_mut().filter_map(|(_, result)| result.as_mut().ok());
+        let keyrings = keeper.learn(good.chain(fallbacks.iter_mut().map(|(_, loaded)| loaded)));
         let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
@@ -174,8 +175,12 @@ impl Daemon {
             .map_err(DaemonError::System)?;
         let changes = control.clone();
         // Whatever it is about when the server ends, files are whole at every moment.
-        let started = keeper.start(move |zone, keyring| {
-            changes.send(Change::Keys { zone, keyring });
+        let started = keeper.start(move |news| {
+            changes.send(match news {
+                News::Keys(zone, keyring) => Change::Keys { zone, keyring },
+                News::Unsigned(zone) => Change::Unsigned { zone },
+                News::Trouble(zone, what) => Change::KeysTrouble { zone, what },
+            });
         });
         started.map_err(DaemonError::System)?;
         Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, writer, runtime })

@@ -363,3 +363,10 @@ pub const NOTIFY_ANSWER_OCTETS: usize = 4096;
 
 /// Alerts that an Alertmanager is sent. Further ones aren't, and the log says so.
 pub const NOTIFY_ALERTS: usize = 1000;
+
+/// How long the parents of zones without keys are asked, all of them together, before these zones
+/// are served. One that gave no answer until then says nothing.
+pub const PARENT_FIRST: Duration = Duration::from_secs(5);
+
+/// How many of them are asked at the same time.
+pub const PARENTS_TOGETHER: usize = 32;

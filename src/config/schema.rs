@@ -358,6 +358,8 @@ pub struct DnssecSection {
     /// Addresses of the parent's nameservers, asked for DS. Default: those that the system's
     /// resolver finds.
     pub parent: Option<OneOrMany<String>>,
+    /// With sign = false: signatures end now, though the parent may have DS. Default: false.
+    pub at_once: Option<bool>,
     /// DNSKEYs of other providers that sign this zone too (RFC 8901): "256 3 13 BASE64".
     pub other_dnskeys: Option<OneOrMany<String>>,
 }

@@ -40,3 +40,4 @@ pub use rows::Rows;
 pub use status::{Status, ZoneStatus};
 pub use thread::{Control, Start, StartError, now, start};
 pub use writer::Change;
+pub use zones::Unpublishable;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::due::Due;
-use crate::compile::routed::{self, Means, SignedAs};
+use crate::compile::routed::{self, Means, SignedAs, Unrenderable};
 use crate::compile::shares::Shares;
 use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
@@ -17,6 +17,9 @@ use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+
+/// When a route whose answer couldn't be signed decides again.
+const UNSIGNED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Slots by number, and who has which.
 #[derive(Debug, Default)]
@@ -240,11 +243,18 @@ impl Slots {
             let means = Means { shares: &mut self.shares, signed_as };
             let regions = scene.geography.regions();
             let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, means);
-            // What was decided stays in force when it can't be rendered; `check` refuses such a
-            // route, so this is a set of hundreds of hosts.
-            let Ok(compiled) = compiled else {
-                tracing::error!(route = %route.label, %rtype, "the route's answer doesn't fit in a message");
-                continue;
+            // What was decided stays in force when it can't be rendered; `check` refuses a route too
+            // large, so this is a set of hundreds of hosts, or a key that fails.
+            let compiled = match compiled {
+                Ok(compiled) => compiled,
+                Err(why) => {
+                    tracing::error!(route = %route.label, %rtype, "the route's answer {why}: the last one stays");
+                    if why == Unrenderable::Unsigned {
+                        let again = scene.now + UNSIGNED_AGAIN;
+                        recheck = recheck.into_iter().chain([again]).min();
+                    }
+                    continue;
+                }
             };
             recheck = recheck.into_iter().chain(compiled.recheck).min();
             renewal = renewal.into_iter().chain(compiled.renewal).min();

@@ -64,6 +64,18 @@ pub enum Change {
         /// What signs it from now on.
         keyring: Arc<Keyring>,
     },
+    /// A zone isn't signed any more.
+    Unsigned {
+        /// The zone.
+        zone: Name,
+    },
+    /// Something about the keys of a zone must be seen to.
+    KeysTrouble {
+        /// The zone.
+        zone: Name,
+        /// What, and what to do.
+        what: String,
+    },
     /// End the writer; state is kept first.
     Stop,
 }
@@ -237,6 +249,8 @@ impl Writer {
                 let _ = answer.send(self.take_hand(*hand, now));
             }
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
+            Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
+            Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
             Change::Stop => {
                 self.keep_health();
                 return false;

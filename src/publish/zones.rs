@@ -1,13 +1,14 @@
 //! Zones on their way into the snapshot: numbers, entries, and what a change of one does to others.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::due::Due;
 use super::rows::Rows;
 use crate::compile::shape::Shape;
-use crate::compile::signer::Signing;
+use crate::compile::signer::{Signing, Unsigned};
 use crate::compile::zone::{self as compile, Above, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
 use crate::snapshot::denial::Denial;
@@ -18,6 +19,32 @@ use crate::zone::Zone;
 /// How far, in seconds, the clock may be set back before signatures that were made until then are
 /// made anew: by as much they begin earlier.
 const CLOCK_SLACK: u64 = 3_600;
+
+/// Why a version of a zone can't be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpublishable {
+    /// No message can hold one of its RRsets.
+    TooLarge(RrsetTooLarge),
+    /// A key failed.
+    Unsigned(Unsigned),
+}
+
+impl From<RrsetTooLarge> for Unpublishable {
+    fn from(error: RrsetTooLarge) -> Unpublishable {
+        Unpublishable::TooLarge(error)
+    }
+}
+
+impl fmt::Display for Unpublishable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unpublishable::TooLarge(error) => error.fmt(f),
+            Unpublishable::Unsigned(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Unpublishable {}
 
 /// What the snapshot holds, zone by zone.
 #[derive(Debug, Default)]
@@ -70,14 +97,14 @@ impl Zones {
     /// Puts a zone in, or another version in its place.
     ///
     /// # Errors
-    /// [`RrsetTooLarge`]: then nothing has changed.
+    /// [`Unpublishable`]: then nothing has changed.
     pub(super) fn put(
         &mut self,
         batch: &mut Batch,
         model: &ZoneModel,
         routed: RoutedOwners,
         signing: Option<Signing>,
-    ) -> Result<(), RrsetTooLarge> {
+    ) -> Result<(), Unpublishable> {
         let apex = model.zone.apex().clone();
         let children = self.children(&apex);
         let parent = self.parent(&apex);
@@ -92,6 +119,8 @@ impl Zones {
             parent: parent.as_ref(),
             signing: signing.as_ref(),
         };
+        // Of an attempt before.
+        let _ = source.take_unsigned();
         let common = source.common(None)?;
         let before = self.denial(id).cloned();
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
@@ -102,8 +131,14 @@ impl Zones {
         let is_partial = some.is_some();
         let (shape, denial) = match some {
             Some((edits, shape, changed)) => {
-                batch.edits.append(edits);
                 let denial = before.and_then(|before| source.denial(&shape, Some((&before, &changed))));
+                if let Some(unsigned) = source.take_unsigned() {
+                    if let Some(Placed { compiled: Some(old), .. }) = self.placed.get_mut(&apex) {
+                        old.shape = old.undone(shape, &source);
+                    }
+                    return Err(Unpublishable::Unsigned(unsigned));
+                }
+                batch.edits.append(edits);
                 (shape, denial)
             }
             None => {
@@ -114,6 +149,9 @@ impl Zones {
                 // Signs all, on all cores.
                 let denial = source.denial(&shape, None);
                 let all = source.all(&shape)?;
+                if let Some(unsigned) = source.take_unsigned() {
+                    return Err(Unpublishable::Unsigned(unsigned));
+                }
                 if let Some(signing) = &signing {
                     signing.signer.sweep();
                 }
@@ -402,6 +440,13 @@ impl Compiled {
         }
         let _ = Arc::make_mut(&mut self.shape).follow(source.zone, &self.zone, &changed);
         some.map(|_| None)
+    }
+
+    /// The shape that this had before it was [`amended`](Self::amended) to that of another version.
+    fn undone(&self, mut shape: Arc<Shape>, source: &Source<'_>) -> Arc<Shape> {
+        let changed = crate::zone::diff(&self.zone, source.zone);
+        let _ = Arc::make_mut(&mut shape).follow(source.zone, &self.zone, &changed);
+        shape
     }
 }
 
