@@ -77,7 +77,7 @@ impl Key {
         match order {
             Order::Names => key.names(lower),
             Order::Hashes => {
-                let hash = hash(lower);
+                let hash = nsec3_hash(lower);
                 key.octets[..hash.len()].copy_from_slice(&hash);
                 key.length = hash.len();
             }
@@ -125,7 +125,7 @@ impl Key {
 
 /// The hash of a name in lower case (RFC 5155 5), without salt and further rounds (RFC 9276 3.1).
 #[must_use]
-pub fn hash(lower: &[u8]) -> [u8; 20] {
+pub fn nsec3_hash(lower: &[u8]) -> [u8; 20] {
     let mut hash = [0; 20];
     hash.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, lower).as_ref());
     hash
@@ -225,6 +225,12 @@ impl Denial {
         (!self.chunks.is_empty()).then_some(self.renewal)
     }
 
+    /// When the newest signature was made.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        (!self.chunks.is_empty()).then_some(self.made)
+    }
+
     /// This chain with links put in, or taken out where there is none; sorted by key, each once.
     #[must_use]
     pub fn changed(&self, changes: Vec<(Box<[u8]>, Option<Link>)>) -> Denial {
@@ -322,6 +328,25 @@ mod tests {
 
     use super::*;
     use crate::wire::name::Name;
+
+    /// Vectors of `ldns-nsec3-hash -t 0 -a 1 NAME`.
+    #[test]
+    fn hashes_are_those_of_another_implementation() {
+        for (name, expected) in [
+            ("example.com.", "onib9mgub9h0rml3cdf5bgrj59dkjhvk"),
+            ("WWW.Example.com.", "mifdndt3nff3od53o7tla1hrff95jkuk"),
+        ] {
+            let hash = nsec3_hash(Name::parse(name, None).unwrap().to_lower().as_wire());
+            assert_eq!(base32(&hash), expected, "{name}");
+        }
+    }
+
+    fn base32(octets: &[u8]) -> String {
+        let bits = octets.iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1));
+        let bits: Vec<u8> = bits.collect();
+        let digit = |five: &[u8]| five.iter().fold(0, |value, bit| value << 1 | bit);
+        bits.chunks(5).map(|five| char::from_digit(digit(five).into(), 32).unwrap()).collect()
+    }
 
     fn link(key: &[u8]) -> Link {
         Link::new(key, key, &[], 5, 1)
