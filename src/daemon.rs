@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::answer::{Answered, Client, Prepared};
+use crate::bundles::Bindery;
+use crate::config::bundles::Role;
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
@@ -93,7 +95,7 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`], with nothing left running.
     pub fn start(options: Options) -> Result<Daemon, DaemonError> {
-        let mut loader = Loader::new(&options.config);
+        let mut loader = Loader::new(&options.config).with_state(options.state.as_deref());
         let mut pass = loader.pass();
         let Some(server) = loader.server().cloned() else {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
@@ -140,7 +142,8 @@ impl Daemon {
         let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
-        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, found };
+        let bindery = bindery(&server).map_err(DaemonError::System)?;
+        let start = Start { pass, fallbacks, keyrings, bindery, store, prober, reports, resolver, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let encrypted =
@@ -231,6 +234,12 @@ impl serve::Service for Service {
     fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Answered {
         prepared.answer(client, out)
     }
+}
+
+/// What writes bundles, on a server that signs for others.
+fn bindery(server: &Server) -> std::io::Result<Option<Bindery>> {
+    let bundles = server.bundles.as_ref().filter(|bundles| bundles.role == Role::Signer);
+    bundles.map(|bundles| Bindery::start(&bundles.directory)).transpose()
 }
 
 /// How the sockets are served.

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
             "admin",
             "encrypted",
+            "bundles",
             "daemon",
             "demo",
             "cli",

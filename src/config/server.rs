@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
+use super::bundles::{self, Bundles};
 use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
@@ -61,6 +62,8 @@ pub struct Server {
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
+    /// Signatures that one server makes and others answer with.
+    pub bundles: Option<Bundles>,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -151,6 +154,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         probing: Manners::default(),
         resolvers: Vec::new(),
         tls: None,
+        bundles: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
         canaries: Vec::new(),
@@ -178,6 +182,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
+        table.finish();
+    }
+    if let Some(table) = root.table("bundles") {
+        server.bundles = bundles::bundles(&table, directory);
         table.finish();
     }
     if let Some(table) = root.table("admin") {
@@ -421,7 +429,7 @@ fn addresses(value: &Value<'_>, port: u16) -> Vec<SocketAddr> {
     list.iter().filter_map(|one| one.parsed("address with a port", example)).collect()
 }
 
-fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {
+pub(super) fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {
     value.and_then(|value| value.str()).map(|text| directory.join(text))
 }
 

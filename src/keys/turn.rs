@@ -21,10 +21,10 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// What of a zone its keys depend on; none if it isn't signed.
+    /// What of a zone its keys depend on; none if it isn't signed, or by a bundle.
     #[must_use]
     pub fn of(loaded: &LoadedZone) -> Option<Signed> {
-        let policy = loaded.config.dnssec.clone()?;
+        let policy = loaded.config.dnssec.clone().filter(|_| loaded.signer.is_none())?;
         let records = loaded.zone.owners().flat_map(|owner| owner.rrsets().map(|rrset| rrset.ttl()).max());
         let routes = loaded.config.routing.routes.iter().map(|route| route.ttl.normal);
         let max_ttl = records.chain(routes).chain([policy.dnskey_ttl]).max().unwrap_or_default();

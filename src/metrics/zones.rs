@@ -59,6 +59,12 @@ impl Collector for Zones {
             gauge(|zone| zone.loaded.map(|at| at.0 as f64 / 1e3)),
         )?;
         families.gauges(
+            "zone_signatures_end_timestamp",
+            "When the first signature ends of a zone that is signed by a bundle",
+            Some(Unit::Seconds),
+            gauge(|zone| zone.signatures_end.map(|at| at.0 as f64 / 1e3)),
+        )?;
+        families.gauges(
             "zone_failed",
             "Whether the zone's files have errors, so that an earlier version, or SERVFAIL, is served",
             None,

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::hand::{Done, Hand, Refused};
 use super::status::Status;
 use super::writer::{Beginning, Change, Errand, Writer};
+use crate::bundles::Bindery;
 use crate::diagnostic::Diagnostic;
 use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Tick};
@@ -48,6 +49,8 @@ pub struct Start {
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
     /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
     pub keyrings: BTreeMap<Name, Arc<Keyring>>,
+    /// Writes bundles for servers without keys, on one that has them.
+    pub bindery: Option<Bindery>,
     /// What survived the last run.
     pub store: Option<Store>,
     /// Runs probes.
@@ -123,7 +126,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, found } = start;
+    let Start { mut pass, fallbacks, keyrings, bindery, store, prober, reports, resolver, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -161,7 +164,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     };
     let writer = Writer::begin(beginning, now());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
-    let outside = Outside { prober, resolver, keeper };
+    let outside = Outside { prober, resolver, bindery, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
@@ -198,6 +201,7 @@ impl Clock {
 struct Outside {
     prober: Prober,
     resolver: Resolver,
+    bindery: Option<Bindery>,
     /// None: nothing is kept over a restart.
     keeper: Option<Keeper>,
 }
@@ -234,6 +238,11 @@ impl Outside {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Errand::WriteBundle(signer, serial), _) => {
+                if let Some(bindery) = &self.bindery {
+                    bindery.write(signer, serial);
+                }
+            }
             (Errand::GiveMemoryBack, _) => super::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
