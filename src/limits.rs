@@ -264,6 +264,9 @@ pub const BUNDLE_LEFT: Duration = Duration::from_secs(5 * 86_400);
 /// as long as one takes to write.
 pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Octets of a bundle that is asked for. A longer one isn't taken: some four million signatures fit.
+pub const BUNDLE_OCTETS: u64 = 512 << 20;
+
 /// How long a signer may take to give a bundle to an edge. Then the edge asks again after its
 /// interval.
 pub const BUNDLE_ANSWER: Duration = Duration::from_secs(30);

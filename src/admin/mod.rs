@@ -10,6 +10,7 @@
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod bundles;
 mod guard;
 mod hook;
 
@@ -47,7 +48,10 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
 /// Opens the API. What can't be opened is told in the log.
 pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
     let _context = runtime.enter();
-    let router = api::router(control.clone()).merge(metrics_router(metrics));
+    let mut router = api::router(control.clone()).merge(metrics_router(metrics));
+    if let Some(bundles) = &server.bundles {
+        router = router.merge(bundles::router(bundles.directory.clone()));
+    }
     let path = socket_path(server, state);
     match open_socket(&path) {
         Ok(listener) => {

@@ -8,12 +8,15 @@
 //! What a bundle holds is in `dnssec::bundle`, which of them is taken in `load`.
 
 mod bindery;
+mod pull;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub use bindery::Bindery;
+pub use pull::Puller;
+use ring::digest;
 
 use crate::load::ZoneFiles;
 use crate::wire::name::Name;
@@ -22,6 +25,14 @@ use crate::wire::name::Name;
 #[must_use]
 pub fn path(directory: &Path, apex: &Name) -> PathBuf {
     ZoneFiles::in_directory(directory, &apex.to_lower()).bundle
+}
+
+/// What tells two bundles apart, as an ETag.
+#[must_use]
+pub fn tag(octets: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, octets);
+    let hex: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("\"{hex}\"")
 }
 
 /// Puts a bundle in place of another at once.
