@@ -99,7 +99,8 @@ impl Daemon {
     pub fn start(options: Options) -> Result<Daemon, DaemonError> {
         let mut loader = Loader::new(&options.config).with_state(options.state.as_deref());
         let mut pass = loader.pass();
-        let puller = loader.server().and_then(|server| puller(server));
+        let puller = loader.server().and_then(|server| puller(server)).transpose();
+        let puller = puller.map_err(DaemonError::System)?;
         if let Some(puller) = &puller
             && pass.zones.iter().any(lacks_bundle)
         {
@@ -260,7 +261,7 @@ fn bindery(server: &Server) -> std::io::Result<Option<Bindery>> {
 }
 
 /// What gets bundles, on a server that asks another for them.
-fn puller(server: &Server) -> Option<Arc<Puller>> {
+fn puller(server: &Server) -> Option<std::io::Result<Arc<Puller>>> {
     let bundles = server.bundles.as_ref()?;
     Some(Puller::new(bundles.pull.clone()?, bundles.directory.clone()))
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::IF_NONE_MATCH;
+use reqwest::redirect::Policy;
 
 use super::{path, replace, tag};
 use crate::config::bundles::Pull;
@@ -20,29 +21,38 @@ use crate::wire::name::Name;
 pub struct Puller {
     pull: Pull,
     directory: PathBuf,
+    client: Client,
     is_stopped: Mutex<bool>,
     change: Condvar,
 }
 
 impl Puller {
     /// One that puts what it gets into a directory.
-    #[must_use]
-    pub fn new(pull: Pull, directory: PathBuf) -> Arc<Puller> {
-        Arc::new(Puller { pull, directory, is_stopped: Mutex::new(false), change: Condvar::new() })
+    ///
+    /// # Errors
+    /// When the system's trust store can't be read.
+    pub fn new(pull: Pull, directory: PathBuf) -> io::Result<Arc<Puller>> {
+        let client = client(&pull.url).map_err(io::Error::other)?;
+        Ok(Arc::new(Puller {
+            pull,
+            directory,
+            client,
+            is_stopped: Mutex::new(false),
+            change: Condvar::new(),
+        }))
     }
 
     /// Asks once for each of these zones. What can't be had is told in the log.
     pub fn ask(&self, zones: impl Iterator<Item = Name>) {
-        let (client, token) = match (client(), fs::read_to_string(&self.pull.token)) {
-            (Ok(client), Ok(token)) => (client, token),
-            (Err(error), _) => return tracing::error!(%error, "no bundle can be asked for"),
-            (_, Err(error)) => {
+        let token = match fs::read_to_string(&self.pull.token) {
+            Ok(token) => token,
+            Err(error) => {
                 let token = self.pull.token.display();
                 return tracing::error!(%token, %error, "the token can't be read: no bundle is asked for");
             }
         };
         for apex in zones {
-            match self.ask_for(&client, token.trim(), &apex) {
+            match self.ask_for(token.trim(), &apex) {
                 Ok(true) => tracing::info!(zone = %apex, "another bundle came"),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(zone = %apex, %error, "no bundle came from the signer"),
@@ -80,10 +90,10 @@ impl Puller {
     }
 
     /// Whether another bundle came.
-    fn ask_for(&self, client: &Client, token: &str, apex: &Name) -> io::Result<bool> {
+    fn ask_for(&self, token: &str, apex: &Name) -> io::Result<bool> {
         let here = fs::read(path(&self.directory, apex)).ok();
         let name = apex.to_string().replace('/', "\\047");
-        let mut request = client.get(format!("{}/v1/bundles/{name}", self.pull.url)).bearer_auth(token);
+        let mut request = self.client.get(format!("{}/v1/bundles/{name}", self.pull.url)).bearer_auth(token);
         if let Some(here) = &here {
             request = request.header(IF_NONE_MATCH, tag(here));
         }
@@ -106,10 +116,12 @@ impl Puller {
     }
 }
 
-fn client() -> reqwest::Result<Client> {
+fn client(url: &str) -> reqwest::Result<Client> {
     // A second one doesn't take the first one's place.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().timeout(BUNDLE_ANSWER).redirect(reqwest::redirect::Policy::none()).build()
+    let builder = Client::builder().timeout(BUNDLE_ANSWER).redirect(Policy::none());
+    // Reading all certificates of the system takes a while.
+    if url.starts_with("https:") { builder.build() } else { builder.tls_certs_only([]).build() }
 }
 
 fn body(answer: Response) -> io::Result<Vec<u8>> {

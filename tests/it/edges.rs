@@ -64,7 +64,7 @@ const QUESTIONS: [(&str, &str); 10] = [
 ];
 
 /// How long a bundle is on its way, at most: the pause between two, and the time of transport.
-const PROPAGATION: &str = "4s";
+const PROPAGATION: &str = "6s";
 
 /// One of the zone's nameservers.
 fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
