@@ -45,7 +45,8 @@ pub struct Pull {
 }
 
 pub(super) fn bundles(table: &Table<'_>, directory: &Path) -> Option<Bundles> {
-    let role = table.need("role", "\"edge\"")?.one_of(&[("signer", Role::Signer), ("edge", Role::Edge)]);
+    let role = table.need("role", "\"edge\"");
+    let role = role.and_then(|role| role.one_of(&[("signer", Role::Signer), ("edge", Role::Edge)]));
     let place = path(table.get("directory"), directory).unwrap_or_else(|| directory.join("bundles"));
     let url = table.get("url");
     let token = path(table.get("token"), directory);
