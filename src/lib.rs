@@ -42,6 +42,7 @@ pub mod limits;
 pub mod load;
 pub mod metrics;
 pub mod model;
+mod prefetch;
 pub mod probe;
 pub mod publish;
 pub mod resolve;

@@ -251,7 +251,7 @@ impl Zones {
             let due: Vec<Name> = denial
                 .due(self.now, CLOCK_SLACK)
                 .take(left)
-                .filter_map(|link| Name::from_wire(&link.name).ok())
+                .filter_map(|link| Name::from_wire(link.name()).ok())
                 .collect();
             let Some(compiled) = compiled.as_ref().filter(|_| !due.is_empty()) else { continue };
             left -= due.len();

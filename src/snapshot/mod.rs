@@ -18,7 +18,6 @@ pub mod entry;
 pub mod find;
 mod groups;
 pub mod network;
-pub(crate) mod prefetch;
 mod row;
 mod shard;
 pub mod slot;
