@@ -358,7 +358,7 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[tls]\ncertificate = \"c.pem\"", "2:15 `key` is missing"),
         ("[tls]\nkey = \"k.pem\"", "2:7 `certificate` is missing"),
         ("[bundles]\nrole = \"egde\"", "2:8 \"egde\" isn't known here"),
-        ("[bundles]\ndirectory = \"b\"", "1:1 `role` is missing"),
+        ("[bundles]\ndirectory = \"b\"", "1:2 `role` is missing"),
         ("[bundles]\nrole = \"edge\"\nurl = \"http://192.0.2.1\"", "3:7 the signer gives bundles to whoever"),
         ("[bundles]\nrole = \"edge\"\ntoken = \"t\"\nurl = \"192.0.2.1\"", "4:7 \"192.0.2.1\" is no address"),
         ("[bundles]\nrole = \"edge\"\n[bundles.anchors]\na = \"1 13 2 ABC\"", "4:5 this is no DS"),
@@ -384,10 +384,7 @@ fn each_mistake_of_the_server_has_its_place() {
     let bundles = edge.bundles.unwrap();
     assert_eq!(bundles.directory, Path::new("/etc/waypost/bundles"));
     let anchor = [vec![1, 2, 13, 2], vec![0xab; 32]].concat();
-    assert_eq!(
-        bundles.anchors,
-        [(crate::wire::name::Name::parse("a.example.", None).unwrap(), vec![anchor])].into()
-    );
+    assert_eq!(bundles.anchors, [(Name::parse("a.example.", None).unwrap(), vec![anchor])].into());
     assert_eq!((read.workers, read.zones.as_path()), (3, Path::new("/etc/waypost/zones")));
 }
 
