@@ -403,6 +403,9 @@ fn an_edge_keeps_zone_and_bundle_of_one_version() {
     let second = edge.start();
     until(&second, "older than the one in force");
     assert!(has(&second, 2));
+    let asked =
+        output(waypost().current_dir(edge.directory.path()).args(["keys", "generate", "mail.example"]));
+    assert!(!asked.status.success());
     assert!(!edge.path("keys").exists(), "an edge makes no keys");
     second.stop();
     first.stop();
