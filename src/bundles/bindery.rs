@@ -87,3 +87,32 @@ fn made_before(directory: &Path, apex: &Name) -> u64 {
 fn pause(took: Duration) -> Duration {
     BUNDLE_PAUSE.max(took * 10)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::signed_tests::keyring;
+    use crate::dnssec::Denial;
+    use crate::wire::rtype::Rtype;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_bundle_that_is_taken_for_an_old_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let apex = Name::parse("example.", None).unwrap();
+        let signer = Arc::new(Signer::new(keyring(&apex), Denial::Nsec, None));
+        let keys: Vec<&[u8]> = signer.keyring().dnskeys().collect();
+        let _ = signer.sign(apex.as_wire(), Rtype::DNSKEY, 3600, &keys, now().0 / 1000);
+        // Made by a clock an hour ahead.
+        let ahead = now().0 + 3_600_000;
+        bind(scratch.path(), &apex, &(Arc::clone(&signer), 1), ahead);
+        let bindery = Bindery::start(scratch.path()).unwrap();
+        let made = || made_before(scratch.path(), &apex);
+        bindery.write(signer, 2);
+        let started = Instant::now();
+        while made() == ahead {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(made(), ahead + 1);
+    }
+}

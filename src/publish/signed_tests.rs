@@ -1,13 +1,14 @@
 //! Signed zones as they change: what is left is what a whole build gives, signature by signature
 //! (those of Ed25519 are the same each time), and nothing is signed twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::slots::{Scene, Signers, Slots};
+use super::writer::{Beginning, Writer};
 use super::zones::{Batch, Zones};
 use crate::compile::fit;
 use crate::compile::outcomes::outcomes;
@@ -23,9 +24,12 @@ use crate::dnssec::bundle::Bundle;
 use crate::geo::RegionId;
 use crate::geo::rules::Rules;
 use crate::health::{Board, Desired, Standing, Subject, Tick, Watched};
+use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing};
 use crate::snapshot::Snapshot;
+use crate::state::SavedAddresses;
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::Zone;
@@ -338,4 +342,52 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     let _ = fit::lacking(&zone, &less.routing, &keys, NOW);
     let short = edge(&Signing { signer: keys, ..signing.clone() }, None);
     assert_eq!(compiled(&short.signer, 0b011), compiled(&signing.signer, 0), "neither first target lives");
+}
+
+#[test]
+fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let signing = signing(&apex(), Denial::Nsec);
+    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signing.signer, NOW);
+    let signer = edge(&signing, None).signer;
+    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signer, NOW);
+    let end = signer.earliest_end().unwrap();
+    let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
+    let (config, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
+    let config = Arc::new(config);
+    let loaded =
+        LoadedZone { zone, config, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
+    let (server, _) =
+        crate::config::server::parse(Path::new("w.toml"), "[bundles]\nrole = \"edge\"").unwrap();
+    let geography =
+        Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
+    let beginning = Beginning {
+        server: Arc::new(server),
+        geography: Arc::new(geography),
+        cookie_secrets: Arc::new(Secrets::new(Secret::new([0; 16]), [])),
+        pass: Pass { zones: vec![(files, Ok(loaded))], ..Pass::default() },
+        fallbacks: Vec::new(),
+        keyrings: BTreeMap::new(),
+        health: None,
+        addresses: SavedAddresses::new(),
+        events: Vec::new(),
+    };
+    let mut writer = Writer::begin(beginning, Tick(NOW * 1000));
+    let status = Arc::clone(writer.status());
+    assert_eq!(status.zones()[&apex()].signatures_end, Some(Tick(end * 1000)));
+    let mut told = |at: u64| {
+        writer.take_due(Tick(at * 1000));
+        writer.renew(Tick(at * 1000));
+        let events = status.journal().since(0);
+        let told = events.iter().filter(|event| event.text.contains("no bundle with others comes"));
+        told.map(|event| event.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(end - 6 * DAY).len(), 0);
+    assert!(told(end - 5 * DAY + 60)[0].starts_with("example.: signatures end in 4days 23h"));
+    assert_eq!(told(end - 5 * DAY + 3600).len(), 1, "once a day");
+    assert_eq!(told(end - 4 * DAY + 120).len(), 2);
+    assert!(told(end + 10)[2].starts_with("example.: signatures are over"));
+    let snapshot = writer.published().load();
+    let answer = ask_signed(&snapshot, "a.example.", Rtype::A);
+    assert_eq!(hickory_proto::op::Message::from_vec(&answer).unwrap().answers.len(), 2, "with its signature");
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::hand::ordered;
 use crate::lab::{Lab, Server, TW, free_port, output, stdout, wait_for, waypost};
+use crate::metrics::get;
 use crate::resolver::{Setup, Unbound, VALIDATING, anchors, dig};
 
 /// All TTLs are a second, so that caches forget as fast as keys roll.
@@ -343,6 +345,12 @@ fn an_edge_keeps_zone_and_bundle_of_one_version() {
     };
     let status = |server: &Server| server.inspect("mail.example.zones.waypost", None).join("\n");
     assert!(status(&second).contains("signed by a bundle until 20"), "{}", status(&second));
+    let socket = UnixStream::connect(edge.path("state/admin.sock")).unwrap();
+    let metrics = get(socket, "localhost", "/metrics");
+    assert!(
+        metrics.contains("waypost_zone_signatures_end_timestamp_seconds{zone=\"mail.example.\"}"),
+        "{metrics}"
+    );
     let until = |server: &Server, what: &str| {
         wait_for(&format!("the status has {what:?}"), Duration::from_secs(10), || {
             status(server).contains(what).then_some(())
