@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::stamp::Recorder;
 use super::zone::ZoneFiles;
@@ -97,7 +98,7 @@ impl<'s> Edge<'s> {
         let end = signer.earliest_end().unwrap_or(u64::MAX);
         let left = end.saturating_sub(now.0 / 1000);
         if left < BUNDLE_LEFT.as_secs() {
-            let left = short(std::time::Duration::from_secs(left));
+            let left = short(Duration::from_secs(left));
             let message = format!("the first of the bundle's signatures ends in {left}");
             warnings.push(
                 Diagnostic::warning(path, message).help("see to the signer, and how bundles come here"),

@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use offline::{Offline, read_once};
 pub use zone::{LoadedZone, ZoneFiles};
 
+use crate::config::bundles::Role;
 use crate::config::cookie_secrets;
 use crate::config::server::{self, Server};
 use crate::cores;
@@ -329,7 +330,8 @@ pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<D
 
 /// Where the signatures of zones come from that are signed elsewhere.
 fn bundle_directory(server: &Server) -> Option<&Path> {
-    server.bundles.as_ref().map(|bundles| &*bundles.directory)
+    let edge = server.bundles.as_ref().filter(|bundles| bundles.role == Role::Edge);
+    edge.map(|bundles| &*bundles.directory)
 }
 
 fn region_names(server: &Server) -> Vec<String> {
