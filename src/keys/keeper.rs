@@ -10,7 +10,7 @@ use super::parent::ask_parent;
 use super::store::{Store, StoreError};
 use super::turn::{Signed, Turn, standing, turn};
 use crate::dnssec::Keyring;
-use crate::dnssec::rollover::{Input, Memory, ParentDs};
+use crate::dnssec::rollover::{Input, Memory, ParentDs, Role, State};
 use crate::health::Tick;
 use crate::limits::{KEYS_INTERVAL, KEYS_TOLD_AGAIN, PARENT_AGAIN, PARENT_INTERVAL};
 use crate::load::LoadedZone;
@@ -29,6 +29,8 @@ pub struct Keeper {
 struct Waiting {
     /// All signed zones, each with the keyring that it was learnt with.
     zones: BTreeMap<Name, (Signed, Option<Arc<Keyring>>)>,
+    /// Where the keys of each are.
+    states: BTreeMap<Name, Vec<(Role, State)>>,
     is_woken: bool,
     is_stopped: bool,
 }
@@ -83,7 +85,15 @@ impl Keeper {
 
     /// A zone isn't signed here any more. Its keys stay on the disk.
     pub fn forget(&self, apex: &Name) {
-        self.lock().zones.remove(&apex.to_lower());
+        let (mut waiting, apex) = (self.lock(), apex.to_lower());
+        waiting.zones.remove(&apex);
+        waiting.states.remove(&apex);
+    }
+
+    /// Where the keys of all signed zones are on their way.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<Name, Vec<(Role, State)>> {
+        self.lock().states.clone()
     }
 
     /// Looks at once.
@@ -118,7 +128,10 @@ impl Keeper {
             known.retain(|apex, _| zones.contains_key(apex));
             for (apex, (signed, keyring)) in zones {
                 let learnt = || Known { keyring, ..Known::default() };
-                look(&self.store, &signed, known.entry(apex).or_insert_with(learnt), patience, hand);
+                let known = known.entry(apex.clone()).or_insert_with(learnt);
+                look(&self.store, &signed, known, patience, hand);
+                let states = known.memory.keys.iter().map(|key| (key.role, key.state)).collect();
+                self.note(apex, states);
                 if self.lock().is_stopped {
                     return;
                 }
@@ -130,6 +143,14 @@ impl Keeper {
                 return;
             }
             patience = if std::mem::take(&mut waiting.is_woken) { PARENT_AGAIN } else { PARENT_INTERVAL };
+        }
+    }
+
+    fn note(&self, apex: Name, states: Vec<(Role, State)>) {
+        let mut waiting = self.lock();
+        // It may have been forgotten meanwhile.
+        if waiting.zones.contains_key(&apex) {
+            waiting.states.insert(apex, states);
         }
     }
 
@@ -193,11 +214,11 @@ fn done(
 /// Says what keys did.
 fn told(signed: &Signed, turn: &Turn) {
     for want in &turn.made {
-        tracing::info!(zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
     }
     for moved in &turn.moved {
         let to = moved.to.map_or_else(|| "removed".to_owned(), |state| state.to_string());
-        tracing::info!(zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
     }
 }
 
@@ -241,7 +262,7 @@ fn tell(signed: &Signed, known: &mut Known, message: String) {
     let is_told =
         known.told.as_ref().is_some_and(|(told, at)| *told == message && at.elapsed() < KEYS_TOLD_AGAIN);
     if !is_told {
-        tracing::error!(zone = %signed.apex, "{message}");
+        tracing::error!(kind = "key", zone = %signed.apex, "{message}");
         known.told = Some((message, Instant::now()));
     }
 }

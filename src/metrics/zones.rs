@@ -59,16 +59,16 @@ impl Collector for Zones {
             gauge(|zone| zone.loaded.map(|at| at.0 as f64 / 1e3)),
         )?;
         families.gauges(
-            "zone_signatures_end_timestamp",
-            "When the first signature ends of a zone that is signed by a bundle",
-            Some(Unit::Seconds),
-            gauge(|zone| zone.signatures_end.map(|at| at.0 as f64 / 1e3)),
-        )?;
-        families.gauges(
             "zone_failed",
             "Whether the zone's files have errors, so that an earlier version, or SERVFAIL, is served",
             None,
             gauge(|zone| Some(f64::from(u8::from(zone.error.is_some())))),
+        )?;
+        families.gauges(
+            "zone_errors",
+            "Errors in the zone's files",
+            None,
+            gauge(|zone| Some(zone.error.as_ref().map_or(0.0, |(_, count)| *count as f64))),
         )?;
         let model = self.0.model();
         let database = model.geography.database.as_ref();

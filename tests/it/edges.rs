@@ -348,7 +348,7 @@ fn an_edge_keeps_zone_and_bundle_of_one_version() {
     let socket = UnixStream::connect(edge.path("state/admin.sock")).unwrap();
     let metrics = get(socket, "localhost", "/metrics");
     assert!(
-        metrics.contains("waypost_zone_signatures_end_timestamp_seconds{zone=\"mail.example.\"}"),
+        metrics.contains("waypost_zone_signatures_expiry_timestamp_seconds{zone=\"mail.example.\"}"),
         "{metrics}"
     );
     let until = |server: &Server, what: &str| {
