@@ -14,15 +14,17 @@ use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::answer::{Answered, Client, Prepared};
+use crate::bundles::{Bindery, Puller};
+use crate::config::bundles::Role;
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
 use crate::keys::{Keeper, News, Store as Keys, Witness};
-use crate::load::{Loader, ZoneFiles};
+use crate::load::{LoadedZone, Loader, ZoneFiles};
 use crate::metrics::{Metrics, Sources};
 use crate::notify;
 use crate::probe::prober::{Prober, ProberOptions};
-use crate::publish::{self, Change, Control, Start, StartError};
+use crate::publish::{self, Change, Control, Start, StartError, Status};
 use crate::querylog::{self, Writing};
 use crate::resolve::Resolver;
 use crate::serve::{self, BindError, Running};
@@ -30,6 +32,7 @@ use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
 use crate::wire::cookie::{Secret, Secrets};
+use crate::wire::name::Name;
 use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
@@ -65,6 +68,7 @@ pub struct Daemon {
     writing: Writing,
     watcher: JoinHandle<()>,
     keeper: Arc<Keeper>,
+    puller: Option<Arc<Puller>>,
     writer: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -98,8 +102,19 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`], with nothing left running.
     pub fn start(options: Options) -> Result<Daemon, DaemonError> {
-        let mut loader = Loader::new(&options.config);
+        let mut loader = Loader::new(&options.config).with_state(options.state.as_deref());
         let mut pass = loader.pass();
+        let puller = loader.server().and_then(|server| puller(server)).transpose();
+        let puller = puller.map_err(DaemonError::System)?;
+        if let Some(puller) = &puller
+            && pass.zones.iter().any(lacks_bundle)
+        {
+            puller.ask(
+                pass.zones.iter().filter(|zone| lacks_bundle(zone)).map(|(files, _)| files.apex.clone()),
+            );
+            loader = Loader::new(&options.config).with_state(options.state.as_deref());
+            pass = loader.pass();
+        }
         let Some(server) = loader.server().cloned() else {
             let errors = pass.diagnostics().filter(|found| found.is_error()).cloned().collect();
             return Err(DaemonError::Files(StartError::Files(errors)));
@@ -147,9 +162,11 @@ impl Daemon {
         let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
+        let bindery = bindery(&server).map_err(DaemonError::System)?;
         let writing = querylog::start().map_err(DaemonError::System)?;
         let query_log = writing.handle();
-        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, query_log, found };
+        let start =
+            Start { pass, fallbacks, keyrings, bindery, store, prober, reports, resolver, query_log, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let encrypted =
@@ -183,7 +200,11 @@ impl Daemon {
             });
         });
         started.map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, writer, runtime })
+        if let Some(puller) = &puller {
+            let status = Arc::clone(control.status());
+            puller.start(move || signed_elsewhere(&status)).map_err(DaemonError::System)?;
+        }
+        Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, puller, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -225,6 +246,7 @@ impl Daemon {
         self.writing.stop();
         self.waker.stop();
         self.keeper.stop();
+        self.puller.iter().for_each(|puller| puller.stop());
         self.control.send(Change::Stop);
         for thread in [self.watcher, self.writer] {
             if thread.join().is_err() {
@@ -258,6 +280,30 @@ impl serve::Service for Service {
     fn answer(prepared: &Prepared<'_>, client: &Client, out: &mut [u8]) -> Answered {
         prepared.answer(client, out)
     }
+}
+
+/// What writes bundles, on a server that signs for others.
+fn bindery(server: &Server) -> std::io::Result<Option<Bindery>> {
+    let bundles = server.bundles.as_ref().filter(|bundles| bundles.role == Role::Signer);
+    bundles.map(|bundles| Bindery::start(&bundles.directory)).transpose()
+}
+
+/// What gets bundles, on a server that asks another for them.
+fn puller(server: &Server) -> Option<std::io::Result<Arc<Puller>>> {
+    let bundles = server.bundles.as_ref()?;
+    Some(Puller::new(bundles.pull.clone()?, bundles.directory.clone()))
+}
+
+/// Whether a zone has errors, and no bundle yet.
+fn lacks_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)) -> bool {
+    result.is_err() && !files.bundle.exists()
+}
+
+/// Zones that have a bundle, or may want one.
+fn signed_elsewhere(status: &Status) -> impl Iterator<Item = Name> + use<> {
+    let zones = status.zones();
+    let signed = zones.iter().filter(|(_, zone)| zone.signatures_end.is_some() || zone.error.is_some());
+    signed.map(|(apex, _)| apex.clone()).collect::<Vec<_>>().into_iter()
 }
 
 /// How the sockets are served.
@@ -313,7 +359,7 @@ fn fallbacks(
     pass: &crate::load::Pass,
     store: Option<&Store>,
     server: &Server,
-) -> Vec<(ZoneFiles, crate::load::LoadedZone)> {
+) -> Vec<(ZoneFiles, LoadedZone)> {
     let failed = pass.zones.iter().filter(|(_, result)| result.is_err()).map(|(files, _)| &files.apex);
     failed
         .filter_map(|apex| {

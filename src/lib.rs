@@ -7,7 +7,7 @@
 //!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
 //!              keys, publish, watch, notify, querylog, metrics,
-//!              admin, encrypted, daemon, demo, cli
+//!              admin, encrypted, bundles, daemon, demo, cli
 //! Words        limits, cores, diagnostic                   what all rooms use
 //! ```
 //!
@@ -25,6 +25,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod bundles;
 pub mod cli;
 pub mod compile;
 pub mod config;

@@ -256,6 +256,21 @@ pub const KEYS_INTERVAL: Duration = Duration::from_secs(60);
 /// When the same trouble with a zone's keys is told again.
 pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 
+/// What is left of a bundle's signatures at least while its signer works and bundles come: these have
+/// a week left. With less the server says that they don't, every day and in `check`; it answers on.
+pub const BUNDLE_LEFT: Duration = Duration::from_secs(5 * 86_400);
+
+/// How long a signer waits at least from one bundle of a zone to the next; with large ones ten times
+/// as long as one takes to write.
+pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Octets of a bundle that is asked for. A longer one isn't taken: some four million signatures fit.
+pub const BUNDLE_OCTETS: u64 = 512 << 20;
+
+/// How long a signer may take to give a bundle to an edge. Then the edge asks again after its
+/// interval.
+pub const BUNDLE_ANSWER: Duration = Duration::from_secs(30);
+
 /// How often the parent is asked for DS that a key waits for.
 pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
 

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
             "admin",
             "encrypted",
+            "bundles",
             "daemon",
             "demo",
             "cli",

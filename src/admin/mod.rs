@@ -12,6 +12,7 @@
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod bundles;
 mod description;
 mod guard;
 mod hook;
@@ -55,9 +56,12 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
 pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
     let _context = runtime.enter();
     let metrics = Arc::new(metrics);
-    let api = api::router(control.clone())
+    let mut api = api::router(control.clone())
         .merge(stream::router(control.clone()))
         .merge(metrics_router(Arc::clone(&metrics)));
+    if let Some(bundles) = &server.bundles {
+        api = api.merge(bundles::router(bundles.directory.clone()));
+    }
     let page = page::router(control.clone(), metrics);
     let guard = Guard {
         tokens: server.admin.tokens.clone().unwrap_or_default(),

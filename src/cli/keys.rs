@@ -135,6 +135,10 @@ fn open(config: &ConfigArg, zone: &str) -> Result<(ZoneStore, Signed), Failure> 
         offline.diagnostics.iter().filter(|found| found.is_error()).for_each(|error| eprintln!("{error}"));
         return Err(Failure::Message(format!("there is no good zone {apex} here")));
     };
+    if loaded.signer.is_some() {
+        let message = format!("{apex} is signed elsewhere, and its keys are there");
+        return Err(Failure::Message(message));
+    }
     let leaving = || Signed::of_leaving(loaded, &Store::new(&server.keys).zone(&apex));
     let signed = Signed::of(loaded).or_else(leaving).ok_or_else(|| {
         let path = files.routes.display();

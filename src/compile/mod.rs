@@ -1,6 +1,7 @@
 //! The model's changes as edits of the snapshot: zones become entries, routes become slots.
 
 mod chain;
+pub mod fit;
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::shares::Shares;
 use super::signer::{Signatures, Signer};
 use super::sticky::Sticky;
 use crate::geo::RegionId;
-use crate::health::{Standing, Tick};
+use crate::health::{Desired, Standing, Tick};
 use crate::route::{Alternative, Decision, Family, Pick, Route, Routing, TargetId, decide};
 use crate::snapshot::slot::{Slot, Variant};
 use crate::wire::render::{Renderer, Section, TooLarge};
@@ -61,6 +61,16 @@ pub struct SignedAs<'a> {
     pub owner: &'a [u8],
 }
 
+impl SignedAs<'_> {
+    /// Whether all alternatives of a route's answer can be signed.
+    fn can_sign(&self, route: &Route, rtype: Rtype, alternatives: &[(u32, Vec<Vec<u8>>)]) -> bool {
+        alternatives.iter().all(|(_, records)| {
+            let rdatas: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+            self.signer.can_sign(self.owner, rtype, original_ttl(route), &rdatas)
+        })
+    }
+}
+
 /// What slots of several routes are made with.
 #[derive(Debug)]
 pub struct Means<'a> {
@@ -96,8 +106,14 @@ pub fn slot(
             by_region.push(0);
             continue;
         }
-        let decision = decide(routing, route, region, family, standing, now);
+        let mut decision = decide(routing, route, region, family, standing, now);
         recheck = recheck.into_iter().chain(decision.recheck_at).min();
+        if !signed_as.is_none_or(|by| by.can_sign(route, rtype, &records(routing, rtype, &decision.pick))) {
+            // A bundle has what the first so many deaths come to. Beyond, an answer without a
+            // signature would be none at all: the one that is right when all live is always there.
+            let all_live = |_, _| Standing::unprobed(Desired::Auto, true);
+            decision = decide(routing, route, region, family, &all_live, now);
+        }
         let sign = |rdatas: &[&[u8]]| {
             let SignedAs { signer, owner } = signed_as?;
             let made = signer.sign(owner, rtype, original_ttl(route), rdatas, now.0 / 1000);
@@ -214,7 +230,7 @@ mod tests {
                     [routes.w]\ntype = \"address\"\ndefault = [[\"a\", \"b\"]]\n";
         let (config, _) = zone::parse(Path::new("z.toml"), text, &apex, &[]).unwrap();
         let (routing, route) = (&config.routing, &config.routing.routes[0]);
-        let standing = |_, _| Standing::unprobed(crate::health::Desired::Auto, true);
+        let standing = |_, _| Standing::unprobed(Desired::Auto, true);
         let decision = decide(routing, route, RegionId::DEFAULT, Family::V4, &standing, Tick(0));
         assert_eq!(records(routing, Rtype::A, &decision.pick), [(1, vec![vec![192, 0, 2, 1]])]);
     }

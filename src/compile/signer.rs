@@ -1,14 +1,14 @@
 //! Signatures, made once for each content: neither a health transition nor a reload signs what was
-//! signed before.
+//! signed before. On a server without private keys they come from a bundle.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ring::digest;
-
 use super::outcomes::Outcomes;
-use crate::dnssec::{Denial, Keyring, Validity};
+use crate::dnssec::bundle::{Bundle, Making};
+use crate::dnssec::{Content, Denial, Keyring, Validity, validity, verifies};
 use crate::snapshot::denial::Order;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -23,17 +23,37 @@ const UNUSED_MIN: usize = 1024;
 /// Seconds until a key that failed is tried again.
 const SIGNED_AGAIN: u64 = 60;
 
+/// A time at which no signature is made anew here, as the milliseconds of a clock too.
+const NEVER: u64 = u64::MAX / 1000;
+
 /// What signs a zone, with all signatures in force.
 #[derive(Debug)]
 pub struct Signer {
     keyring: Arc<Keyring>,
     order: Order,
-    /// What tells the keys apart that sign data, and those that sign keys.
-    data_keys: Content,
-    key_keys: Content,
     cache: Arc<Cache>,
     /// The first RRset that couldn't be signed since this was asked last.
     unsigned: Mutex<Option<Unsigned>>,
+    /// Where signatures come from, if there are no private keys.
+    taken: Option<Taken>,
+}
+
+/// A bundle, and what came of it.
+#[derive(Debug)]
+struct Taken {
+    bundle: Arc<Bundle>,
+    /// The end of the signature that ends first, of those that were asked for; seconds since 1970.
+    earliest: AtomicU64,
+    lacking: Mutex<Lacking>,
+}
+
+/// RRsets of which a bundle has no good signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub first: Option<(Name, Rtype)>,
 }
 
 /// What a zone is compiled with to be signed.
@@ -76,9 +96,6 @@ pub struct Signatures {
     pub made: u64,
 }
 
-/// A digest of what is signed, and by which keys.
-type Content = [u8; 16];
-
 #[derive(Debug)]
 struct Cache {
     parts: [Mutex<HashMap<Content, Cached>>; PARTS],
@@ -104,17 +121,64 @@ impl Signer {
     /// Signs with a keyring. Signatures of `before` are used again.
     #[must_use]
     pub fn new(keyring: Arc<Keyring>, denial: Denial, before: Option<&Signer>) -> Signer {
-        let keys = |signs: fn(&crate::dnssec::Member) -> bool| {
-            let members = keyring.members().iter().filter(|member| signs(member));
-            content(members.map(|member| member.key.dnskey()))
-        };
-        let (data_keys, key_keys) = (keys(|member| member.signs_zone), keys(|member| member.signs_keys));
-        let order = match denial {
-            Denial::Nsec => Order::Names,
-            Denial::Nsec3 => Order::Hashes,
-        };
         let cache = before.map_or_else(Arc::default, |before| Arc::clone(&before.cache));
-        Signer { keyring, order, data_keys, key_keys, cache, unsigned: Mutex::default() }
+        Signer { keyring, order: order(denial), cache, taken: None, unsigned: Mutex::default() }
+    }
+
+    /// Gives the signatures of a bundle, each when it has proved good. What proved good for `before`
+    /// isn't looked at again.
+    #[must_use]
+    pub fn of_bundle(bundle: Arc<Bundle>, before: Option<&Signer>) -> Signer {
+        let keyring = Arc::clone(bundle.keyring());
+        let order = order(bundle.denial());
+        let cache = before.map_or_else(Arc::default, |before| Arc::clone(&before.cache));
+        let taken = Taken { bundle, earliest: AtomicU64::new(u64::MAX), lacking: Mutex::default() };
+        Signer { keyring, order, cache, taken: Some(taken), unsigned: Mutex::default() }
+    }
+
+    /// The bundle that signatures come from; none where they are made.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Arc<Bundle>> {
+        self.taken.as_ref().map(|taken| &taken.bundle)
+    }
+
+    /// RRsets that were asked for and that the bundle has no good signature of.
+    #[must_use]
+    pub fn lacking(&self) -> Lacking {
+        self.taken.as_ref().map(|taken| lock(&taken.lacking).clone()).unwrap_or_default()
+    }
+
+    /// When the first of the bundle's signatures in use ends; seconds since 1970.
+    #[must_use]
+    pub fn earliest_end(&self) -> Option<u64> {
+        let earliest = self.taken.as_ref()?.earliest.load(Ordering::Relaxed);
+        Some(earliest).filter(|earliest| *earliest < u64::MAX)
+    }
+
+    /// Whether it can sign an RRset: with keys any, and of a bundle those that are in it.
+    #[must_use]
+    pub fn can_sign(&self, owner: &[u8], rtype: Rtype, ttl: u32, rdatas: &[&[u8]]) -> bool {
+        self.taken.as_ref().is_none_or(|taken| {
+            taken.bundle.signatures(&self.keyring.content(owner, rtype, ttl, rdatas)).is_some()
+        })
+    }
+
+    /// All signatures in force as a bundle for servers without private keys; nothing if these are
+    /// such, or no key signs. A zone's are all asked for when it is compiled, so they are all there.
+    #[must_use]
+    pub fn to_bundle(&self, serial: u32, made: u64) -> Option<Vec<u8>> {
+        if self.taken.is_some() {
+            return None;
+        }
+        let mut signatures = Vec::with_capacity(self.cached());
+        for part in &self.cache.parts {
+            let part = lock(part);
+            let good = part.iter().filter(|(_, cached)| !cached.validity.is_over((made / 1000) as u32));
+            let good = good.filter(|(_, cached)| !cached.signatures.rrsigs.is_empty());
+            signatures
+                .extend(good.map(|(content, cached)| (*content, Arc::clone(&cached.signatures.rrsigs))));
+        }
+        Making { keyring: &self.keyring, serial, made, denial: self.denial(), signatures }.octets()
     }
 
     /// The keys.
@@ -141,17 +205,22 @@ impl Signer {
     /// Whether another signs data in the same way, so that only the keys at the apex may differ.
     #[must_use]
     pub fn signs_data_as(&self, other: &Signer) -> bool {
-        self.data_keys == other.data_keys && self.order == other.order
+        let are_same = match (self.bundle(), other.bundle()) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.agrees_with(other),
+            _ => false,
+        };
+        are_same && self.order == other.order && self.keyring.signs_data_as(&other.keyring)
     }
 
     /// Signatures of an RRset: those that there are, or others if these are near their end. Where a
     /// key fails, those that there are stay, and are tried again in a minute.
     #[must_use]
     pub fn sign(&self, owner: &[u8], rtype: Rtype, ttl: u32, rdatas: &[&[u8]], now: u64) -> Signatures {
-        let is_of_keys = matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY);
-        let keys = if is_of_keys { &self.key_keys } else { &self.data_keys };
-        let fixed = [rtype.0.to_be_bytes().as_slice(), &ttl.to_be_bytes()].concat();
-        let content = content([&keys[..], owner, &fixed].into_iter().chain(rdatas.iter().copied()));
+        let content = self.keyring.content(owner, rtype, ttl, rdatas);
+        if let Some(taken) = &self.taken {
+            return self.take(taken, content, owner, rtype, ttl, rdatas, now);
+        }
         let part = &self.cache.parts[usize::from(content[0]) % PARTS];
         let generation = lock(&self.cache.state).generation;
         if let Some(cached) = lock(part).get_mut(&content)
@@ -185,6 +254,55 @@ impl Signer {
     /// The first RRset that couldn't be signed since this was asked last.
     pub fn take_unsigned(&self) -> Option<Unsigned> {
         lock(&self.unsigned).take()
+    }
+
+    /// The bundle's signatures of an RRset, if all of them are good and there is one of each key.
+    #[expect(clippy::too_many_arguments, reason = "what is signed, and where its signatures are")]
+    fn take(
+        &self,
+        taken: &Taken,
+        content: Content,
+        owner: &[u8],
+        rtype: Rtype,
+        ttl: u32,
+        rdatas: &[&[u8]],
+        now: u64,
+    ) -> Signatures {
+        let generation = lock(&self.cache.state).generation;
+        let found = taken.bundle.signatures(&content).and_then(|rrsigs| {
+            let part = &self.cache.parts[usize::from(content[0]) % PARTS];
+            if let Some(cached) = lock(part).get_mut(&content)
+                && cached.signatures.rrsigs == *rrsigs
+            {
+                cached.generation = generation;
+                return Some((cached.validity, cached.signatures.clone()));
+            }
+            let apex = self.keyring.apex();
+            let is_of = |key, rrsig: &Vec<u8>| verifies(key, apex, owner, rtype, ttl, rdatas, rrsig);
+            let mut keys = self.keyring.signers(rtype);
+            let is_good = keys.all(|key| rrsigs.iter().any(|rrsig| is_of(key, rrsig)))
+                && rrsigs.len() == self.keyring.signers(rtype).count();
+            // Of several the one that ends first counts.
+            let ends = rrsigs.iter().filter_map(|rrsig| validity(rrsig));
+            let validity = ends.min_by_key(|one| one.expiration.wrapping_sub(now as u32) as i32)?;
+            let signatures = Signatures { rrsigs: Arc::clone(rrsigs), renewal: NEVER, made: 0 };
+            let cached = Cached { validity, signatures: signatures.clone(), generation };
+            is_good.then(|| {
+                lock(part).insert(content, cached);
+                (validity, signatures)
+            })
+        });
+        let Some((validity, signatures)) = found else {
+            let mut lacking = lock(&taken.lacking);
+            lacking.count += 1;
+            if lacking.first.is_none() {
+                lacking.first = Name::from_wire(owner).ok().map(|owner| (owner, rtype));
+            }
+            return Signatures { rrsigs: [].into(), renewal: NEVER, made: 0 };
+        };
+        let left = validity.expiration.wrapping_sub(now as u32) as i32;
+        taken.earliest.fetch_min(now.saturating_add_signed(left.into()), Ordering::Relaxed);
+        signatures
     }
 
     /// How many signatures are kept.
@@ -225,13 +343,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn content<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Content {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(&(part.len() as u32).to_be_bytes());
-        context.update(part);
+fn order(denial: Denial) -> Order {
+    match denial {
+        Denial::Nsec => Order::Names,
+        Denial::Nsec3 => Order::Hashes,
     }
-    let mut content = [0; 16];
-    content.copy_from_slice(&context.finish().as_ref()[..16]);
-    content
 }

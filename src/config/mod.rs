@@ -4,6 +4,7 @@
 //! mistake its place and finds all of a file at once. `schema` describes the formats to editors.
 //! `cookie_secrets` reads the one file that is only lines.
 
+pub mod bundles;
 pub mod cookie_secrets;
 pub mod schema;
 pub mod server;

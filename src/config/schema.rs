@@ -19,6 +19,7 @@ pub struct ServerFile {
     pub probing: Option<ProbingSection>,
     pub resolver: Option<ResolverSection>,
     pub tls: Option<TlsSection>,
+    pub bundles: Option<BundlesSection>,
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
     pub query_log: Option<QueryLogSection>,
@@ -58,6 +59,34 @@ pub struct ServerSection {
     /// digits a line; the first one signs, all are accepted. Servers of one address share it.
     /// Default: one that nobody knows, made at each start.
     pub cookie_secrets: Option<String>,
+}
+
+/// Signatures that one server makes and others answer with, which have no private key.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BundlesSection {
+    /// Whether this server has keys and writes bundles, or answers with those of another.
+    pub role: RoleWord,
+    /// The directory of bundles, relative to this file. Default: bundles.
+    pub directory: Option<String>,
+    /// DS of keys by which a zone's first bundle is known, by zone: "12345 13 2 HEX". Default: the
+    /// first one is taken as it is.
+    pub anchors: Option<BTreeMap<String, OneOrMany<String>>>,
+    /// The signer's local API, which an edge asks for bundles. Default: they are put into the
+    /// directory by other means.
+    pub url: Option<String>,
+    /// A file with the token for it, relative to this file.
+    pub token: Option<String>,
+    /// How often the signer is asked. Default: 60s.
+    pub interval: Option<DurationText>,
+}
+
+/// Words for it.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleWord {
+    Signer,
+    Edge,
 }
 
 /// Bounds of TCP.
@@ -735,6 +764,7 @@ mod tests {
         assert_eq!(server("[probing]\nzzzzzzzz = 1"), keys::<ProbingSection>());
         assert_eq!(server("[resolver]\nzzzzzzzz = 1"), keys::<ResolverSection>());
         assert_eq!(server("[tls]\nzzzzzzzz = 1"), keys::<TlsSection>());
+        assert_eq!(server("[bundles]\nrole = \"edge\"\nzzzzzzzz = 1"), keys::<BundlesSection>());
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());

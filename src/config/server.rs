@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
+use super::bundles::{self, Bundles};
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
 use super::{notify, probing, query_log};
@@ -65,6 +66,8 @@ pub struct Server {
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
+    /// Signatures that one server makes and others answer with.
+    pub bundles: Option<Bundles>,
     /// Which queries are written down, and where.
     pub query_log: querylog::Wanted,
     /// The database that places clients.
@@ -157,6 +160,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         probing: Manners::default(),
         resolvers: Vec::new(),
         tls: None,
+        bundles: None,
         admin: Admin::default(),
         drain_hook: Vec::new(),
         query_log: querylog::Wanted::default(),
@@ -186,6 +190,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
+        table.finish();
+    }
+    if let Some(table) = root.table("bundles") {
+        server.bundles = bundles::bundles(&table, directory);
         table.finish();
     }
     if let Some(table) = root.table("query_log") {
@@ -440,7 +448,7 @@ fn addresses(value: &Value<'_>, port: u16) -> Vec<SocketAddr> {
     list.iter().filter_map(|one| one.parsed("address with a port", example)).collect()
 }
 
-fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {
+pub(super) fn path(value: Option<Value<'_>>, directory: &Path) -> Option<PathBuf> {
     value.and_then(|value| value.str()).map(|text| directory.join(text))
 }
 

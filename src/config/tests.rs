@@ -357,6 +357,11 @@ fn each_mistake_of_the_server_has_its_place() {
         ("[tls]\nquic = []", "2:8 there is no address to listen on"),
         ("[tls]\ncertificate = \"c.pem\"", "2:15 `key` is missing"),
         ("[tls]\nkey = \"k.pem\"", "2:7 `certificate` is missing"),
+        ("[bundles]\nrole = \"egde\"", "2:8 \"egde\" isn't known here"),
+        ("[bundles]\ndirectory = \"b\"", "1:2 `role` is missing"),
+        ("[bundles]\nrole = \"edge\"\nurl = \"http://192.0.2.1\"", "3:7 the signer gives bundles to whoever"),
+        ("[bundles]\nrole = \"edge\"\ntoken = \"t\"\nurl = \"192.0.2.1\"", "4:7 \"192.0.2.1\" is no address"),
+        ("[bundles]\nrole = \"edge\"\n[bundles.anchors]\na = \"1 13 2 ABC\"", "4:5 this is no DS"),
         ("[sever]", "1:2 unknown key `sever`"),
     ] {
         let found = server::parse(Path::new("waypost.toml"), text).unwrap_err();
@@ -371,6 +376,15 @@ fn each_mistake_of_the_server_has_its_place() {
     assert_eq!(read.rules.regions[0].countries, ["VN"]);
     assert_eq!(read.database.as_deref(), Some(Path::new("/etc/waypost/x.mmdb")));
     assert_eq!(read.network_files, [(RegionId(2), "/etc/waypost/aa.txt".into())]);
+    let text = format!(
+        "[bundles]\nrole = \"edge\"\n[bundles.anchors]\n\"A.example\" = \"258 13 2 {}\"",
+        "aB".repeat(32)
+    );
+    let (edge, _) = server::parse(Path::new("/etc/waypost/waypost.toml"), &text).unwrap();
+    let bundles = edge.bundles.unwrap();
+    assert_eq!(bundles.directory, Path::new("/etc/waypost/bundles"));
+    let anchor = [vec![1, 2, 13, 2], vec![0xab; 32]].concat();
+    assert_eq!(bundles.anchors, [(Name::parse("a.example.", None).unwrap(), vec![anchor])].into());
     assert_eq!((read.workers, read.zones.as_path()), (3, Path::new("/etc/waypost/zones")));
 }
 

@@ -132,19 +132,7 @@ impl SigningKey {
     /// # Errors
     /// When they don't belong together, or can't be signed with here.
     pub fn new(dnskey: &[u8], secret: &Secret) -> Result<SigningKey, KeyError> {
-        let unusable = |why: &str| KeyError::Unusable(why.to_owned());
-        let [flags_high, flags_low, protocol, number, public @ ..] = dnskey else {
-            return Err(unusable("the DNSKEY is too short"));
-        };
-        let flags = u16::from_be_bytes([*flags_high, *flags_low]);
-        if *protocol != 3 || (flags != FLAGS_ZONE && flags != FLAGS_ENTRY) {
-            return Err(KeyError::Unusable(format!(
-                "flags {flags} with protocol {protocol} are no zone key: 256 or 257, and 3"
-            )));
-        }
-        let algorithm = Algorithm::from_number(*number).ok_or_else(|| {
-            KeyError::Unusable(format!("algorithm {number} isn't signed with here: take 13, 15, or 8"))
-        })?;
+        let (algorithm, flags, public) = parts(dnskey)?;
         let signer: Arc<dyn Signer> = match (algorithm, secret) {
             (Algorithm::EcdsaP256Sha256, Secret::Scalar(scalar)) => {
                 let point = [&[4], public].concat();
@@ -192,6 +180,15 @@ impl SigningKey {
         signer: Arc<dyn Signer>,
     ) -> SigningKey {
         SigningKey { algorithm, flags, tag: key_tag(dnskey), dnskey: dnskey.into(), signer }
+    }
+
+    /// A key of which only the public half is here: it verifies, and signs nothing.
+    ///
+    /// # Errors
+    /// When the DNSKEY isn't one of a zone, or its algorithm isn't known here.
+    pub fn public(dnskey: &[u8]) -> Result<SigningKey, KeyError> {
+        let (algorithm, flags, _) = parts(dnskey)?;
+        Ok(SigningKey::with_signer(algorithm, flags, dnskey, Arc::new(Nowhere)))
     }
 
     /// What it signs with.
@@ -261,6 +258,23 @@ pub fn key_tag(dnskey: &[u8]) -> u16 {
 /// Where the scalar stands in what ring makes of a new P-256 key (RFC 5208 around RFC 5915).
 const PKCS8_SCALAR: std::ops::Range<usize> = 36..68;
 
+/// Algorithm, flags and public key in the RDATA of a zone's DNSKEY.
+fn parts(dnskey: &[u8]) -> Result<(Algorithm, u16, &[u8]), KeyError> {
+    let [flags_high, flags_low, protocol, number, public @ ..] = dnskey else {
+        return Err(KeyError::Unusable("the DNSKEY is too short".to_owned()));
+    };
+    let flags = u16::from_be_bytes([*flags_high, *flags_low]);
+    if *protocol != 3 || (flags != FLAGS_ZONE && flags != FLAGS_ENTRY) {
+        return Err(KeyError::Unusable(format!(
+            "flags {flags} with protocol {protocol} are no zone key: 256 or 257, and 3"
+        )));
+    }
+    let algorithm = Algorithm::from_number(*number).ok_or_else(|| {
+        KeyError::Unusable(format!("algorithm {number} isn't signed with here: take 13, 15, or 8"))
+    })?;
+    Ok((algorithm, flags, public))
+}
+
 /// The RDATA of a DNSKEY (RFC 4034 2.1).
 fn rdata(flags: u16, algorithm: Algorithm, public: &[u8]) -> Vec<u8> {
     let mut rdata = flags.to_be_bytes().to_vec();
@@ -279,6 +293,24 @@ fn rsa_public(numbers: &RsaNumbers) -> Vec<u8> {
     public.extend_from_slice(exponent);
     public.extend_from_slice(&numbers.modulus);
     public
+}
+
+/// Exponent and modulus of an RSA key (RFC 3110 2).
+pub(super) fn rsa_numbers(public: &[u8]) -> Option<(&[u8], &[u8])> {
+    match public {
+        [0, high, low, numbers @ ..] => numbers.split_at_checked(u16::from_be_bytes([*high, *low]).into()),
+        [length, numbers @ ..] => numbers.split_at_checked(usize::from(*length)),
+        [] => None,
+    }
+}
+
+/// Where the private half is that isn't here.
+struct Nowhere;
+
+impl Signer for Nowhere {
+    fn sign(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 struct P256(EcdsaKeyPair, SystemRandom);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ring::digest;
+
 use super::ds::{DigestType, ds};
 use super::key::SigningKey;
 use super::leaving::{CDNSKEY_DELETE, CDS_DELETE};
@@ -22,7 +24,13 @@ pub struct Keyring {
     cdnskeys: Vec<Vec<u8>>,
     dnskey_ttl: u32,
     signature_validity: Duration,
+    /// What tells the keys apart that sign data, and those that sign keys.
+    data_keys: Content,
+    key_keys: Content,
 }
+
+/// A digest of what is signed, and by which keys.
+pub type Content = [u8; 16];
 
 /// A key and what it does now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +71,22 @@ impl Keyring {
             .collect();
         cdnskeys.sort_unstable();
         let cds = cdnskeys.iter().map(|dnskey| ds(&apex, dnskey, DigestType::Sha256)).collect();
-        Keyring { apex, members, others, dnskeys, cds, cdnskeys, dnskey_ttl, signature_validity }
+        let keys = |signs: fn(&&Member) -> bool| {
+            digest(members.iter().filter(signs).map(|member| member.key.dnskey()))
+        };
+        let (data_keys, key_keys) = (keys(|member| member.signs_zone), keys(|member| member.signs_keys));
+        Keyring {
+            apex,
+            members,
+            others,
+            dnskeys,
+            cds,
+            cdnskeys,
+            dnskey_ttl,
+            signature_validity,
+            data_keys,
+            key_keys,
+        }
     }
 
     /// The same for a zone that is to leave signing: CDS and CDNSKEY ask for all DS to be taken out
@@ -112,19 +135,34 @@ impl Keyring {
         self.cdnskeys.iter().map(Vec::as_slice)
     }
 
+    /// Whether another signs data by the same keys.
+    #[must_use]
+    pub fn signs_data_as(&self, other: &Keyring) -> bool {
+        self.data_keys == other.data_keys
+    }
+
+    /// What names the signatures of an RRset, whoever has the private halves.
+    #[must_use]
+    pub fn content(&self, owner: &[u8], rtype: Rtype, original_ttl: u32, rdatas: &[&[u8]]) -> Content {
+        let keys = if is_of_keys(rtype) { &self.key_keys } else { &self.data_keys };
+        let mut fixed = [0; 6];
+        fixed[..2].copy_from_slice(&rtype.0.to_be_bytes());
+        fixed[2..].copy_from_slice(&original_ttl.to_be_bytes());
+        digest([&keys[..], owner, &fixed].into_iter().chain(rdatas.iter().copied()))
+    }
+
+    /// The keys that sign a type.
+    pub fn signers(&self, rtype: Rtype) -> impl Iterator<Item = &SigningKey> {
+        let signs = move |member: &&Member| {
+            if is_of_keys(rtype) { member.signs_keys } else { member.signs_zone }
+        };
+        self.members.iter().filter(signs).map(|member| &member.key)
+    }
+
     /// The time of an owner's signatures that are made at `now`, in seconds since 1970.
     #[must_use]
     pub fn validity(&self, owner: &[u8], now: u32) -> Validity {
         Validity::of(owner, now, self.signature_validity)
-    }
-
-    /// The keys that sign RRsets of a type.
-    pub fn signers(&self, rtype: Rtype) -> impl Iterator<Item = &SigningKey> {
-        let is_of_keys = matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY);
-        let members = self.members.iter();
-        members
-            .filter(move |member| if is_of_keys { member.signs_keys } else { member.signs_zone })
-            .map(|member| &member.key)
     }
 
     /// RRSIG RDATAs for one RRset, one for each key that signs its type: DNSKEY, CDS and CDNSKEY by
@@ -143,4 +181,19 @@ impl Keyring {
     ) -> Vec<Vec<u8>> {
         rrsigs(self.signers(rtype), &self.apex, owner, rtype, original_ttl, rdatas, validity)
     }
+}
+
+fn is_of_keys(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY)
+}
+
+fn digest<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Content {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u32).to_be_bytes());
+        context.update(part);
+    }
+    let mut content = [0; 16];
+    content.copy_from_slice(&context.finish().as_ref()[..16]);
+    content
 }

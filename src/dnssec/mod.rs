@@ -7,9 +7,14 @@
 //! denial     types as bits                           policy    how the operator wants it
 //! rollover   how one key takes over from another     outlook   what comes next, in words
 //! leaving    how a zone stops being signed           key_file  keys as BIND's files hold them
+//! key_file   keys as BIND's files hold them    verify    whether a signature is good
+//! bundle     signatures and public keys, for servers without private ones
 //! ```
 
 mod algorithm;
+pub mod bundle;
+#[cfg(test)]
+mod bundle_tests;
 mod canonical;
 mod denial;
 mod ds;
@@ -25,12 +30,14 @@ mod rollover_tests;
 mod signature;
 #[cfg(test)]
 mod signature_tests;
+mod verify;
 
 pub use algorithm::Algorithm;
 pub use denial::type_bitmap;
 pub use ds::{DigestType, ds};
 pub use key::{FLAGS_ENTRY, FLAGS_ZONE, KeyError, RsaNumbers, Secret, Signer, SigningKey, key_tag};
-pub use keyring::{Keyring, Member};
+pub use keyring::{Content, Keyring, Member};
 pub use outlook::Outlook;
 pub use policy::{Denial, KeySplit, Policy};
 pub use signature::{SIGNATURE_LEFT, Validity};
+pub use verify::{validity, verifies};

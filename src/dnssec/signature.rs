@@ -50,6 +50,12 @@ impl Validity {
         self.expiration.wrapping_sub(SIGNATURE_LEFT.as_secs() as u32)
     }
 
+    /// Whether their time is over at `now` (RFC 1982 arithmetic).
+    #[must_use]
+    pub fn is_over(self, now: u32) -> bool {
+        now.wrapping_sub(self.expiration) as i32 > 0
+    }
+
     /// Whether they are due at `now` (RFC 1982 arithmetic).
     #[must_use]
     pub fn is_due(self, now: u32) -> bool {
@@ -67,19 +73,29 @@ pub(super) fn rrsig(
     rdatas: &[std::borrow::Cow<'_, [u8]>],
     validity: Validity,
 ) -> Option<Vec<u8>> {
-    // The root and the asterisk of a wildcard don't count (RFC 4034 3.1.3).
-    let count = labels(owner).count() - usize::from(owner.starts_with(b"\x01*"));
     let mut rdata = Vec::with_capacity(18 + apex.as_wire().len() + 64);
     rdata.extend(rtype.0.to_be_bytes());
     rdata.push(key.algorithm().number());
-    rdata.push(u8::try_from(count).ok()?);
+    rdata.push(labels_signed(owner)?);
     rdata.extend(original_ttl.to_be_bytes());
     rdata.extend(validity.expiration.to_be_bytes());
     rdata.extend(validity.inception.to_be_bytes());
     rdata.extend(key.tag().to_be_bytes());
     rdata.extend_from_slice(apex.as_wire());
-    // What is signed: all this, then each record (RFC 4034 3.1.8.1).
-    let mut message = rdata.clone();
+    let message = message(&rdata, owner, rtype, original_ttl, rdatas)?;
+    rdata.extend(key.sign(&message)?);
+    Some(rdata)
+}
+
+/// What is signed: RDATA up to the signature, then each record (RFC 4034 3.1.8.1).
+pub(super) fn message(
+    head: &[u8],
+    owner: &[u8],
+    rtype: Rtype,
+    original_ttl: u32,
+    rdatas: &[std::borrow::Cow<'_, [u8]>],
+) -> Option<Vec<u8>> {
+    let mut message = head.to_vec();
     let owner = owner.to_ascii_lowercase();
     for one in rdatas {
         message.extend_from_slice(&owner);
@@ -89,8 +105,13 @@ pub(super) fn rrsig(
         message.extend(u16::try_from(one.len()).ok()?.to_be_bytes());
         message.extend_from_slice(one);
     }
-    rdata.extend(key.sign(&message)?);
-    Some(rdata)
+    Some(message)
+}
+
+/// An owner's labels as its signatures count them: the root and the asterisk of a wildcard don't
+/// (RFC 4034 3.1.3).
+pub(super) fn labels_signed(owner: &[u8]) -> Option<u8> {
+    u8::try_from(labels(owner).count() - usize::from(owner.starts_with(b"\x01*"))).ok()
 }
 
 /// RRSIG RDATA of several keys over one RRset.

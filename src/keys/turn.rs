@@ -24,10 +24,11 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// What of a zone its keys depend on; none if it isn't signed.
+    /// What of a zone its keys depend on; none if it isn't signed, or by a bundle.
     #[must_use]
     pub fn of(loaded: &LoadedZone) -> Option<Signed> {
-        Some(Signed::with(loaded, loaded.config.dnssec.clone()?))
+        let policy = loaded.config.dnssec.clone().filter(|_| loaded.signer.is_none())?;
+        Some(Signed::with(loaded, policy))
     }
 
     fn with(loaded: &LoadedZone, policy: Policy) -> Signed {

@@ -5,6 +5,7 @@
 //! a bad one is up to who asked (the writer keeps the last good version, `waypost check` fails).
 
 mod across;
+mod bundle;
 mod geography;
 mod offline;
 mod stamp;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use offline::{Offline, read_once};
 pub use zone::{LoadedZone, ZoneFiles};
 
+use crate::config::bundles::Role;
 use crate::config::cookie_secrets;
 use crate::config::server::{self, Server};
 use crate::cores;
@@ -27,6 +29,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::Geography;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
+use bundle::Edge;
 use stamp::{Recorder, Stamps};
 use zone::Known;
 
@@ -34,6 +37,8 @@ use zone::Known;
 #[derive(Debug)]
 pub struct Loader {
     config: PathBuf,
+    /// The state directory, where it isn't the configuration that says which.
+    state: Option<PathBuf>,
     server: Option<(Arc<Server>, Stamps)>,
     geography: Option<Stamps>,
     cookie_secrets: Option<Stamps>,
@@ -98,11 +103,19 @@ impl Loader {
     pub fn new(config: &Path) -> Loader {
         Loader {
             config: config.to_owned(),
+            state: None,
             server: None,
             geography: None,
             cookie_secrets: None,
             zones: BTreeMap::new(),
         }
+    }
+
+    /// With a state directory other than the configuration's.
+    #[must_use]
+    pub fn with_state(mut self, state: Option<&Path>) -> Loader {
+        self.state = state.map(Path::to_owned);
+        self
     }
 
     /// The server's configuration, once a pass has read a good one.
@@ -238,7 +251,7 @@ impl Loader {
     }
 
     fn pass_zones(&mut self, server: &Server, pass: &mut Pass) {
-        let found = match zone::list(&server.zones) {
+        let found = match zone::list(&server.zones, bundle_directory(server)) {
             Ok((found, warnings)) => {
                 pass.warnings.extend(warnings);
                 found
@@ -266,13 +279,14 @@ impl Loader {
 
     fn read_zones(&mut self, candidates: &[&ZoneFiles], server: &Server, all: bool, pass: &mut Pass) {
         let regions = region_names(server);
+        let edge = Edge::of(server.bundles.as_ref(), self.state.as_deref().unwrap_or(&server.state));
         let mut results = cores::share(
             candidates.len(),
             || (),
             |number, ()| {
                 let files = candidates[number];
                 let known = self.zones.get(&files.apex);
-                (number, files.clone(), zone::read(files, &regions, known, all))
+                (number, files.clone(), zone::read(files, &regions, edge, known, all))
             },
         );
         results.sort_by_key(|(number, ..)| *number);
@@ -296,6 +310,7 @@ impl Loader {
             .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
             .collect();
         directories.insert(&server.zones);
+        directories.extend(bundle_directory(server));
         // A link to the zone directory may be swapped as a whole.
         directories.extend(server.zones.parent());
         let is_directory = |path: &&Path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
@@ -309,7 +324,14 @@ impl Loader {
 /// Everything that is wrong with them.
 pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
     let regions = region_names(server);
-    zone::read(files, &regions, None, true).1.unwrap_or_else(|| Err(Vec::new()))
+    let edge = Edge::of(server.bundles.as_ref(), &server.state);
+    zone::read(files, &regions, edge, None, true).1.unwrap_or_else(|| Err(Vec::new()))
+}
+
+/// Where the signatures of zones come from that are signed elsewhere.
+fn bundle_directory(server: &Server) -> Option<&Path> {
+    let edge = server.bundles.as_ref().filter(|bundles| bundles.role == Role::Edge);
+    edge.map(|bundles| &*bundles.directory)
 }
 
 fn region_names(server: &Server) -> Vec<String> {

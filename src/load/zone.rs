@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::bundle::Edge;
 use super::stamp::{Recorder, Stamps};
+use crate::compile::signer::Signer;
 use crate::config::zone::{self as config, ZoneConfig};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::route::Kind;
@@ -22,6 +24,8 @@ pub struct ZoneFiles {
     pub zone: PathBuf,
     /// The routes beside it, which need not exist.
     pub routes: PathBuf,
+    /// Its signatures, where it is signed elsewhere.
+    pub bundle: PathBuf,
 }
 
 /// A zone as read and checked.
@@ -31,6 +35,8 @@ pub struct LoadedZone {
     pub zone: Arc<Zone>,
     /// Routes and probes; empty without a TOML file.
     pub config: Arc<ZoneConfig>,
+    /// What signs it, if that is a bundle.
+    pub signer: Option<Arc<Signer>>,
     /// What is odd about it.
     pub warnings: Vec<Diagnostic>,
     /// Every file that it was read from, with its content.
@@ -48,7 +54,15 @@ impl ZoneFiles {
             apex: apex.clone(),
             zone: directory.join(format!("{stem}.zone")),
             routes: directory.join(format!("{stem}.toml")),
+            bundle: directory.join(format!("{stem}.bundle")),
         }
+    }
+
+    /// The same, with the zone's signatures in a directory of bundles.
+    #[must_use]
+    pub fn with_bundle_in(mut self, bundles: &Path) -> ZoneFiles {
+        self.bundle = bundles.join(self.bundle.file_name().unwrap_or_default());
+        self
     }
 }
 
@@ -57,7 +71,10 @@ impl ZoneFiles {
 /// # Errors
 /// When the directory can't be read or has no zone: that is a mistake or a half-done update
 /// rather than the wish to serve nothing.
-pub(super) fn list(directory: &Path) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>), Diagnostic> {
+pub(super) fn list(
+    directory: &Path,
+    bundles: Option<&Path>,
+) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>), Diagnostic> {
     let unreadable = |error| Diagnostic::error(directory, format!("cannot read the zone directory: {error}"));
     let mut found = Vec::new();
     let mut routes = Vec::new();
@@ -79,6 +96,7 @@ pub(super) fn list(directory: &Path) -> Result<(Vec<ZoneFiles>, Vec<Diagnostic>)
                 Ok(apex) => {
                     let apex = if stem == "root" { Name::root() } else { apex };
                     let files = ZoneFiles::in_directory(directory, &apex);
+                    let files = files.with_bundle_in(bundles.unwrap_or(directory));
                     if files.zone == path {
                         found.push(files);
                     } else {
@@ -138,12 +156,15 @@ pub(super) struct Known {
     /// The last version without errors: of what it has in common with the next one, nothing is
     /// read again.
     pub(super) zone: Option<Arc<Zone>>,
+    /// What signed it, if that was a bundle.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 /// Reads a zone. No result if its content is as it was, unless `all` is to be read.
 pub(super) fn read(
     files: &ZoneFiles,
     regions: &[String],
+    edge: Option<Edge<'_>>,
     known: Option<&Known>,
     all: bool,
 ) -> (Known, Option<Result<LoadedZone, Vec<Diagnostic>>>) {
@@ -161,9 +182,31 @@ pub(super) fn read(
         recorder = recorder.afresh();
         old = known.zone.clone();
     }
+    let signer = known.and_then(|known| known.signer.clone());
     let result = parse(files, regions, &recorder, old.as_deref());
-    let zone = result.as_ref().ok().map(|loaded| Arc::clone(&loaded.zone)).or(old);
-    (Known { files: files.clone(), stamps: recorder.stamps(), zone }, Some(result))
+    let result = result.and_then(|loaded| signed(files, loaded, edge, signer.as_ref(), &recorder));
+    let good = result.as_ref().ok();
+    let zone = good.map(|loaded| Arc::clone(&loaded.zone)).or(old);
+    let signer = good.map_or(signer, |loaded| loaded.signer.clone());
+    (Known { files: files.clone(), stamps: recorder.stamps(), zone, signer }, Some(result))
+}
+
+/// With its signatures, if they come from elsewhere.
+fn signed(
+    files: &ZoneFiles,
+    loaded: LoadedZone,
+    edge: Option<Edge<'_>>,
+    before: Option<&Arc<Signer>>,
+    recorder: &Recorder,
+) -> Result<LoadedZone, Vec<Diagnostic>> {
+    let Some(edge) = edge.filter(|_| loaded.config.dnssec.is_some()) else { return Ok(loaded) };
+    let (signer, more) = edge.signer(files, &loaded.zone, &loaded.config, before, recorder)?;
+    let LoadedZone { mut warnings, mut contents, .. } = loaded;
+    warnings.extend(more);
+    // It is kept beside the zone that it belongs to.
+    let bundle = recorder.read_if_there(&files.bundle).ok().flatten();
+    contents.extend(bundle.map(|octets| (files.zone.with_extension("bundle"), octets)));
+    Ok(LoadedZone { signer: Some(signer), warnings, contents, ..loaded })
 }
 
 fn parse(
@@ -201,7 +244,13 @@ fn parse(
     }
     warnings.extend(loaded.warnings);
     warnings.extend(findings);
-    Ok(LoadedZone { zone: Arc::new(zone), config: Arc::new(config), warnings, contents: recorder.contents() })
+    Ok(LoadedZone {
+        zone: Arc::new(zone),
+        config: Arc::new(config),
+        signer: None,
+        warnings,
+        contents: recorder.contents(),
+    })
 }
 
 fn parse_config(

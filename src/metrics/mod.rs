@@ -75,7 +75,12 @@ impl Metrics {
         waypost.register_collector(Box::new(health::Health(Arc::clone(&status))));
         waypost.register_collector(Box::new(routes::Routes(Arc::clone(&status))));
         waypost.register_collector(Box::new(zones::Zones(Arc::clone(&status))));
-        waypost.register_collector(Box::new(signatures::Signatures { published, keys, identity }));
+        waypost.register_collector(Box::new(signatures::Signatures {
+            published,
+            status: Arc::clone(&status),
+            keys,
+            identity,
+        }));
         waypost.register_collector(Box::new(notify::Notify(notify)));
         waypost.register_collector(Box::new(writer::Writer(status)));
         Metrics { registry, meters, rows }

@@ -13,11 +13,13 @@ use crate::dnssec::SIGNATURE_LEFT;
 use crate::encrypted::Identity;
 use crate::keys::Keeper;
 use crate::limits::ZONE_ROWS;
+use crate::publish::Status;
 use crate::snapshot::Published;
 
 #[derive(Debug)]
 pub(super) struct Signatures {
     pub(super) published: Arc<Published>,
+    pub(super) status: Arc<Status>,
     pub(super) keys: Arc<Keeper>,
     pub(super) identity: Option<Arc<Identity>>,
 }
@@ -26,13 +28,17 @@ impl Collector for Signatures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(encoder);
         let snapshot = self.published.load();
+        let statuses = self.status.zones();
         let mut ends: Vec<(String, f64)> = snapshot
             .zones()
             .filter_map(|zone| {
                 let renewal = zone.denial.as_ref()?.next_renewal()?;
-                Some((zone.apex.to_string(), (renewal + SIGNATURE_LEFT.as_secs()) as f64))
+                let of_bundle = statuses.get(&zone.apex).and_then(|status| status.signatures_end);
+                let end = of_bundle.map_or(renewal + SIGNATURE_LEFT.as_secs(), |end| end.0 / 1000);
+                Some((zone.apex.to_string(), end as f64))
             })
             .collect();
+        drop(statuses);
         // Of tens of thousands those that end first are shown apart.
         ends.sort_by(|(_, one), (_, other)| one.total_cmp(other));
         families.gauges(
@@ -43,7 +49,7 @@ impl Collector for Signatures {
         )?;
         families.gauges(
             "zone_signatures_expiry_timestamp",
-            "When the first signature of a zone ends; it is made anew a week before",
+            "When the first signature of a zone ends; it is made anew, or comes in a bundle, a week before",
             Some(Unit::Seconds),
             ends.iter().take(ZONE_ROWS.into()).map(|(zone, end)| (vec![("zone", zone.as_str())], *end)),
         )?;

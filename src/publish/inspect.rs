@@ -100,7 +100,7 @@ impl Inspector {
                 let line = json!({
                     "zone": apex.to_string(), "serial": zone.serial, "records": zone.records,
                     "source": zone.source, "loaded": zone.loaded.map(timestamp), "stale": zone.is_stale,
-                    "error": error,
+                    "signatures_end": zone.signatures_end.map(timestamp), "error": error,
                 });
                 lines.push(line.to_string());
                 continue;
@@ -116,6 +116,9 @@ impl Inspector {
                     );
                 }
                 None => line.push_str("never loaded: answered with SERVFAIL"),
+            }
+            if let Some(end) = zone.signatures_end {
+                let _ = write!(line, ", signed by a bundle until {}", timestamp(end));
             }
             if zone.is_stale {
                 line.push_str(", STALE: the last good version");

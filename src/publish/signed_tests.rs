@@ -1,7 +1,7 @@
 //! Signed zones as they change: what is left is what a whole build gives, signature by signature
 //! (those of Ed25519 are the same each time), and nothing is signed twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +10,28 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::slots::{Scene, Signers, Slots};
+use super::writer::{Beginning, Writer};
 use super::zones::{Batch, Zones};
+use crate::compile::fit;
 use crate::compile::outcomes::outcomes;
+use crate::compile::routed::{self, Means, SignedAs};
+use crate::compile::shares::Shares;
 use crate::compile::signed_tests::{NOW, proves, signing};
-use crate::compile::signer::{Signer, Signing};
+use crate::compile::signer::{Lacking, Signer, Signing};
 use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
 use crate::compile::zone::RoutedOwners;
 use crate::config::zone as config;
+use crate::dnssec::bundle::Bundle;
 use crate::dnssec::{Denial, Keyring, Member, SigningKey};
+use crate::geo::RegionId;
 use crate::geo::rules::Rules;
-use crate::health::{Board, Subject, Tick, Watched};
+use crate::health::{Board, Desired, Standing, Subject, Tick, Watched};
+use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing};
 use crate::snapshot::Snapshot;
+use crate::state::SavedAddresses;
+use crate::wire::cookie::{Secret, Secrets};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 use crate::zone::Zone;
@@ -253,7 +262,7 @@ proptest! {
         });
         let watched = subjects.enumerate().map(|(at, (name, family))| Watched {
             subject: Subject { zone: apex(), target: name.to_owned(), family },
-            desired: crate::health::Desired::Auto,
+            desired: Desired::Auto,
             said: None,
             site: String::new(),
             is_canary: false,
@@ -306,7 +315,7 @@ fn a_transition_signs_nothing() {
     for down in 0..8 {
         let watched = names.iter().enumerate().map(|(at, name)| Watched {
             subject: Subject { zone: apex(), target: (*name).to_owned(), family: Family::V4 },
-            desired: crate::health::Desired::Auto,
+            desired: Desired::Auto,
             said: None,
             site: String::new(),
             is_canary: false,
@@ -332,6 +341,154 @@ fn a_transition_signs_nothing() {
     slots.renew(|_| Some(&model), scene);
     assert!(slots.next_renewal().unwrap() > later);
     assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
+}
+
+/// What an edge has of a signer's zone.
+fn edge(signing: &Signing, before: Option<&Signer>) -> Signing {
+    let octets = signing.signer.to_bundle(1, NOW * 1000).unwrap();
+    let bundle = Arc::new(Bundle::read(&apex(), &octets).unwrap());
+    Signing { signer: Arc::new(Signer::of_bundle(bundle, before)), ..signing.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn a_zone_signed_by_a_bundle_answers_as_its_signer_does(
+        versions in prop::collection::vec(random_zone(), 1..4), is_hashed: bool,
+    ) {
+        let signing = signing(&apex(), if is_hashed { Denial::Nsec3 } else { Denial::Nsec });
+        let (mut there, mut here) = (Zones::default(), Zones::default());
+        let (mut one, mut other) = (empty(), empty());
+        let mut before: Option<Arc<Signer>> = None;
+        for zone in &versions {
+            one = put(&mut there, &one, zone, &signing);
+            let taken = edge(&signing, before.as_deref());
+            let routing = Routing::none(&apex());
+            prop_assert_eq!(fit::lacking(zone, &routing, &taken.signer, NOW), Lacking::default());
+            other = put(&mut here, &other, zone, &taken);
+            prop_assert_eq!(taken.signer.lacking(), Lacking::default(), "nothing else is asked for");
+            let difference = difference(&other, &one);
+            prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+            before = Some(taken.signer);
+        }
+    }
+}
+
+#[test]
+fn a_bundle_lacks_what_a_later_zone_has_and_what_other_keys_would_sign() {
+    let (zone, routing) = (try_parse("example.", ZONE).unwrap(), Routing::none(&apex()));
+    let signing = signing(&apex(), Denial::Nsec);
+    put(&mut Zones::default(), &empty(), &zone, &signing);
+    let taken = edge(&signing, None);
+    assert_eq!(fit::lacking(&zone, &routing, &taken.signer, NOW), Lacking::default());
+    let end = taken.signer.earliest_end().unwrap();
+    assert!((NOW + 17 * DAY..NOW + 21 * DAY).contains(&end), "{}", end - NOW);
+    let later = try_parse("example.", &format!("{ZONE}new A 192.0.2.9\n")).unwrap();
+    let taken = edge(&signing, None);
+    let lacking = fit::lacking(&later, &routing, &taken.signer, NOW);
+    // The address, its NSEC and the one before.
+    assert_eq!((lacking.count, lacking.first.is_some()), (3, true), "{lacking:?}");
+}
+
+#[test]
+fn signatures_that_were_renewed_take_the_place_of_others_at_an_edge() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let signing = signing(&apex(), Denial::Nsec);
+    let mut there = Zones::default();
+    put(&mut there, &empty(), &zone, &signing);
+    let first = edge(&signing, None);
+    let mut here = Zones::default();
+    let before = put(&mut here, &empty(), &zone, &first);
+    assert_eq!(here.next_renewal(NOW + 1000 * DAY).filter(|at| *at < NOW + 1000 * DAY), None);
+    let later = NOW + 15 * DAY;
+    there.set_time(later);
+    let mut batch = Batch::default();
+    while there.next_renewal(later).unwrap() <= later {
+        there.renew(&mut batch, 64);
+    }
+    let renewed = there.published(batch, &before);
+    let second = edge(&signing, Some(&first.signer));
+    let after = put(&mut here, &before, &zone, &Signing { now: later, ..second.clone() });
+    assert_eq!(difference(&after, &renewed), None);
+    assert!(second.signer.earliest_end().unwrap() >= later + 17 * DAY);
+}
+
+#[test]
+fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let (config, _) = config::parse(Path::new("z.toml"), ROUTES, &apex(), &[]).unwrap();
+    let (route, routing) = (&config.routing.routes[0], &config.routing);
+    let signing = Signing { outcomes: Arc::new(outcomes(routing)), ..signing(&apex(), Denial::Nsec) };
+    assert_eq!(fit::lacking(&zone, routing, &signing.signer, NOW), Lacking::default());
+    let taken = edge(&signing, None);
+    assert_eq!(fit::lacking(&zone, routing, &taken.signer, NOW), Lacking::default());
+    let owner = b"\x03www\x07example\0";
+    let compiled = |signer: &Signer, down: u8| {
+        let standing =
+            |id: crate::route::TargetId, _| Standing::unprobed(Desired::Auto, down >> id.0 & 1 == 0);
+        let signed_as = Some(SignedAs { signer, owner });
+        let means = Means { shares: &mut Shares::default(), signed_as };
+        let regions = [RegionId::DEFAULT].into_iter();
+        routed::slot(routing, route, Rtype::A, regions, &standing, Tick(NOW * 1000), means).unwrap().slot
+    };
+    for down in 0..8 {
+        assert_eq!(compiled(&taken.signer, down), compiled(&signing.signer, down), "{down:03b} are down");
+    }
+    // A bundle of a signer that knows one target less.
+    let text = ROUTES.replace("[[\"one\", \"two\"], \"three\"]", "[[\"one\", \"two\"]]");
+    let (less, _) = config::parse(Path::new("z.toml"), &text, &apex(), &[]).unwrap();
+    let keys = Arc::new(Signer::new(Arc::clone(signing.signer.keyring()), Denial::Nsec, None));
+    let _ = fit::lacking(&zone, &less.routing, &keys, NOW);
+    let short = edge(&Signing { signer: keys, ..signing.clone() }, None);
+    assert_eq!(compiled(&short.signer, 0b011), compiled(&signing.signer, 0), "neither first target lives");
+}
+
+#[test]
+fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+    let zone = try_parse("example.", ZONE).unwrap();
+    let signing = signing(&apex(), Denial::Nsec);
+    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signing.signer, NOW);
+    let signer = edge(&signing, None).signer;
+    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signer, NOW);
+    let end = signer.earliest_end().unwrap();
+    let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
+    let (config, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
+    let config = Arc::new(config);
+    let loaded =
+        LoadedZone { zone, config, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
+    let (server, _) =
+        crate::config::server::parse(Path::new("w.toml"), "[bundles]\nrole = \"edge\"").unwrap();
+    let geography =
+        Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
+    let beginning = Beginning {
+        server: Arc::new(server),
+        geography: Arc::new(geography),
+        cookie_secrets: Arc::new(Secrets::new(Secret::new([0; 16]), [])),
+        pass: Pass { zones: vec![(files, Ok(loaded))], ..Pass::default() },
+        fallbacks: Vec::new(),
+        keyrings: BTreeMap::new(),
+        health: None,
+        addresses: SavedAddresses::new(),
+        events: Vec::new(),
+    };
+    let mut writer = Writer::begin(beginning, Tick(NOW * 1000));
+    let status = Arc::clone(writer.status());
+    assert_eq!(status.zones()[&apex()].signatures_end, Some(Tick(end * 1000)));
+    let mut told = |at: u64| {
+        writer.take_due(Tick(at * 1000));
+        writer.renew(Tick(at * 1000));
+        let events = status.journal().since(0);
+        let told = events.iter().filter(|event| event.text.contains("no bundle with others comes"));
+        told.map(|event| event.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(end - 6 * DAY).len(), 0);
+    assert!(told(end - 5 * DAY + 60)[0].starts_with("example.: signatures end in 4days 23h"));
+    assert_eq!(told(end - 5 * DAY + 3600).len(), 1, "once a day");
+    assert_eq!(told(end - 4 * DAY + 120).len(), 2);
+    assert!(told(end + 10)[2].starts_with("example.: signatures are over"));
+    let snapshot = writer.published().load();
+    let answer = ask_signed(&snapshot, "a.example.", Rtype::A);
+    assert_eq!(hickory_proto::op::Message::from_vec(&answer).unwrap().answers.len(), 2, "with its signature");
 }
 
 #[test]

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::slots::Scene;
-use super::writer::{Occasion, Writer};
+use super::writer::{Errand, Occasion, Writer};
 use super::zones::{Batch, Unpublishable};
 use crate::compile::outcomes::outcomes;
 use crate::compile::signer::{Signer, Signing};
+use crate::config::bundles::Role;
 use crate::dnssec::{Denial, Keyring};
 use crate::health::Tick;
-use crate::limits::RENEWALS_TOGETHER;
+use crate::limits::{BUNDLE_LEFT, RENEWALS_TOGETHER};
 use crate::model::ZoneModel;
 use crate::model::event::Kind;
 use crate::wire::name::Name;
+
+/// How often it is told that signatures end.
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Writer {
     /// Signs a zone with other keys: all of it if these sign data, and the keys alone else.
@@ -85,6 +89,9 @@ impl Writer {
         let assignment = self.slots.plan(apex, &model.routing, signing.is_some());
         self.zones.put(batch, model, assignment.owners.clone(), signing)?;
         self.slots.assign(apex, &model.routing, assignment);
+        if let Some(signer) = &signer {
+            self.bind(signer, model);
+        }
         match signer {
             Some(signer) => drop(self.signers.insert(apex.clone(), signer)),
             None => drop(self.signers.remove(apex)),
@@ -120,6 +127,11 @@ impl Writer {
         self.zones.set_time(seconds);
         let mut batch = Batch::default();
         let renewed = self.zones.renew(&mut batch, RENEWALS_TOGETHER);
+        for apex in &renewed {
+            if let (Some(signer), Some(zone)) = (self.signers.get(apex), self.model.zones.get(apex)) {
+                self.bind(signer, zone);
+            }
+        }
         {
             let board = self.status.board();
             let scene =
@@ -131,6 +143,37 @@ impl Writer {
             self.slots.renew(|apex| model.zones.get(apex).map(|zone| &**zone), scene);
         }
         self.publish(Some(batch), now);
+    }
+
+    /// Has a zone's signatures written for servers without its keys, if there are such.
+    fn bind(&self, signer: &Arc<Signer>, model: &ZoneModel) {
+        let is_signer = self.server.bundles.as_ref().is_some_and(|bundles| bundles.role == Role::Signer);
+        if is_signer && signer.bundle().is_none() {
+            self.errand(Errand::WriteBundle(Arc::clone(signer), model.zone.soa().serial()));
+        }
+    }
+
+    /// Tells of bundles whose signatures end soon: their signer is silent, or they don't come.
+    pub(super) fn look_for_ends(&mut self, now: Tick) {
+        let left = |signer: &Signer| {
+            signer.earliest_end().map(|end| Duration::from_secs(end.saturating_sub(now.0 / 1000)))
+        };
+        let near = self.signers.iter().filter_map(|(apex, signer)| {
+            let left = left(signer).filter(|left| *left < BUNDLE_LEFT)?;
+            let is_told = self.ends_told.get(apex).is_some_and(|told| now.since(*told) < DAY);
+            (!is_told).then(|| (apex.clone(), left))
+        });
+        for (apex, left) in near.collect::<Vec<_>>() {
+            let ends = if left.is_zero() {
+                "are over".to_owned()
+            } else {
+                format!("end in {}", crate::health::tick::short(left))
+            };
+            tracing::error!(zone = %apex, "signatures {ends}, and no bundle with others comes");
+            let text = format!("{apex}: signatures {ends}, and no bundle with others comes");
+            self.note(now, Kind::Error, text);
+            self.ends_told.insert(apex, now);
+        }
     }
 
     /// Signatures hold by the clock of the world: one that was set is told (one set back always is).

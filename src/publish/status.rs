@@ -43,6 +43,8 @@ pub struct ZoneStatus {
     pub loaded: Option<Tick>,
     /// Whether it is a last good version while the files have errors.
     pub is_stale: bool,
+    /// When the first of its signatures ends, if they come from a bundle.
+    pub signatures_end: Option<Tick>,
     /// The first error of the files, and how many there are.
     pub error: Option<(String, usize)>,
 }

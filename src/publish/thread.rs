@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::hand::{Done, Hand, Refused};
 use super::status::Status;
 use super::writer::{Beginning, Change, Errand, Writer};
+use crate::bundles::Bindery;
 use crate::diagnostic::Diagnostic;
 use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Tick};
@@ -49,6 +50,8 @@ pub struct Start {
     pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
     /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
     pub keyrings: BTreeMap<Name, Arc<Keyring>>,
+    /// Writes bundles for servers without keys, on one that has them.
+    pub bindery: Option<Bindery>,
     /// What survived the last run.
     pub store: Option<Store>,
     /// Runs probes.
@@ -126,7 +129,8 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, query_log, found } = start;
+    let Start { mut pass, fallbacks, keyrings, bindery, store, .. } = start;
+    let Start { prober, reports, resolver, query_log, found, .. } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -168,7 +172,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     writer.status().figures().measure(began.elapsed());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
     query_log.want(server_wants);
-    let outside = Outside { prober, resolver, query_log, keeper };
+    let outside = Outside { prober, resolver, query_log, bindery, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
@@ -205,6 +209,7 @@ impl Clock {
 struct Outside {
     prober: Prober,
     resolver: Resolver,
+    bindery: Option<Bindery>,
     query_log: querylog::Handle,
     /// None: nothing is kept over a restart.
     keeper: Option<Keeper>,
@@ -260,6 +265,11 @@ impl Outside {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Errand::WriteBundle(signer, serial), _) => {
+                if let Some(bindery) = &self.bindery {
+                    bindery.write(signer, serial);
+                }
+            }
             (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
             (Errand::GiveMemoryBack, _) => super::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),

@@ -20,6 +20,7 @@ use super::names::Names;
 use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::zones::{Batch, Zones};
+use crate::compile::signer::Signer;
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::dnssec::Keyring;
@@ -99,6 +100,8 @@ pub(super) enum Errand {
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
+    /// Write a zone's signatures for servers without its keys; with the zone's serial.
+    WriteBundle(Arc<Signer>, u32),
     /// Write down these queries from now on.
     WriteDown(Box<querylog::Wanted>),
     /// Give memory back that loading took.
@@ -156,6 +159,8 @@ pub(super) struct Writer {
     pub(super) listened: Tick,
     /// Probes of canaries.
     pub(super) canaries: Vec<Job>,
+    /// When it was told last that a bundle's signatures end.
+    pub(super) ends_told: BTreeMap<Name, Tick>,
     /// When orders and maintenance windows were looked at last.
     pub(super) looked: Tick,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
@@ -194,6 +199,7 @@ impl Writer {
             silent: BTreeSet::new(),
             listened: now,
             canaries: Vec::new(),
+            ends_told: BTreeMap::new(),
             looked: now,
             retired: VecDeque::new(),
             has_loaded: false,
@@ -303,6 +309,7 @@ impl Writer {
             self.errand(Errand::GiveMemoryBack);
         }
         self.look_for_silence(now);
+        self.look_for_ends(now);
         self.end_orders(now);
         let changed = {
             let board = self.status.board();
@@ -417,6 +424,7 @@ impl Writer {
             ("state", server.state != self.server.state),
             ("[tcp]", server.tcp != self.server.tcp),
             ("[tls]", server.tls != self.server.tls),
+            ("[bundles]", server.bundles != self.server.bundles),
         ] {
             if differs {
                 tracing::warn!(kind = "file", "{key} changed in the configuration; it takes a restart");
@@ -490,9 +498,10 @@ impl Writer {
     ) {
         let apex = files.apex.clone();
         self.keyless.remove(&apex);
-        let signer = match loaded.config.dnssec.as_ref().map(|policy| policy.denial) {
-            None => None,
-            Some(denial) => match self.keyrings.get(&apex) {
+        let signer = match (loaded.config.dnssec.as_ref().map(|policy| policy.denial), &loaded.signer) {
+            (None, _) => None,
+            (Some(_), Some(signer)) => Some(Arc::clone(signer)),
+            (Some(denial), None) => match self.keyrings.get(&apex) {
                 Some(keyring) => Some(self.signer(&apex, keyring, denial)),
                 None => {
                     let message = "the zone is to be signed, and there are no keys for it";
@@ -529,12 +538,22 @@ impl Writer {
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
+        let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
+        let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
         let mut zones = self.status.zones_mut();
         let error = if is_stale { zones.get(&apex).and_then(|status| status.error.clone()) } else { None };
         let source = files.zone.display().to_string();
         zones.insert(
             apex,
-            ZoneStatus { serial: Some(serial), records, source, loaded: Some(now), is_stale, error },
+            ZoneStatus {
+                serial: Some(serial),
+                records,
+                source,
+                loaded: Some(now),
+                is_stale,
+                error,
+                signatures_end,
+            },
         );
         drop(zones);
         if !is_stale {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use store::{SavedAddresses, Store, StoreError};
+pub use store::{SavedAddresses, Store, StoreError, kept_zone};
 
 use crate::health::Saved;
 use crate::limits;

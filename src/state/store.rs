@@ -15,6 +15,7 @@ use super::journal::JournalFile;
 use crate::health::Saved;
 use crate::load::ZoneFiles;
 use crate::model::event::Event;
+use crate::wire::name::Name;
 
 /// Version of `health.json`; another one is passed over as though there were no file.
 const HEALTH_VERSION: u32 = 1;
@@ -169,16 +170,8 @@ impl Store {
 
     /// Where the last good version of a zone is, if there is one.
     #[must_use]
-    pub fn zone(&self, apex: &crate::wire::name::Name) -> Option<ZoneFiles> {
-        let files = ZoneFiles::in_directory(Path::new(""), apex);
-        let directory = self.zone_directory(&files);
-        let kept = ZoneFiles::in_directory(&directory, apex);
-        if kept.zone.exists() {
-            return Some(kept);
-        }
-        // A crash between the two renames of `write_zone` leaves the older version aside.
-        let aside = ZoneFiles::in_directory(&directory.with_extension("old"), apex);
-        aside.zone.exists().then_some(aside)
+    pub fn zone(&self, apex: &Name) -> Option<ZoneFiles> {
+        kept_zone(&self.directory, apex)
     }
 
     /// Keeps the files of a zone, in place of older ones.
@@ -251,10 +244,26 @@ impl Store {
     }
 
     fn zone_directory(&self, files: &ZoneFiles) -> PathBuf {
-        // The stem is the zone's name; with a suffix of its own it can't clash with `.new`.
-        let name = files.zone.file_name().unwrap_or_default();
-        self.directory.join("zones").join(name)
+        zone_directory(&self.directory, files)
     }
+}
+
+/// Where a state directory has the last good version of a zone, if there is one.
+#[must_use]
+pub fn kept_zone(state: &Path, apex: &Name) -> Option<ZoneFiles> {
+    let directory = zone_directory(state, &ZoneFiles::in_directory(Path::new(""), apex));
+    let kept = ZoneFiles::in_directory(&directory, apex);
+    if kept.zone.exists() {
+        return Some(kept);
+    }
+    // A crash between the two renames of `write_zone` leaves the older version aside.
+    let aside = ZoneFiles::in_directory(&directory.with_extension("old"), apex);
+    aside.zone.exists().then_some(aside)
+}
+
+fn zone_directory(state: &Path, files: &ZoneFiles) -> PathBuf {
+    // The stem is the zone's name; with a suffix of its own it can't clash with `.new`.
+    state.join("zones").join(files.zone.file_name().unwrap_or_default())
 }
 
 fn remove_directory(path: &Path) -> Result<(), StoreError> {
@@ -286,7 +295,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::name::Name;
 
     #[test]
     fn zones_are_replaced_whole() {

@@ -11,7 +11,7 @@ use crate::failover::{mail_lab, wait_until_all_up};
 use crate::lab::{TW, free_port, repository, stdout, wait_for};
 
 /// What a GET gives, header and all.
-fn get(mut stream: impl Read + Write, host: &str, path: &str) -> String {
+pub fn get(mut stream: impl Read + Write, host: &str, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

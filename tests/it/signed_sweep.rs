@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::failover::{Sites, ZONE, routes, wait_until_all_up, wait_until_sent_to};
 use crate::lab::{Ask, Lab, MY, Server, TW, VN, free_port, stdout, wait_for};
-use crate::signed::Unbound;
+use crate::resolver::Unbound;
+use crate::signed::Validator;
 use crate::site::{Kind, Service};
 
 /// The zone's forms, and routes beside those of the mail sites: shares, sticky and not.
@@ -146,7 +147,7 @@ fn all_is_secure(denial: &str) {
     lab.write("zones/mail.example.toml", &(routes(web_port, mx_port, "500ms") + SHARES + &policy));
     let server = lab.start();
     wait_until_all_up(&server);
-    let fresh = Unbound::start_with(&lab, &server, FRESH);
+    let fresh = Validator::start_with(&lab, &server, FRESH).0;
     delv(&lab, &server);
     let mut asked = sweep(&fresh, &owners, "all well");
     for down in 0..3 {
@@ -158,7 +159,7 @@ fn all_is_secure(denial: &str) {
     sites.web[1].up();
     wait_until_sent_to(&server, TW, "127.0.1.20", Duration::from_secs(20));
     drop(fresh);
-    let hard = Unbound::start_with(&lab, &server, HARD);
+    let hard = Validator::start_with(&lab, &server, HARD).0;
     asked += sweep(&hard, &owners, "through a cache");
     asked += sweep(&hard, &owners, "from a cache");
     println!("{denial}: {asked} answers, all of them secure");
@@ -211,7 +212,7 @@ default = ["my"]
         ),
     );
     let server = lab.start();
-    let unbound = Unbound::start_with(&lab, &server, HARD);
+    let unbound = Validator::start_with(&lab, &server, HARD).0;
     let ask = |rtype, network| {
         let answer = Ask::new("webmail.mail.example.", rtype).dnssec_ok().subnet(network).to(unbound.address);
         assert!(answer.message.metadata.authentic_data, "{rtype} from {network}: {}", answer.rcode());

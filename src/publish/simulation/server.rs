@@ -192,7 +192,10 @@ impl Server {
                 Errand::KeepAddresses(saved) => self.disk.addresses = saved,
                 Errand::KeepZone(files, contents) => drop(self.disk.zones.insert(files.zone, contents)),
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
-                Errand::GiveMemoryBack | Errand::KeepEvent(_) | Errand::WriteDown(_) => {}
+                Errand::GiveMemoryBack
+                | Errand::KeepEvent(_)
+                | Errand::WriteDown(_)
+                | Errand::WriteBundle(..) => {}
             }
         }
     }
@@ -276,5 +279,11 @@ fn load(
     if findings.iter().any(Diagnostic::is_error) {
         return Err(findings);
     }
-    Ok(LoadedZone { zone: Arc::new(zone), config: Arc::new(config), warnings, contents: contents.to_vec() })
+    Ok(LoadedZone {
+        zone: Arc::new(zone),
+        config: Arc::new(config),
+        signer: None,
+        warnings,
+        contents: contents.to_vec(),
+    })
 }

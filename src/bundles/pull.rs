@@ -1,0 +1,134 @@
+//! Asks a signer for bundles, again and again, on a thread of its own.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::IF_NONE_MATCH;
+use reqwest::redirect::Policy;
+
+use super::{path, replace, tag};
+use crate::config::bundles::Pull;
+use crate::dnssec::bundle::{Bundle, BundleError};
+use crate::limits::{BUNDLE_ANSWER, BUNDLE_OCTETS};
+use crate::wire::name::Name;
+
+/// Gets the bundles of signed zones from their signer.
+#[derive(Debug)]
+pub struct Puller {
+    pull: Pull,
+    directory: PathBuf,
+    client: Client,
+    is_stopped: Mutex<bool>,
+    change: Condvar,
+}
+
+impl Puller {
+    /// One that puts what it gets into a directory.
+    ///
+    /// # Errors
+    /// When the system's trust store can't be read.
+    pub fn new(pull: Pull, directory: PathBuf) -> io::Result<Arc<Puller>> {
+        let client = client(&pull.url).map_err(io::Error::other)?;
+        Ok(Arc::new(Puller {
+            pull,
+            directory,
+            client,
+            is_stopped: Mutex::new(false),
+            change: Condvar::new(),
+        }))
+    }
+
+    /// Asks once for each of these zones. What can't be had is told in the log.
+    pub fn ask(&self, zones: impl Iterator<Item = Name>) {
+        let token = match fs::read_to_string(&self.pull.token) {
+            Ok(token) => token,
+            Err(error) => {
+                let token = self.pull.token.display();
+                return tracing::error!(%token, %error, "the token can't be read: no bundle is asked for");
+            }
+        };
+        for apex in zones {
+            match self.ask_for(token.trim(), &apex) {
+                Ok(true) => tracing::info!(zone = %apex, "another bundle came"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(zone = %apex, %error, "no bundle came from the signer"),
+            }
+        }
+    }
+
+    /// Starts the thread, which asks for what `zones` says in intervals.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start<Z: Iterator<Item = Name>>(
+        self: &Arc<Puller>,
+        zones: impl Fn() -> Z + Send + 'static,
+    ) -> io::Result<()> {
+        let puller = Arc::clone(self);
+        std::thread::Builder::new().name("pull".into()).spawn(move || {
+            loop {
+                puller.ask(zones());
+                let stopped = puller.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
+                let waited =
+                    puller.change.wait_timeout_while(stopped, puller.pull.interval, |stopped| !*stopped);
+                if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.change.notify_all();
+    }
+
+    /// Whether another bundle came.
+    fn ask_for(&self, token: &str, apex: &Name) -> io::Result<bool> {
+        let here = fs::read(path(&self.directory, apex)).ok();
+        let name = apex.to_string().replace('/', "\\047");
+        let mut request = self.client.get(format!("{}/v1/bundles/{name}", self.pull.url)).bearer_auth(token);
+        if let Some(here) = &here {
+            request = request.header(IF_NONE_MATCH, tag(here));
+        }
+        let answer = request.send().map_err(io::Error::other)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            // Of a zone that isn't signed there is none; one that lacks it is told by the loader.
+            StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND => return Ok(false),
+            other => return Err(io::Error::other(format!("the signer said {other}"))),
+        }
+        let octets = body(answer)?;
+        // What isn't whole takes nobody's place; the loader looks at all the rest.
+        let fresh = Bundle::read(apex, &octets).map_err(io::Error::other)?;
+        let here = here.and_then(|here| Bundle::read(apex, &here).ok());
+        if here.is_some_and(|here| fresh.follows(&here) == Err(BundleError::Older)) {
+            return Err(io::Error::other("the signer's bundle is older than the one here"));
+        }
+        replace(&self.directory, apex, &octets)?;
+        Ok(true)
+    }
+}
+
+fn client(url: &str) -> reqwest::Result<Client> {
+    // A second one doesn't take the first one's place.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().timeout(BUNDLE_ANSWER).redirect(Policy::none());
+    // Reading all certificates of the system takes a while.
+    if url.starts_with("https:") { builder.build() } else { builder.tls_certs_only([]).build() }
+}
+
+fn body(answer: Response) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(answer, BUNDLE_OCTETS + 1), &mut octets)?;
+    if octets.len() as u64 > BUNDLE_OCTETS {
+        return Err(io::Error::other("the signer's answer doesn't end"));
+    }
+    Ok(octets)
+}
