@@ -297,6 +297,26 @@ pub const LIVE_QUESTIONS: usize = 512;
 /// that nameserver counts as unresolvable.
 pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);
 
+/// Octets of a worker's ring of copies for the query log and dnstap, a thousand queries or so. Those
+/// that don't fit, since the thread that writes them down is behind, are dropped and counted.
+pub const TAP_RING_OCTETS: usize = 256 << 10;
+
+/// How often the rings of all workers are emptied. So late a query is written down.
+pub const TAP_PAUSE: Duration = Duration::from_millis(5);
+
+/// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
+pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;
+
+/// How long after a failure a dnstap socket, or a query log's file, is opened again.
+pub const TAP_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a dnstap reader may take to accept. Then its connection is closed, and made again.
+pub const DNSTAP_HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a dnstap reader may take at the end to take what waits, and to say that it has it all.
+/// Then it is left without.
+pub const DNSTAP_FINISH: Duration = Duration::from_secs(1);
+
 /// Changed answers that an event tells. The rest aren't told: `explain` has them.
 pub const EVENT_EFFECTS: usize = 32;
 
@@ -316,11 +336,60 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
 
+/// Sessions of the status page at one time. A further one ends the oldest: its reader signs in anew.
+pub const ADMIN_SESSIONS: usize = 64;
+
+/// How long a session of the status page lasts. Then its reader signs in anew.
+pub const ADMIN_SESSION_TIME: Duration = Duration::from_secs(12 * 3_600);
+
+/// Readers that events are streamed to at one time. A further one is refused, and its page is
+/// renewed by its own clock alone.
+pub const ADMIN_STREAMS: usize = 64;
+
+/// How long events are streamed in one go. Browsers connect again by themselves, and then must still
+/// be allowed to.
+pub const ADMIN_STREAM_TIME: Duration = Duration::from_secs(600);
+
+/// Addresses of targets on the status page. Further ones are counted there; the API has them all.
+pub const PAGE_TARGETS: usize = 1000;
+
+/// Decisions (a route, a type, a region) on the status page. Further ones aren't made for it:
+/// `waypost explain` has them.
+pub const PAGE_DECISIONS: usize = 2000;
+
+/// Zones on the status page. Further ones are counted there, those with errors last of all.
+pub const PAGE_ZONES: usize = 1000;
+
+/// Events on the status page, the newest first. `waypost events` has more.
+pub const PAGE_EVENTS: usize = 50;
+
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
 /// Characters of a reason that an operator gives. A longer one is refused.
 pub const REASON_CHARACTERS: usize = 200;
+
+/// Events that one message tells. The number of those beyond is told: `waypost events` has them.
+pub const NOTIFY_EVENTS: usize = 100;
+
+/// Messages that wait for one receiver. Of more, the oldest of the least severity is dropped and
+/// counted.
+pub const NOTIFY_QUEUE: usize = 256;
+
+/// How old a message may become while its receiver doesn't take it. Then it is dropped and counted.
+pub const NOTIFY_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a receiver may take for a message. Then the attempt has failed.
+pub const NOTIFY_TIME: Duration = Duration::from_secs(10);
+
+/// How long a receiver may have itself waited for (Retry-After). It is asked again by then.
+pub const NOTIFY_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Octets of a receiver's answer that are read. The rest isn't: its status says all.
+pub const NOTIFY_ANSWER_OCTETS: usize = 4096;
+
+/// Alerts that an Alertmanager is sent. Further ones aren't, and the log says so.
+pub const NOTIFY_ALERTS: usize = 1000;
 
 /// How long the parents of zones without keys are asked, all of them together, before these zones
 /// are served. One that gave no answer until then says nothing.

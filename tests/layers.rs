@@ -23,6 +23,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keys",
             "publish",
             "watch",
+            "notify",
+            "querylog",
             "metrics",
             "admin",
             "encrypted",

@@ -6,40 +6,27 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
+pub use super::description::description;
 use super::guard::Who;
 use super::hook;
+use super::input::{Asked, Body};
 use crate::health::Desired;
 use crate::health::tick::rfc3339;
 use crate::limits;
 use crate::model::effect::{Effect, Stranded};
 use crate::model::event::Event;
 use crate::model::explain::{Asker, Explanation, explain};
-use crate::publish::{Control, Done, Hand, Inspector, Refused, Whom, Wish, now};
+use crate::publish::{Control, Done, Hand, HealthDocument, Inspector, Refused, Whom, Wish, now};
 use crate::wire::name::Name;
-
-/// The API's description, for programs that make clients of it.
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Waypost's local API", description = "Health, explanations, events, and orders."),
-    paths(health, explanation, events, drain, undrain, force, failback, accept),
-    components(schemas(Problem))
-)]
-struct Description;
-
-/// The API's description: OpenAPI 3.1, as JSON.
-#[must_use]
-pub fn description() -> String {
-    Description::openapi().to_pretty_json().unwrap_or_default()
-}
 
 /// All requests that are answered.
 pub(super) fn router(control: Control) -> Router {
@@ -52,7 +39,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/v1/force", post(force))
         .route("/v1/failback", post(failback))
         .route("/v1/doubt/accept", post(accept))
-        .route("/v1/openapi.json", get(async || description()))
+        .route("/v1/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(limits::ADMIN_REQUEST_OCTETS))
         .with_state(control)
 }
@@ -67,13 +54,17 @@ pub struct Problem {
     pub error: String,
     /// Routes that would have no eligible target, and where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
     pub stranded: Vec<Stranded>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Problem {
         Problem { status: status.as_u16(), error: error.into(), stranded: Vec::new() }
+    }
+
+    /// The status that it is answered with.
+    pub(super) fn code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -95,20 +86,19 @@ impl From<Refused> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self)).into_response()
+        (self.code(), Json(self)).into_response()
     }
 }
 
 /// Whom to drain or to force, and for how long.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"whom": "tw", "state": "up", "seconds": 3600, "reason": "kernel update"}))]
 pub struct OrderRequest {
     /// A site, a target, or ZONE/TARGET.
     pub whom: String,
     /// `up` or `down`; needed by `/v1/force` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub state: Option<Desired>,
     /// Seconds after which it ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +121,6 @@ pub struct OrderAnswer {
     /// Seconds after which no cache that keeps to TTLs holds an older answer.
     pub settled_after: u64,
     /// Which answers changed.
-    #[schema(value_type = Vec<Object>)]
     pub effects: Vec<Effect>,
 }
 
@@ -148,23 +137,26 @@ impl From<Done> for OrderAnswer {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct HealthQuery {
+pub(super) struct HealthQuery {
     /// Only this target.
+    #[param(example = "web-tw")]
     target: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ExplainQuery {
+pub(super) struct ExplainQuery {
     /// The name to be asked for.
+    #[param(example = "webmail.example.com")]
     name: String,
     /// The client: an address, or a network as a resolver would send it.
+    #[param(example = "192.0.2.1")]
     from: String,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct EventsQuery {
+pub(super) struct EventsQuery {
     /// Only events with a higher number.
     #[serde(default)]
     since: u64,
@@ -176,11 +168,12 @@ struct EventsQuery {
 type Answer<T> = Result<Json<T>, Problem>;
 
 /// Every target's state.
-#[utoipa::path(get, path = "/v1/health", params(HealthQuery), responses((status = 200, body = Vec<Object>)))]
-async fn health(
+#[utoipa::path(get, path = "/v1/health", params(HealthQuery), responses(
+    (status = 200, body = Vec<HealthDocument>), (status = 404, body = Problem)))]
+pub(super) async fn health(
     State(control): State<Control>,
-    Query(query): Query<HealthQuery>,
-) -> Answer<Vec<serde_json::Value>> {
+    Asked(query): Asked<HealthQuery>,
+) -> Answer<Vec<HealthDocument>> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is no such target");
     Inspector::new(Arc::clone(control.status()))
         .health_documents(query.target.as_deref())
@@ -189,10 +182,11 @@ async fn health(
 }
 
 /// Which answer a client gets, and why.
-#[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses((status = 200, body = Object)))]
-async fn explanation(
+#[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses(
+    (status = 200, body = Explanation), (status = 404, body = Problem)))]
+pub(super) async fn explanation(
     State(control): State<Control>,
-    Query(query): Query<ExplainQuery>,
+    Asked(query): Asked<ExplainQuery>,
 ) -> Answer<Explanation> {
     let invalid = |text: String| Problem::new(StatusCode::BAD_REQUEST, text);
     let name = Name::parse(&query.name, Some(&Name::root())).map_err(|error| invalid(error.to_string()))?;
@@ -209,10 +203,11 @@ async fn explanation(
 }
 
 /// What happened, the oldest first.
-#[utoipa::path(get, path = "/v1/events", params(EventsQuery), responses((status = 200, body = Vec<Object>)))]
-async fn events(
+#[utoipa::path(get, path = "/v1/events", params(EventsQuery), responses(
+    (status = 200, body = Vec<Event>)))]
+pub(super) async fn events(
     State(control): State<Control>,
-    Query(EventsQuery { since, wait }): Query<EventsQuery>,
+    Asked(EventsQuery { since, wait }): Asked<EventsQuery>,
 ) -> Json<Vec<Event>> {
     let journal = control.status().journal();
     // Before the look at what is there, so that nothing falls between.
@@ -227,13 +222,18 @@ async fn events(
     owned(journal.since(since))
 }
 
+/// This description.
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], description())
+}
+
 /// Takes a site or target out of service.
 #[utoipa::path(post, path = "/v1/drain", request_body = OrderRequest, responses(
     (status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn drain(
+pub(super) async fn drain(
     State(control): State<Control>,
     Extension(Who(by)): Extension<Who>,
-    Json(request): Json<OrderRequest>,
+    Body(request): Body<OrderRequest>,
 ) -> Answer<OrderAnswer> {
     let done = order(&control, &by, &request, Desired::Drained).await?;
     hook::drained(&done, &request.whom, &by, request.reason.as_deref());
@@ -243,10 +243,10 @@ async fn drain(
 /// Takes an order back, whichever it was.
 #[utoipa::path(post, path = "/v1/undrain", request_body = OrderRequest, responses(
     (status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn undrain(
+pub(super) async fn undrain(
     State(control): State<Control>,
     Extension(Who(by)): Extension<Who>,
-    Json(request): Json<OrderRequest>,
+    Body(request): Body<OrderRequest>,
 ) -> Answer<OrderAnswer> {
     Ok(Json(control.order(hand(&by, &request, Wish::TakeBack)).await?.into()))
 }
@@ -254,10 +254,10 @@ async fn undrain(
 /// Has a site or target served, or not served, whatever its probes say.
 #[utoipa::path(post, path = "/v1/force", request_body = OrderRequest, responses(
     (status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn force(
+pub(super) async fn force(
     State(control): State<Control>,
     Extension(Who(by)): Extension<Who>,
-    Json(request): Json<OrderRequest>,
+    Body(request): Body<OrderRequest>,
 ) -> Answer<OrderAnswer> {
     let state = request.state.filter(|state| matches!(state, Desired::Up | Desired::Down));
     let invalid = || Problem::new(StatusCode::BAD_REQUEST, "write \"up\" or \"down\" as `state`");
@@ -267,18 +267,21 @@ async fn force(
 /// Lets a recovered site or target have its clients back.
 #[utoipa::path(post, path = "/v1/failback", request_body = OrderRequest, responses(
     (status = 200, body = OrderAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn failback(
+pub(super) async fn failback(
     State(control): State<Control>,
     Extension(Who(by)): Extension<Who>,
-    Json(request): Json<OrderRequest>,
+    Body(request): Body<OrderRequest>,
 ) -> Answer<OrderAnswer> {
     Ok(Json(control.order(hand(&by, &request, Wish::Failback)).await?.into()))
 }
 
 /// Says that the failures which the server doubts are real.
 #[utoipa::path(post, path = "/v1/doubt/accept", responses(
-    (status = 200, body = OrderAnswer), (status = 409, body = Problem)))]
-async fn accept(State(control): State<Control>, Extension(Who(by)): Extension<Who>) -> Answer<OrderAnswer> {
+    (status = 200, body = OrderAnswer), (status = 409, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn accept(
+    State(control): State<Control>,
+    Extension(Who(by)): Extension<Who>,
+) -> Answer<OrderAnswer> {
     Ok(Json(control.order(hand(&by, &OrderRequest::default(), Wish::Believe)).await?.into()))
 }
 

@@ -1,20 +1,27 @@
-//! Who asks: the user at the other end of the Unix socket, or whose token a request has.
+//! Who asks: the user at the other end of the Unix socket, or whose token or session a request has.
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::serve::IncomingStream;
 use subtle::ConstantTimeEq;
 use tokio::net::UnixListener;
 
 use super::api::Problem;
+use super::session::{Session, Sessions, digest_of, is_same};
+use crate::limits::ADMIN_SESSION_TIME;
+use crate::publish::now;
+
+/// Where one signs in.
+pub(super) const SIGN_IN: &str = "/sign-in";
 
 /// The name of whoever asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +31,26 @@ pub(super) struct Who(pub(super) String);
 #[derive(Clone, Debug)]
 pub(super) struct Peer(String);
 
-/// What a request over TCP must have.
+/// How whoever asks may fill forms of the status page in.
+#[derive(Clone, Debug)]
+pub(super) struct Forms {
+    /// What each form must hold, which no other origin's page can know.
+    pub(super) seal: String,
+    /// Whether a session was begun, which can be ended.
+    pub(super) is_session: bool,
+}
+
+/// What a request must have.
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
+    /// Over TCP alone: the file of tokens.
     pub(super) tokens: PathBuf,
+    /// Those who signed in.
+    pub(super) sessions: Arc<Sessions>,
+    /// Of forms without a session.
+    pub(super) seal: String,
+    /// The name of the session's cookie: browsers don't keep those of several ports apart.
+    pub(super) cookie: String,
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
@@ -38,52 +61,131 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 
 /// Lets whoever may open the socket in, by the name of their user.
 pub(super) async fn local(
+    State(guard): State<Guard>,
     Extension(ConnectInfo(Peer(name))): Extension<ConnectInfo<Peer>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(problem) = same_origin(request.headers()) {
-        return problem.into_response();
-    }
     request.extensions_mut().insert(Who(name));
+    request.extensions_mut().insert(Forms { seal: guard.seal, is_session: false });
     next.run(request).await
 }
 
-/// Lets whoever has a token in, by the name beside it.
-pub(super) async fn remote(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let admitted = literal_host(request.headers())
-        .and_then(|()| same_origin(request.headers()))
-        .and_then(|()| guard.owner(request.headers()));
-    match admitted {
-        Ok(who) => {
-            request.extensions_mut().insert(who);
-            next.run(request).await
-        }
+/// Lets whoever has a token in, by the name beside it. A session is enough to look.
+pub(super) async fn remote(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let is_look = request.method().is_safe();
+    guard.admit(request, next, is_look).await
+}
+
+/// The same for the status page, whose forms hold a seal. Without either one may sign in.
+pub(super) async fn page(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let is_look = request.method().is_safe();
+    let response = guard.admit(request, next, true).await;
+    match response.status() {
+        StatusCode::UNAUTHORIZED if is_look => Redirect::to(SIGN_IN).into_response(),
+        _ => response,
+    }
+}
+
+/// Turns away what another origin's page, or a name that points here, has a browser send.
+pub(super) async fn origin(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    match literal_host(headers).and_then(|()| same_origin(headers)) {
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
 impl Guard {
-    /// Whose token it is. The file is read each time, so that a token that leaked is gone at once.
+    async fn admit(&self, mut request: Request, next: Next, sessions: bool) -> Response {
+        let headers = request.headers();
+        let session =
+            self.session(headers).filter(|_| sessions && !headers.contains_key(header::AUTHORIZATION));
+        let admitted = match session {
+            Some((who, session)) => Ok((who, Forms { seal: session.seal, is_session: true })),
+            None => {
+                let forms = Forms { seal: self.seal.clone(), is_session: false };
+                self.owner(headers).map(|who| (who, forms))
+            }
+        };
+        match admitted {
+            Ok((who, forms)) => {
+                request.extensions_mut().insert(who);
+                request.extensions_mut().insert(forms);
+                next.run(request).await
+            }
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Begins a session for whoever has this token: the header that sets its cookie.
+    pub(super) fn sign_in(&self, token: &str) -> Result<String, Problem> {
+        let Who(name) = self.owner_where(|known| is_same(known, token.trim()))?;
+        let none = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
+        let session = self.sessions.begin(token.trim(), now()).ok_or_else(none)?;
+        tracing::info!(by = %name, "signed in at the status page");
+        let seconds = ADMIN_SESSION_TIME.as_secs();
+        Ok(format!(
+            "{}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
+            self.cookie, session.cookie
+        ))
+    }
+
+    /// Ends the session of a request: the header that takes its cookie back.
+    pub(super) fn sign_out(&self, headers: &HeaderMap) -> String {
+        if let Some(cookie) = self.cookie_in(headers) {
+            self.sessions.end(cookie);
+        }
+        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", self.cookie)
+    }
+
+    /// Whether a form has the seal of the session that sends it.
+    pub(super) fn is_sealed(&self, headers: &HeaderMap, seal: &str) -> bool {
+        self.session(headers).is_some_and(|(_, session)| is_same(&session.seal, seal))
+    }
+
+    fn session(&self, headers: &HeaderMap) -> Option<(Who, Session)> {
+        let session = self.sessions.of(self.cookie_in(headers)?, now())?;
+        let is_its = |known: &str| bool::from(digest_of(known).ct_eq(&session.token));
+        Some((self.owner_where(is_its).ok()?, session))
+    }
+
+    fn cookie_in<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        all.flat_map(|value| value.split(';')).find_map(|one| {
+            let (name, value) = one.trim().split_once('=')?;
+            (name == self.cookie).then_some(value)
+        })
+    }
+
+    /// Whose token a header has.
     fn owner(&self, headers: &HeaderMap) -> Result<Who, Problem> {
-        let refused = || Problem::new(StatusCode::UNAUTHORIZED, "a token is needed that is known here");
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(refused)?;
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(unknown)?;
+        self.owner_where(|known| is_same(known, given.trim()))
+    }
+
+    /// Whose token is such. The file is read each time, so that a token that leaked is gone at once.
+    fn owner_where(&self, is_such: impl Fn(&str) -> bool) -> Result<Who, Problem> {
         let text = fs::read_to_string(&self.tokens).map_err(|error| {
             tracing::error!(file = %self.tokens.display(), %error, "no token can be checked");
-            refused()
+            unknown()
         })?;
         let mut owner = None;
         // All are compared, so that the time tells nothing.
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let Some((name, token)) = line.split_once(char::is_whitespace) else { continue };
             let token = token.trim();
-            if bool::from(token.as_bytes().ct_eq(given.trim().as_bytes())) && !token.is_empty() {
+            if is_such(token) && !token.is_empty() {
                 owner = Some(Who(name.to_owned()));
             }
         }
-        owner.ok_or_else(refused)
+        owner.ok_or_else(unknown)
     }
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "a token is needed that is known here")
 }
 
 /// A page of another origin must not order anything by its reader's browser.
@@ -144,15 +246,42 @@ mod tests {
         assert!(at("rebound.example:8080").is_err() && literal_host(&HeaderMap::new()).is_err());
     }
 
+    fn guard(scratch: &tempfile::TempDir) -> Guard {
+        let tokens = scratch.path().join("tokens");
+        fs::write(&tokens, "# who token\nalice  s3cret\nempty\n").unwrap();
+        let (seal, cookie) = ("sealed".to_owned(), "waypost-8080".to_owned());
+        Guard { tokens, sessions: Arc::default(), seal, cookie }
+    }
+
     #[test]
     fn a_token_names_its_owner() {
         let scratch = tempfile::tempdir().unwrap();
-        let guard = Guard { tokens: scratch.path().join("tokens") };
-        fs::write(&guard.tokens, "# who token\nalice  s3cret\nempty\n").unwrap();
+        let guard = guard(&scratch);
         let owner = |value: &str| guard.owner(&headers(&[(header::AUTHORIZATION, value)])).ok();
         assert_eq!(owner("Bearer s3cret"), Some(Who("alice".to_owned())));
         for wrong in ["Bearer s3cre", "Bearer ", "s3cret", "Bearer empty", "Bearer token2"] {
             assert_eq!(owner(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_session_lasts_as_long_as_its_token() {
+        let scratch = tempfile::tempdir().unwrap();
+        let guard = guard(&scratch);
+        for wrong in ["", "s3cre", "empty"] {
+            assert!(guard.sign_in(wrong).is_err(), "{wrong:?}");
+        }
+        let set = guard.sign_in(" s3cret ").unwrap();
+        assert!(set.contains("; HttpOnly; SameSite=Strict"), "{set}");
+        let cookie = format!("other=1; {}", set.split(';').next().unwrap());
+        let asked = headers(&[(header::COOKIE, &cookie)]);
+        let whose = |guard: &Guard| guard.session(&asked).map(|(Who(name), _)| name);
+        assert_eq!(whose(&guard).as_deref(), Some("alice"));
+        fs::write(&guard.tokens, "bob another\n").unwrap();
+        assert_eq!(whose(&guard), None);
+        fs::write(&guard.tokens, "alice s3cret\n").unwrap();
+        assert_eq!(whose(&guard).as_deref(), Some("alice"));
+        assert!(guard.sign_out(&asked).contains("Max-Age=0"));
+        assert_eq!(whose(&guard), None);
     }
 }

@@ -1,17 +1,24 @@
 //! The local API: what an operator looks at and orders while the server runs.
 //!
 //! ```text
-//! request -> guard (who asks, from where) -> api -> status          to look
-//!                                                \-> writer's queue  to order -> hook
+//! request -> guard (who asks, from where) -> api, page -> status          to look
+//!              |                                      \-> writer's queue  to order -> hook
+//!            session (who signed in)
 //! ```
 //!
-//! HTTP over a Unix socket, and over TCP for whoever has a token. It runs among the control
+//! HTTP over a Unix socket, and over TCP for whoever has a token: an API for programs, and a page
+//! for people. It runs among the control
 //! threads and reads what the writer shows; answering queries knows nothing of it. When it can't
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod description;
 mod guard;
 mod hook;
+mod input;
+mod page;
+mod session;
+mod stream;
 
 use std::fs;
 use std::io;
@@ -47,22 +54,35 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
 /// Opens the API. What can't be opened is told in the log.
 pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
     let _context = runtime.enter();
-    let router = api::router(control.clone()).merge(metrics_router(metrics));
+    let metrics = Arc::new(metrics);
+    let api = api::router(control.clone())
+        .merge(stream::router(control.clone()))
+        .merge(metrics_router(Arc::clone(&metrics)));
+    let page = page::router(control.clone(), metrics);
+    let guard = Guard {
+        tokens: server.admin.tokens.clone().unwrap_or_default(),
+        sessions: Arc::default(),
+        seal: session::random().unwrap_or_default(),
+        cookie: format!("waypost-{}", server.admin.listen.map_or(0, |listen| listen.port())),
+    };
     let path = socket_path(server, state);
     match open_socket(&path) {
         Ok(listener) => {
-            let router = router.clone().layer(middleware::from_fn(guard::local));
+            let layer = middleware::from_fn_with_state(guard.clone(), guard::local);
+            let router = api.clone().merge(page.clone()).layer(layer).merge(page::open_router());
+            let router = router.layer(middleware::from_fn(guard::origin));
             let service = router.into_make_service_with_connect_info::<Peer>();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
         Err(error) => tracing::error!(socket = %path.display(), %error, "no local API; answers go on"),
     }
-    let Admin { listen: Some(listen), tokens: Some(tokens), .. } = &server.admin else { return };
+    let Admin { listen: Some(listen), tokens: Some(_), .. } = &server.admin else { return };
     match open_tcp(*listen) {
         Ok(listener) => {
-            let guard = Guard { tokens: tokens.clone() };
-            let layer = middleware::from_fn_with_state(guard, guard::remote);
-            let service = router.layer(layer).into_make_service();
+            let api = api.layer(middleware::from_fn_with_state(guard.clone(), guard::remote));
+            let page = page.layer(middleware::from_fn_with_state(guard.clone(), guard::page));
+            let router = api.merge(page).merge(page::open_router()).merge(page::sign_in_router(guard));
+            let service = router.layer(middleware::from_fn(guard::origin)).into_make_service();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
         Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),
@@ -70,8 +90,7 @@ pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: 
 }
 
 /// `GET /metrics`, for collectors.
-fn metrics_router(metrics: Metrics) -> Router {
-    let metrics = Arc::new(metrics);
+fn metrics_router(metrics: Arc<Metrics>) -> Router {
     let render = async move || match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -15,8 +15,10 @@ mod dnssec;
 mod duration;
 mod http;
 mod metrics;
+mod notify;
 mod probe;
 mod probing;
+mod query_log;
 mod reader;
 mod route_options;
 #[cfg(test)]

@@ -77,6 +77,10 @@ pub struct Row<'a> {
     pub subject: &'a Subject,
     /// What its probes say; routing sees another state while that is held.
     pub standing: Standing,
+    /// Its site; a target without one stands alone.
+    pub site: &'a str,
+    /// How often it came to each state since the start, by [`State`].
+    pub changes: [u64; State::ALL.len()],
     /// Whether its death is doubted: it is served as before.
     pub is_held: bool,
     /// Whether it is a canary.
@@ -120,6 +124,8 @@ struct Entry {
     state: State,
     since: Tick,
     recovered: Option<Tick>,
+    /// How often it came to each state.
+    changes: [u64; State::ALL.len()],
     probes: Vec<Probe>,
 }
 
@@ -296,6 +302,8 @@ impl Board {
         self.entries.iter().map(move |entry| Row {
             subject: &entry.subject,
             standing: entry.standing(now),
+            site: &entry.site,
+            changes: entry.changes,
             is_held: self.is_held(entry),
             is_canary: entry.is_canary,
             said: entry.said.as_deref(),
@@ -340,6 +348,7 @@ impl Entry {
             state: State::Unknown,
             since: now,
             recovered: None,
+            changes: [0; State::ALL.len()],
             probes: Vec::new(),
         }
     }
@@ -379,6 +388,7 @@ impl Entry {
             return None;
         }
         self.state = to;
+        self.changes[to as usize] += 1;
         self.since = now;
         self.left = match (from, to) {
             (_, State::Up) => None,

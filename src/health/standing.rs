@@ -8,7 +8,7 @@ use super::Tick;
 
 /// What probes say of one address of a target. The machine that moves between these is in
 /// `machine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum State {
     /// Never probed yet: `assume` of the target decides.
@@ -19,6 +19,11 @@ pub enum State {
     Suspect,
     /// Confirmed dead: not served.
     Down,
+}
+
+impl State {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [State; 4] = [State::Unknown, State::Up, State::Suspect, State::Down];
 }
 
 impl fmt::Display for State {
@@ -33,7 +38,19 @@ impl fmt::Display for State {
 }
 
 /// What the operator says of a target; wins over probes unless `Auto`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Desired {
     /// Probes decide.

@@ -11,7 +11,7 @@ use super::parent::ask_parent;
 use super::store::{Store, StoreError};
 use super::turn::{Signed, Turn, standing, turn};
 use crate::dnssec::leaving::Leaving;
-use crate::dnssec::rollover::{Input, Memory, ParentDs};
+use crate::dnssec::rollover::{Input, Memory, ParentDs, Role, State};
 use crate::dnssec::{Keyring, Policy};
 use crate::health::Tick;
 use crate::limits::{
@@ -47,6 +47,8 @@ pub struct Keeper {
 struct Waiting {
     /// All signed zones, each with the keyring that it was learnt with.
     zones: BTreeMap<Name, (Signed, Option<Arc<Keyring>>)>,
+    /// Where the keys of each are.
+    states: BTreeMap<Name, Vec<(Role, State)>>,
     is_woken: bool,
     is_stopped: bool,
 }
@@ -162,7 +164,15 @@ impl Keeper {
 
     /// A zone isn't signed here any more. Its keys stay on the disk.
     pub fn forget(&self, apex: &Name) {
-        self.lock().zones.remove(&apex.to_lower());
+        let (mut waiting, apex) = (self.lock(), apex.to_lower());
+        waiting.zones.remove(&apex);
+        waiting.states.remove(&apex);
+    }
+
+    /// Where the keys of all signed zones are on their way.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<Name, Vec<(Role, State)>> {
+        self.lock().states.clone()
     }
 
     /// Looks at once.
@@ -199,6 +209,9 @@ impl Keeper {
                 if has_left {
                     self.forget(&apex);
                     hand(News::Unsigned(apex));
+                } else {
+                    let states = known.memory.keys.iter().map(|key| (key.role, key.state)).collect();
+                    self.note(apex, states);
                 }
                 if self.lock().is_stopped {
                     return;
@@ -211,6 +224,14 @@ impl Keeper {
                 return;
             }
             patience = if std::mem::take(&mut waiting.is_woken) { PARENT_AGAIN } else { PARENT_INTERVAL };
+        }
+    }
+
+    fn note(&self, apex: Name, states: Vec<(Role, State)>) {
+        let mut waiting = self.lock();
+        // It may have been forgotten meanwhile.
+        if waiting.zones.contains_key(&apex) {
+            waiting.states.insert(apex, states);
         }
     }
 
@@ -303,11 +324,11 @@ fn done(
 /// Says what keys did.
 fn told(signed: &Signed, turn: &Turn) {
     for want in &turn.made {
-        tracing::info!(zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %want.role, algorithm = %want.algorithm, "a key was made");
     }
     for moved in &turn.moved {
         let to = moved.to.map_or_else(|| "removed".to_owned(), |state| state.to_string());
-        tracing::info!(zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
+        tracing::info!(kind = "key", zone = %signed.apex, role = %moved.role, key = %moved.id, "the key is {to}");
     }
 }
 
@@ -357,7 +378,7 @@ fn tell(signed: &Signed, known: &mut Known, message: String, hand: &dyn Fn(News)
     let is_told =
         known.told.as_ref().is_some_and(|(told, at)| *told == message && at.elapsed() < KEYS_TOLD_AGAIN);
     if !is_told {
-        tracing::error!(zone = %signed.apex, "{message}");
+        tracing::error!(kind = "key", zone = %signed.apex, "{message}");
         hand(News::Trouble(signed.apex.clone(), message.clone()));
         known.told = Some((message, Instant::now()));
     }

@@ -95,7 +95,7 @@ pub fn turn(
     for gone in moved.iter().filter(|moved| moved.to.is_none()) {
         // Nothing needs it any more, whether the disk lets it go or not.
         if let Err(error) = store.remove_key(gone.id) {
-            tracing::warn!(%error, zone = %signed.apex, "a key that is no longer used stays on the disk");
+            tracing::warn!(kind = "key", %error, zone = %signed.apex, "a key that is no longer used stays on the disk");
         }
     }
     held.keys.retain(|key| held.memory.keys.iter().any(|memory| memory.id == id(key)));

@@ -12,6 +12,41 @@ use crate::geo::How;
 use crate::publish::Rows;
 use crate::serve::{Meters, Spread, Tally, type_at, way_at};
 use crate::snapshot::Row;
+use crate::wire::query::rcode;
+
+/// Routed responses to clients of a region that were found to be there in one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The region.
+    pub region: String,
+    /// Whether a resolver told the client's network; otherwise the source address was looked at.
+    pub by_subnet: bool,
+    /// What placed it.
+    pub how: How,
+    /// How many.
+    pub count: u64,
+}
+
+/// Sums over all transports.
+pub(super) fn all(meters: &Meters) -> Tally {
+    let mut all = Tally::default();
+    [meters.udp(), meters.tcp(), meters.encrypted()].iter().for_each(|tally| all += tally);
+    all
+}
+
+/// What was counted by region, without what never happened.
+pub(super) fn placed(all: &Tally, rows: &Rows) -> Vec<Placed> {
+    let regions = with_others(rows.regions());
+    let counted =
+        regions.into_iter().filter_map(|(row, region)| Some((region, all.regions.get(usize::from(row.0))?)));
+    let placed = counted.flat_map(|(region, ways)| {
+        ways.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(place, count)| {
+            let (by_subnet, how) = way_at(place);
+            Placed { region: region.clone(), by_subnet, how, count: *count }
+        })
+    });
+    placed.collect()
+}
 
 /// Sums of all workers' counters.
 #[derive(Debug)]
@@ -85,8 +120,12 @@ fn by_transport(families: &mut Families<'_>, transports: &[(&'static str, Tally)
 
 impl Queries {
     fn by_content(&self, families: &mut Families<'_>, all: &Tally) -> fmt::Result {
-        let codes: Vec<(String, u64)> =
-            all.rcodes.iter().zip(0..).map(|(count, code)| (rcode_name(code), *count)).collect();
+        let codes: Vec<(String, u64)> = all
+            .rcodes
+            .iter()
+            .zip(0..)
+            .map(|(count, code)| (rcode::word(code).into_owned(), *count))
+            .collect();
         families.counters("responses_by_rcode", "Responses by response code", named("rcode", &codes))?;
         let kinds: Vec<(String, u64)> = Kind::ALL.into_iter().map(kind_name).zip(all.kinds).collect();
         families.counters("responses_by_kind", "Responses by what answered", named("kind", &kinds))?;
@@ -114,15 +153,10 @@ impl Queries {
     }
 
     fn by_region(&self, families: &mut Families<'_>, all: &Tally) -> fmt::Result {
-        let regions = with_others(self.rows.regions());
-        let samples =
-            regions.iter().filter_map(|(row, region)| Some((region, all.regions.get(usize::from(row.0))?)));
-        let samples = samples.flat_map(|(region, ways)| {
-            ways.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(place, count)| {
-                let (by_subnet, how) = way_at(place);
-                let by = if by_subnet { "client_subnet" } else { "source_address" };
-                (vec![("region", region.as_str()), ("by", by), ("found", found(how))], *count)
-            })
+        let placed = placed(all, &self.rows);
+        let samples = placed.iter().map(|one| {
+            let by = if one.by_subnet { "client_subnet" } else { "source_address" };
+            (vec![("region", one.region.as_str()), ("by", by), ("found", found(one.how))], one.count)
         });
         families.counters(
             "region_responses",
@@ -142,24 +176,6 @@ fn named<'l>(label: &'static str, counts: &'l [(String, u64)]) -> impl Iterator<
 fn with_others(mut names: Vec<(Row, String)>) -> Vec<(Row, String)> {
     names.push((Row::OTHERS, "others".to_owned()));
     names
-}
-
-/// As the registry of DNS parameters writes it (RFC 6895 2.3); 9 and 10 mean more than one thing.
-fn rcode_name(code: usize) -> String {
-    let mnemonic = match code {
-        0 => "NOERROR",
-        1 => "FORMERR",
-        2 => "SERVFAIL",
-        3 => "NXDOMAIN",
-        4 => "NOTIMP",
-        5 => "REFUSED",
-        6 => "YXDOMAIN",
-        9 => "NOTAUTH",
-        16 => "BADVERS",
-        23 => "BADCOOKIE",
-        _ => return format!("RCODE{code}"),
-    };
-    mnemonic.to_owned()
 }
 
 fn kind_name(kind: Kind) -> String {

@@ -1,6 +1,7 @@
 //! What a change of standing does to answers: which names change for which regions.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Geography, ZoneModel};
 use crate::compile::routed::{family_of, records};
@@ -10,7 +11,7 @@ use crate::route::{Decision, Family, Route, TargetId, decide, types};
 use crate::wire::rtype::Rtype;
 
 /// A name whose answer is another one now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Effect {
     /// The owner; the first of a route's, with the number of the others.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct Effect {
 }
 
 /// A route that would have no eligible target in some regions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stranded {
     /// The route's key in the file.
     pub route: String,

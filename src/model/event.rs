@@ -1,17 +1,20 @@
 //! Something that happened, as it is told to people and programs and kept on disk.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::effect::Effect;
+use super::severity::Turn;
 use crate::health::Tick;
 use crate::health::tick::rfc3339;
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Its number. It rises, also over a restart; one that couldn't be written may be given again.
     pub id: u64,
     /// When, in milliseconds since the Unix epoch.
+    #[schema(value_type = u64)]
     pub at: Tick,
     /// What kind of thing it is.
     pub kind: Kind,
@@ -26,14 +29,18 @@ pub struct Event {
     /// What that saw or said, in its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// Whether it begins something bad or ends it; none where it does neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Which answers changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
 }
 
 /// Kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EventKind)]
 pub enum Kind {
     /// A target's address went from one state to another.
     Transition,
@@ -57,8 +64,8 @@ impl Event {
     /// An event that is only a line yet. Its number is given when it is told.
     #[must_use]
     pub fn new(at: Tick, kind: Kind, text: impl Into<String>) -> Event {
-        let (subject, cause, evidence) = (None, None, None);
-        Event { id: 0, at, kind, text: text.into(), subject, cause, evidence, effects: Vec::new() }
+        let (subject, cause, evidence, turn) = (None, None, None, None);
+        Event { id: 0, at, kind, text: text.into(), subject, cause, evidence, turn, effects: Vec::new() }
     }
 
     /// The event for people: a line, and one more for each changed answer.

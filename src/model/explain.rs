@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Model, ZoneModel};
 use crate::compile::routed::{family_of, records};
@@ -30,7 +31,7 @@ pub struct Asker {
 }
 
 /// Why a client gets the answers that it gets for a name.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     /// The name asked for.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct Explanation {
 }
 
 /// A route's answer of one type.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RoutedAnswer {
     /// The type.
     #[serde(rename = "type")]

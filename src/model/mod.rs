@@ -6,6 +6,7 @@
 pub mod effect;
 pub mod event;
 pub mod explain;
+pub mod severity;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -42,4 +42,5 @@ pub use spec::{
     Bound, Check, Dns, Encryption, Exec, HeaderRule, Http, HttpMethod, Mail, Prometheus, Protocol, Spec, Tls,
     TlsVersion, Wanted,
 };
+pub use tls::CERTIFICATE_DAYS;
 pub use trust::Trust;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::health_document::HealthDocument;
 use super::{Status, now};
 use crate::health::{Desired, Row, Tick};
 use crate::model::explain::{Asker, explain};
@@ -31,13 +32,27 @@ impl Inspector {
 
     /// A document for each target's address, or for those of one target; none if there is no such.
     #[must_use]
-    pub fn health_documents(&self, target: Option<&str>) -> Option<Vec<Value>> {
-        let lines = self.health(target, true)?;
-        Some(lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    pub fn health_documents(&self, target: Option<&str>) -> Option<Vec<HealthDocument>> {
+        self.health(target, HealthDocument::of, HealthDocument::unresolved)
     }
 
     /// `health.waypost`, or one target's: `web-tw.health.waypost`.
-    fn health(&self, target: Option<&str>, as_json: bool) -> Option<Vec<String>> {
+    fn health_lines(&self, target: Option<&str>, as_json: bool) -> Option<Vec<String>> {
+        if as_json {
+            let documents = self.health_documents(target)?;
+            return Some(documents.iter().filter_map(|one| serde_json::to_string(one).ok()).collect());
+        }
+        let now = now();
+        self.health(target, |row, address| health_line(row, address, now), unresolved_line)
+    }
+
+    /// What is shown for each address of all targets, or of one; and for a name without addresses.
+    fn health<T>(
+        &self,
+        target: Option<&str>,
+        shown: impl Fn(&Row<'_>, Option<IpAddr>) -> T,
+        unresolved: impl Fn(&Name, &str, &Name) -> T,
+    ) -> Option<Vec<T>> {
         let now = now();
         let board = self.status.board();
         let model = self.status.model();
@@ -46,27 +61,25 @@ impl Inspector {
             .filter(|row| target.is_none_or(|target| is_meant(&row.subject.target, target)))
             .collect();
         let is_asked_for = |name: &str| target.is_none_or(|target| name == target);
-        let unresolved: Vec<String> = model
+        let nameless: Vec<T> = model
             .zones
             .values()
             .flat_map(|zone| zone.routing.targets.iter().map(|target| (&zone.routing.apex, target)))
             .filter(|(_, one)| one.parts.is_empty() && is_asked_for(&one.name))
-            .filter_map(|(apex, one)| {
-                Some(unresolved_line(apex, &one.name, one.address_of.as_ref()?, as_json))
-            })
+            .filter_map(|(apex, one)| Some(unresolved(apex, &one.name, one.address_of.as_ref()?)))
             .collect();
-        if rows.is_empty() && unresolved.is_empty() && target.is_some() {
+        if rows.is_empty() && nameless.is_empty() && target.is_some() {
             return None;
         }
-        let lines = rows.iter().map(|row| {
+        let found = rows.iter().map(|row| {
             let zone = model.zones.get(&row.subject.zone);
             let address = zone.and_then(|zone| {
                 let mut targets = zone.routing.targets.iter();
                 targets.find(|target| target.name == row.subject.target)?.address(row.subject.family)
             });
-            if as_json { health_json(row, address).to_string() } else { health_line(row, address, now) }
+            shown(row, address)
         });
-        Some(lines.chain(unresolved).collect())
+        Some(found.chain(nameless).collect())
     }
 
     fn why(&self, name: &Name, asker: Asker, as_json: bool) -> Option<Vec<String>> {
@@ -135,8 +148,8 @@ impl Inspect for Inspector {
             _ => (false, labels),
         };
         match labels {
-            [b"health"] => self.health(None, as_json),
-            [target, b"health"] => self.health(Some(std::str::from_utf8(target).ok()?), as_json),
+            [b"health"] => self.health_lines(None, as_json),
+            [target, b"health"] => self.health_lines(Some(std::str::from_utf8(target).ok()?), as_json),
             [b"zones"] => self.zones(None, as_json),
             [name @ .., b"zones"] => self.zones(Some(&joined(name)?), as_json),
             [b"events"] => Some(self.events(as_json)),
@@ -198,38 +211,8 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
 }
 
 /// A target that is a host name without addresses: nothing of it can be watched.
-fn unresolved_line(zone: &Name, target: &str, name: &Name, as_json: bool) -> String {
-    if as_json {
-        let unresolved = name.to_string();
-        return json!({ "zone": zone.to_string(), "target": target, "unresolved": unresolved }).to_string();
-    }
+fn unresolved_line(_: &Name, target: &str, name: &Name) -> String {
     format!("{target} not resolved yet: {name}")
-}
-
-fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
-    let probes: Vec<Value> = row
-        .probes
-        .iter()
-        .map(|probe| {
-            json!({
-                "probe": probe.probe, "state": probe.state, "failures": probe.failures,
-                "successes": probe.successes, "damped": probe.damped,
-                "at": probe.last.map(|seen| timestamp(seen.at)),
-                "outcome": probe.last.map(|seen| seen.report.outcome),
-                "latency_ms": probe.last.map(|seen| seen.report.latency.as_millis() as u64),
-                "evidence": probe.last.map(|seen| &seen.report.evidence),
-                "blocked_since": probe.blocked.map(|refusal| timestamp(refusal.since)),
-                "blocked": probe.blocked.map(|refusal| &refusal.evidence),
-            })
-        })
-        .collect();
-    json!({
-        "zone": row.subject.zone.to_string(), "target": row.subject.target, "address": address,
-        "state": row.standing.state, "desired": row.standing.desired, "said": row.said, "held": row.is_held, "canary": row.is_canary,
-        "eligible": row.standing.is_eligible(),
-        "since": timestamp(row.standing.since), "stale": row.standing.stale,
-        "recovered": row.standing.recovered.map(timestamp), "probes": probes,
-    })
 }
 
 /// What the operator said wins; what probes say is told beside it.

@@ -9,7 +9,10 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod due;
+mod figures;
 mod hand;
+mod health_document;
 mod inspect;
 mod journal;
 mod memory;
@@ -29,7 +32,9 @@ mod zones;
 #[cfg(test)]
 mod simulation;
 
+pub use figures::Figures;
 pub use hand::{Done, Hand, Refused, Whom, Wish};
+pub use health_document::{AddressHealth, HealthDocument, ProbeHealth, Unresolved};
 pub use inspect::Inspector;
 pub use journal::Journal;
 pub use rehearsal::rehearsal;

@@ -334,6 +334,32 @@ fn a_transition_signs_nothing() {
     assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
 }
 
+#[test]
+fn the_next_renewal_is_that_of_the_zone_whose_signatures_are_the_oldest() {
+    let mut zones = Zones::default();
+    let apexes = ["one.example.", "two.example.", "three.example."];
+    let put_at = |zones: &mut Zones, apex: &str, now| {
+        let apex = Name::parse(apex, None).unwrap();
+        let zone =
+            try_parse(&apex.to_string(), "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n");
+        let signing = Signing { now, ..signing(&apex, Denial::Nsec) };
+        put(zones, &empty(), &zone.unwrap(), &signing);
+    };
+    for (apex, age) in apexes.into_iter().zip([2, 3, 1]) {
+        put_at(&mut zones, apex, NOW - age * DAY);
+    }
+    let first = zones.next_renewal(NOW).unwrap();
+    put_at(&mut zones, apexes[1], NOW);
+    let second = zones.next_renewal(NOW).unwrap();
+    zones.remove(&mut Batch::default(), &Name::parse(apexes[0], None).unwrap());
+    let third = zones.next_renewal(NOW).unwrap();
+    assert!(first < second && second < third, "{first} {second} {third}");
+    for apex in &apexes[1..] {
+        zones.remove(&mut Batch::default(), &Name::parse(apex, None).unwrap());
+    }
+    assert_eq!(zones.next_renewal(NOW), None, "there is nothing left to renew");
+}
+
 /// A key whose private half may fail, as a token or a source of random numbers does.
 struct Fickle {
     key: Arc<dyn crate::dnssec::Signer>,

@@ -39,7 +39,7 @@ impl Writer {
         };
         let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
         if let Err(error) = self.place(&model, Some(signer), &mut batch, now) {
-            tracing::error!(zone = %apex, %error, "the zone stays signed by its former keys");
+            tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays signed by its former keys");
             self.note(now, Kind::Error, format!("{apex} stays signed by its former keys: {error}"));
             return;
         }
@@ -137,7 +137,11 @@ impl Writer {
     /// Those that it makes invalid are due, and made anew.
     pub(super) fn clock_was_set_forward(&self, by: Duration, now: Tick) {
         if !self.signers.is_empty() {
-            tracing::warn!(?by, "the clock was set forward: signatures that it ends are made anew");
+            tracing::warn!(
+                kind = "clock",
+                ?by,
+                "the clock was set forward: signatures that it ends are made anew"
+            );
             let by = crate::health::tick::short(by);
             self.note(now, Kind::Notice, format!("the clock was set forward by {by}"));
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::due::Due;
 use crate::compile::routed::{self, Means, SignedAs, Unrenderable};
 use crate::compile::shares::Shares;
 use crate::compile::signer::Signer;
@@ -33,7 +34,7 @@ pub(super) struct Slots {
     /// Tables of sticky choices.
     shares: Shares,
     /// When signatures of a route's answers are to be made anew; seconds since 1970.
-    renewals: BTreeMap<(Name, usize), u64>,
+    renewals: Due<(Name, usize)>,
 }
 
 /// The slots of one route. Owners share those of a type, save in a signed zone: signatures name
@@ -145,7 +146,7 @@ impl Slots {
         if had_routes {
             self.by_target.retain(|(zone, _), _| zone != apex);
             self.rechecks.retain(|(zone, _), _| zone != apex);
-            self.renewals.retain(|(zone, _), _| zone != apex);
+            self.renewals.retain(|(zone, _)| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
             let targets = route.targets();
@@ -187,17 +188,17 @@ impl Slots {
 
     /// When the next signature of any answer is to be made anew.
     pub(super) fn next_renewal(&self) -> Option<u64> {
-        self.renewals.values().min().copied()
+        self.renewals.first()
     }
 
     /// Makes signatures anew whose time has come, of a few routes.
     pub(super) fn renew<'z>(&mut self, zone_of: impl Fn(&Name) -> Option<&'z ZoneModel>, scene: Scene<'_>) {
         let now = scene.now.0 / 1000;
-        let due = self.renewals.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone());
-        for (apex, at) in due.take(RENEWALS_TOGETHER).collect::<Vec<_>>() {
-            self.renewals.remove(&(apex.clone(), at));
-            if let Some(zone) = zone_of(&apex) {
-                self.decide_routes(zone, [at], scene);
+        let due = self.renewals.until(now).take(RENEWALS_TOGETHER).cloned();
+        for route in due.collect::<Vec<_>>() {
+            self.renewals.set(&route, None);
+            if let Some(zone) = zone_of(&route.0) {
+                self.decide_routes(zone, [route.1], scene);
             }
         }
     }
@@ -264,7 +265,7 @@ impl Slots {
             }
         }
         if let Some(renewal) = renewal {
-            self.renewals.insert((apex.clone(), at), renewal);
+            self.renewals.set(&(apex.clone(), at), Some(renewal));
         }
         if let Some(at_tick) = recheck {
             self.rechecks.insert((apex.clone(), at), at_tick);

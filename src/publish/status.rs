@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
+use super::figures::Figures;
 use super::journal::Journal;
 use super::rows::Rows;
-use crate::health::{Board, Tick};
+use crate::config::server::Server;
+use crate::health::{Board, Orders, Tick};
 use crate::model::Model;
 use crate::wire::name::Name;
 
@@ -20,8 +23,11 @@ pub struct Status {
     model: ArcSwap<Model>,
     board: RwLock<Board>,
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
+    orders: ArcSwap<Orders>,
     journal: Journal,
     rows: Arc<Rows>,
+    server: watch::Sender<Arc<Server>>,
+    figures: Figures,
 }
 
 /// How a zone is doing.
@@ -42,13 +48,16 @@ pub struct ZoneStatus {
 }
 
 impl Status {
-    pub(super) fn new(model: Arc<Model>) -> Status {
+    pub(super) fn new(model: Arc<Model>, server: Arc<Server>) -> Status {
         Status {
             model: ArcSwap::new(model),
             board: RwLock::default(),
             zones: RwLock::default(),
+            orders: ArcSwap::default(),
             journal: Journal::default(),
             rows: Arc::default(),
+            server: watch::Sender::new(server),
+            figures: Figures::default(),
         }
     }
 
@@ -68,6 +77,12 @@ impl Status {
         self.zones.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Operators' orders that are in force.
+    #[must_use]
+    pub fn orders(&self) -> Arc<Orders> {
+        self.orders.load_full()
+    }
+
     /// What happened.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -80,8 +95,28 @@ impl Status {
         &self.rows
     }
 
+    /// The configuration in force, and each one that takes its place.
+    #[must_use]
+    pub fn server(&self) -> watch::Receiver<Arc<Server>> {
+        self.server.subscribe()
+    }
+
+    pub(super) fn set_server(&self, server: Arc<Server>) {
+        self.server.send_replace(server);
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     pub(super) fn set_model(&self, model: Arc<Model>) {
         self.model.store(model);
+    }
+
+    pub(super) fn set_orders(&self, orders: Orders) {
+        self.orders.store(Arc::new(orders));
     }
 
     pub(super) fn board_mut(&self) -> RwLockWriteGuard<'_, Board> {

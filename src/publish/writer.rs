@@ -26,9 +26,11 @@ use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::resolve::Found;
 use crate::route::{Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
@@ -97,6 +99,8 @@ pub(super) enum Errand {
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
+    /// Write down these queries from now on.
+    WriteDown(Box<querylog::Wanted>),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -169,7 +173,7 @@ impl Writer {
         let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, .. } = beginning;
         let Beginning { keyrings, health, addresses, events, .. } = beginning;
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
-        let status = Arc::new(Status::new(Arc::clone(&model)));
+        let status = Arc::new(Status::new(Arc::clone(&model), Arc::clone(&server)));
         status.journal().restore(events);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
@@ -200,7 +204,7 @@ impl Writer {
         writer.take_zones(&mut pass, &mut batch, now);
         for (files, loaded) in fallbacks {
             let text = format!("{} serves its last good version from the state directory", files.apex);
-            tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
+            tracing::warn!(kind = "zone", zone = %files.apex, "serving the last good version from the state directory");
             writer.note(now, Kind::Error, text);
             let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
             writer.put_zone(&files, loaded, &mut batch, occasion);
@@ -262,7 +266,7 @@ impl Writer {
             self.latest = self.latest.max(now);
             return;
         }
-        tracing::warn!(?by, "the clock was set back");
+        tracing::warn!(kind = "clock", ?by, "the clock was set back");
         self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
         self.latest = now;
         self.status.board_mut().set_back(by);
@@ -325,9 +329,9 @@ impl Writer {
         let news = self.names.take(found);
         if let Some(told) = news.told {
             if news.is_trouble {
-                tracing::warn!(name = %found.name, "{told}");
+                tracing::warn!(kind = "address", name = %found.name, "{told}");
             } else {
-                tracing::info!(name = %found.name, "{told}");
+                tracing::info!(kind = "address", name = %found.name, "{told}");
             }
             self.note(now, Kind::Notice, told);
         }
@@ -360,7 +364,7 @@ impl Writer {
         let apex = model.zone.apex().clone();
         let signer = self.signers.get(&apex).cloned();
         if let Err(error) = self.place(&model, signer, batch, now) {
-            tracing::error!(zone = %apex, %error, "its routes can't be published as they are now");
+            tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
         Arc::make_mut(&mut self.model).zones.insert(apex, model);
@@ -415,8 +419,12 @@ impl Writer {
             ("[tls]", server.tls != self.server.tls),
         ] {
             if differs {
-                tracing::warn!("{key} changed in the configuration; it takes a restart");
+                tracing::warn!(kind = "file", "{key} changed in the configuration; it takes a restart");
             }
+        }
+        self.status.set_server(Arc::clone(&server));
+        if server.query_log != self.server.query_log {
+            self.errand(Errand::WriteDown(Box::new(server.query_log.clone())));
         }
         self.server = server;
     }
@@ -460,7 +468,7 @@ impl Writer {
         let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
         if is_one_of_many {
             let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
-            tracing::info!(zones, "zones loaded");
+            tracing::info!(kind = "zone", zones, "zones loaded");
             self.note(now, Kind::Notice, format!("{zones} zones loaded"));
         }
         let occasion = Occasion { now, is_stale: false, is_one_of_many };
@@ -506,13 +514,18 @@ impl Writer {
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
         {
-            tracing::warn!(zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
+            tracing::warn!(kind = "zone", zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
             self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
-        if !is_one_of_many {
-            tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-            self.note(now, Kind::Notice, format!("{apex} loaded, serial {serial}, {records} records"));
+        let was_refused =
+            !is_stale && self.status.zones().get(&apex).is_some_and(|status| status.error.is_some());
+        if !is_one_of_many || was_refused {
+            let routes = model.routing.routes.len();
+            tracing::info!(kind = "zone", zone = %apex, serial, records, routes, "zone loaded");
+            let (subject, turn) = (Some(apex.to_string()), was_refused.then_some(Turn::Ends));
+            let text = format!("{apex} loaded, serial {serial}, {records} records");
+            self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
@@ -533,7 +546,9 @@ impl Writer {
         let count = errors.iter().filter(|error| error.is_error()).count();
         let first = errors.iter().find(|error| error.is_error());
         let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        self.note(now, Kind::Error, format!("{} wasn't loaded: {first}", files.apex));
+        let (subject, turn) = (Some(files.apex.to_string()), Some(Turn::Begins));
+        let text = format!("{} wasn't loaded: {first}", files.apex);
+        self.tell(Event { subject, turn, ..Event::new(now, Kind::Error, text) });
         self.zones.put_broken(batch, &files.apex);
         let mut zones = self.status.zones_mut();
         let status = zones.entry(files.apex.clone()).or_default();
@@ -568,6 +583,7 @@ impl Writer {
         };
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
+        self.status.figures().count_snapshot(now);
         self.retired.push_back((now, self.published.swap(Arc::new(next))));
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::due::Due;
 use super::rows::Rows;
 use crate::compile::shape::Shape;
 use crate::compile::signer::{Signing, Unsigned};
@@ -51,6 +52,10 @@ pub(super) struct Zones {
     answers: Vec<Option<Arc<ZoneAnswers>>>,
     free: Vec<ZoneId>,
     placed: BTreeMap<Name, Placed>,
+    /// When signatures of each signed zone are to be made anew next.
+    renewals: Due<ZoneId>,
+    /// When the newest signature of each was made.
+    made: Due<ZoneId>,
     /// Where the queries of each are counted.
     rows: Arc<Rows>,
     /// The time at which signatures are made.
@@ -116,7 +121,7 @@ impl Zones {
         };
         // Of an attempt before.
         let _ = source.take_unsigned();
-        source.common(None)?;
+        let common = source.common(None)?;
         let before = self.denial(id).cloned();
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
         let some = match old {
@@ -158,8 +163,7 @@ impl Zones {
             }
         };
         let row = self.rows.zone(&apex.to_string());
-        let common = ZoneAnswers { row, ..source.common(denial)? };
-        self.set_answers(id, Some(Arc::new(common)));
+        self.set_answers(id, Some(Arc::new(ZoneAnswers { row, denial, ..common })));
         let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape, signing };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
         if is_new || !is_partial {
@@ -256,7 +260,7 @@ impl Zones {
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
             Ok(edits) => batch.edits.append(edits),
-            Err(error) => tracing::error!(zone = %apex, %error, "the zone stays as it was"),
+            Err(error) => tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays as it was"),
         }
     }
 
@@ -282,10 +286,19 @@ impl Zones {
     /// Makes signatures of at most `count` owners anew, of those that are near their end or from a
     /// time to come. The zones that they were in; more may be due.
     pub(super) fn renew(&mut self, batch: &mut Batch, count: usize) -> Vec<Name> {
-        let mut renewed = Vec::new();
+        let mut renewed: Vec<(Name, ZoneId, Vec<Name>, Arc<Shape>)> = Vec::new();
         let mut left = count;
-        for (apex, Placed { id, compiled }) in &self.placed {
-            let Some(denial) = self.denial(*id) else { continue };
+        let ended = self.renewals.until(self.now);
+        for id in ended.chain(self.made.behind(self.now + CLOCK_SLACK)) {
+            if left == 0 {
+                break;
+            }
+            let Some(ZoneAnswers { apex, denial: Some(denial), .. }) = self.answers(*id) else { continue };
+            let Some(Placed { compiled, .. }) = self.placed.get(apex) else { continue };
+            // One that is due for both reasons comes twice.
+            if renewed.iter().any(|(_, known, ..)| known == id) {
+                continue;
+            }
             let due: Vec<Name> = denial
                 .due(self.now, CLOCK_SLACK)
                 .take(left)
@@ -319,16 +332,17 @@ impl Zones {
     /// When signatures of any zone are to be made anew next; now, if there are such from a time to
     /// come.
     pub(super) fn next_renewal(&self, now: u64) -> Option<u64> {
-        let denials = self.answers.iter().flatten().filter_map(|zone| zone.denial.as_ref());
-        denials
-            .filter_map(|denial| {
-                if denial.due(now, CLOCK_SLACK).next().is_some() { Some(now) } else { denial.next_renewal() }
-            })
-            .min()
+        let is_from_a_time_to_come = self.made.last().is_some_and(|made| now + CLOCK_SLACK < made);
+        let next = self.renewals.first();
+        if is_from_a_time_to_come { Some(next.map_or(now, |next| next.min(now))) } else { next }
+    }
+
+    fn answers(&self, id: ZoneId) -> Option<&ZoneAnswers> {
+        self.answers.get(id.0 as usize)?.as_deref()
     }
 
     fn denial(&self, id: ZoneId) -> Option<&Denial> {
-        self.answers.get(id.0 as usize)?.as_ref()?.denial.as_ref()
+        self.answers(id)?.denial.as_ref()
     }
 
     fn at_present(&self, compiled: &Compiled) -> Option<Signing> {
@@ -337,6 +351,9 @@ impl Zones {
 
     fn set_answers(&mut self, id: ZoneId, answers: Option<Arc<ZoneAnswers>>) {
         self.free.retain(|free| *free != id);
+        let denial = answers.as_ref().and_then(|answers| answers.denial.as_ref());
+        self.renewals.set(&id, denial.and_then(Denial::next_renewal));
+        self.made.set(&id, denial.and_then(Denial::newest));
         let place = id.0 as usize;
         if place >= self.answers.len() {
             self.answers.resize(place + 1, None);

@@ -225,6 +225,12 @@ impl Denial {
         (!self.chunks.is_empty()).then_some(self.renewal)
     }
 
+    /// When the newest signature was made.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        (!self.chunks.is_empty()).then_some(self.made)
+    }
+
     /// This chain with links put in, or taken out where there is none; sorted by key, each once.
     #[must_use]
     pub fn changed(&self, changes: Vec<(Box<[u8]>, Option<Link>)>) -> Denial {

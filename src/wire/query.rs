@@ -41,6 +41,28 @@ pub mod rcode {
     pub const BADVERS: u16 = 16;
     /// The server cookie isn't valid (RFC 7873 8).
     pub const BADCOOKIE: u16 = 23;
+
+    /// As the registry of DNS parameters writes them (RFC 6895 2.3). 9 and 16 mean more than one
+    /// thing there; these are what they mean in answers.
+    pub const WORDS: [(&str, u16); 10] = [
+        ("NOERROR", NOERROR),
+        ("FORMERR", FORMERR),
+        ("SERVFAIL", SERVFAIL),
+        ("NXDOMAIN", NXDOMAIN),
+        ("NOTIMP", NOTIMP),
+        ("REFUSED", REFUSED),
+        ("YXDOMAIN", YXDOMAIN),
+        ("NOTAUTH", 9),
+        ("BADVERS", BADVERS),
+        ("BADCOOKIE", BADCOOKIE),
+    ];
+
+    /// A code in words: `NXDOMAIN`, or `RCODE10` for one without.
+    #[must_use]
+    pub fn word(code: u16) -> std::borrow::Cow<'static, str> {
+        let known = WORDS.iter().find(|(_, known)| *known == code);
+        known.map_or_else(|| format!("RCODE{code}").into(), |(word, _)| (*word).into())
+    }
 }
 
 /// A query that can be answered.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "figures of a run, shown with --nocapture")]
 
 mod across;
+mod browser;
 mod by_name;
 mod commands;
 mod delegated;
@@ -17,12 +18,17 @@ mod keys;
 mod keys_safe;
 mod lab;
 mod live;
+mod logs;
 mod mail_servers;
 mod metrics;
 mod mistakes;
 mod namespace;
+mod notify;
 mod packets;
+mod page;
 mod peers;
+mod query_log;
+mod recorder;
 mod reload;
 mod resolver;
 mod restart;
@@ -35,3 +41,4 @@ mod signed_sweep;
 mod site;
 mod tools;
 mod view;
+mod watch;
