@@ -1,10 +1,10 @@
 //! `waypost run`: answer queries until told to stop.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigArg, Failure};
@@ -35,7 +35,7 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let is_terminal = std::io::stderr().is_terminal();
+    let is_terminal = io::stderr().is_terminal();
     log(args.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json }));
     let options = Options {
         config: args.config.config,
@@ -43,7 +43,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         state: args.state,
         ..Options::default()
     };
+    outlive_hangups()?;
     let daemon = Daemon::start(options)?;
+    // Whoever reads that it answers may tell it something.
+    let signals = daemon.runtime().block_on(async { Signals::new() })?;
     let addresses: Vec<String> = daemon.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(listen = addresses.join(" "), version = env!("CARGO_PKG_VERSION"), "answering");
     if let Some(encrypted) = daemon.encrypted() {
@@ -52,14 +55,33 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         };
         tracing::info!(tls = list(encrypted.tls()), quic = list(encrypted.quic()), "answering encrypted");
     }
-    let waited = daemon.runtime().block_on(until_told_to_stop(&daemon));
+    let waited = daemon.runtime().block_on(until_told_to_stop(&daemon, signals));
     daemon.stop();
     Ok(waited?)
 }
 
-async fn until_told_to_stop(daemon: &Daemon) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+/// From here on SIGHUP doesn't end the process: while it starts, it reads all files anyway. Signals
+/// stay with tokio once they are.
+fn outlive_hangups() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async { signal(SignalKind::hangup()) }).map(drop)
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { hangup: signal(SignalKind::hangup())?, terminate: signal(SignalKind::terminate())? })
+    }
+}
+
+async fn until_told_to_stop(
+    daemon: &Daemon,
+    Signals { mut hangup, mut terminate }: Signals,
+) -> io::Result<()> {
     loop {
         tokio::select! {
             _ = hangup.recv() => {
@@ -77,7 +99,7 @@ async fn until_told_to_stop(daemon: &Daemon) -> std::io::Result<()> {
 fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("WAYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second subscriber in one process is a test's; the first one stays.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
