@@ -167,7 +167,11 @@ fn generate(store: &ZoneStore, signed: &Signed, force: bool) -> Result<(), Failu
     if turn.made.is_empty() {
         return Err(Failure::Message(format!("{} has keys already: see `waypost keys list`", signed.apex)));
     }
-    print_list(signed, &turn.memory, false)
+    let mut memory = turn.memory;
+    memory.keys.iter_mut().for_each(|key| key.is_unseen = true);
+    let _lock = store.lock()?;
+    store.write_memory(&memory, &signed.policy)?;
+    print_list(signed, &memory, false)
 }
 
 fn list(store: &ZoneStore, signed: &Signed, json: bool) -> Result<(), Failure> {
@@ -222,7 +226,9 @@ fn roll(store: &ZoneStore, signed: &Signed, what: &RollArg) -> Result<(), Failur
     let _lock = store.lock()?;
     let mut held = held(store)?;
     let wants = held.memory.roll(roll, &signed.policy).map_err(Failure::Message)?;
+    let before = held.memory.keys.len();
     add_keys(store, &mut held, &wants, now())?;
+    held.memory.keys[before..].iter_mut().for_each(|key| key.is_unseen = true);
     store.write_memory(&held.memory, &signed.policy)?;
     print_list(signed, &held.memory, false)
 }
@@ -252,6 +258,7 @@ fn import(store: &ZoneStore, signed: &Signed, files: &[PathBuf]) -> Result<(), F
             state: State::Active,
             since,
             start: Start::First,
+            is_unseen: false,
         });
         held.keys.push(key.clone());
     }

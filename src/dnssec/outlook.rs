@@ -22,6 +22,9 @@ impl Memory {
     /// What comes next for a key, and when.
     #[must_use]
     pub fn outlook(&self, key: &KeyMemory, input: &Input<'_>) -> Outlook {
+        if key.is_unseen {
+            return Outlook { what: "waits for a server to take it up".to_owned(), when: None };
+        }
         let when = self.ready(key, input);
         let what = match key.state {
             State::Signing => "its DNSKEY is published",

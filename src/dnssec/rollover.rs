@@ -107,6 +107,9 @@ pub struct KeyMemory {
     pub since: Tick,
     /// How it came.
     pub start: Start,
+    /// No server has it in force yet: a command made it. What it waits for begins when one does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unseen: bool,
 }
 
 /// What is kept of a zone's keys.
@@ -291,7 +294,15 @@ impl Memory {
             _ => State::Published,
         };
         let id = KeyId { algorithm: want.algorithm, tag };
-        self.keys.push(KeyMemory { id, role: want.role, state, since: now, start: want.start });
+        let (role, start) = (want.role, want.start);
+        self.keys.push(KeyMemory { id, role, state, since: now, start, is_unseen: false });
+    }
+
+    /// Keys that commands made are in force from now on, and caches begin to learn them.
+    pub fn put_in_force(&mut self, now: Tick) {
+        for key in self.keys.iter_mut().filter(|key| key.is_unseen) {
+            (key.since, key.is_unseen) = (now, false);
+        }
     }
 
     /// Lets every key go on whose time has come, or whose news.

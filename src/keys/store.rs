@@ -202,6 +202,7 @@ impl ZoneStore {
                 state: State::Active,
                 since: now,
                 start: Start::First,
+                is_unseen: false,
             })
             .collect();
         Ok(held)

@@ -90,6 +90,27 @@ fn a_disk_that_takes_nothing_leaves_keys_as_they_are() {
 }
 
 #[test]
+fn caches_learn_a_key_from_when_a_server_has_it_not_from_the_command() {
+    let scratch = tempfile::tempdir().unwrap();
+    let zone = Store::new(scratch.path()).zone(&apex());
+    turn(&zone, &split(), None, NOW).unwrap();
+    let mut held = zone.read(NOW).unwrap();
+    let wants = held.memory.roll(Roll::Zsk, &split().policy).unwrap();
+    add_keys(&zone, &mut held, &wants, NOW).unwrap();
+    held.memory.keys[2].is_unseen = true;
+    zone.write_memory(&held.memory, &split().policy).unwrap();
+    // The server stood still until long after the wait would have been over.
+    let started = NOW + DAY;
+    let new = |turn: &Turn| turn.memory.keys[2].clone();
+    let first = turn(&zone, &split(), None, started).unwrap();
+    assert_eq!((new(&first).state, new(&first).since), (State::Published, started));
+    let soon = turn(&zone, &split(), None, started + Duration::from_secs(7_199)).unwrap();
+    assert_eq!(new(&soon).state, State::Published);
+    let later = turn(&zone, &split(), None, started + Duration::from_secs(7_200)).unwrap();
+    assert_eq!(new(&later).state, State::Active);
+}
+
+#[test]
 fn a_key_that_is_gone_is_gone_from_the_disk() {
     let scratch = tempfile::tempdir().unwrap();
     let zone = Store::new(scratch.path()).zone(&apex());

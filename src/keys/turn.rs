@@ -78,6 +78,7 @@ pub fn turn(
 ) -> Result<Turn, StoreError> {
     let _lock = store.lock()?;
     let mut held = store.read(now)?;
+    held.memory.put_in_force(now);
     let input = Input { now, policy: &signed.policy, max_ttl: signed.max_ttl, parent };
     let (mut made, mut moved) = (Vec::new(), Vec::new());
     if signed.is_leaving {
