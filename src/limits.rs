@@ -155,6 +155,10 @@ pub const STICKY_ALTERNATIVES: usize = 256;
 /// they are wanted; those in use stay.
 pub const STICKY_TABLES: usize = 1024;
 
+/// How long a chain of targets that need each other may be. A longer one is an error of the file:
+/// nobody can say any more what a death takes along.
+pub const NEEDS_DEPTH: usize = 16;
+
 /// Addresses of one family that a target's host name gives. The others, in the order of addresses,
 /// are neither answered nor probed: no client tries more.
 pub const RESOLVED_ADDRESSES: usize = 16;

@@ -15,6 +15,7 @@ mod dnssec;
 mod duration;
 mod http;
 mod metrics;
+mod needs;
 mod probe;
 mod probing;
 mod reader;

@@ -267,6 +267,12 @@ pub struct SiteSection {
     pub description: Option<String>,
     /// What the operator says of all its targets.
     pub state: Option<StateWord>,
+    /// What must be served for the site to be: all its other targets need these.
+    pub needs: Option<OneOrMany<String>>,
+    /// How many shares of clients each of its targets can take in all.
+    pub capacity: Option<u32>,
+    /// How many each has while everything is well.
+    pub load: Option<u32>,
 }
 
 /// A probe.
@@ -388,6 +394,12 @@ pub struct TargetSection {
     pub state: Option<StateWord>,
     /// What to take it for until its first probe has answered. Default: up.
     pub assume: Option<AssumeWord>,
+    /// Targets, or routes at its site, that must be served for this to be.
+    pub needs: Option<OneOrMany<String>>,
+    /// How many shares of clients it can take in all. Default: its site's.
+    pub capacity: Option<u32>,
+    /// How many it has while everything is well. Default: its site's.
+    pub load: Option<u32>,
 }
 
 /// A route. Every other key is a region's name, with its chain.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
+use super::needs::{Met, NeedNews};
 use super::{
     Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject,
     Tick, Transition,
@@ -24,18 +25,20 @@ use crate::wire::name::Name;
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     /// In the order of their subjects.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// Invariant `index-whole`: every entry is found here, by borrowed parts of its subject.
-    index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
+    pub(super) index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
     /// Why verdicts are held, while they are.
     doubt: Option<Doubt>,
     /// Whether a person said that the failures are real; until there is no more reason to doubt.
     is_accepted: bool,
+    /// Whose needs came to be met or no longer are, since this was asked last.
+    pub(super) news: Vec<NeedNews>,
 }
 
 /// A short name for a subject. Good until the next [`Board::configure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubjectId(u32);
+pub struct SubjectId(pub(super) u32);
 
 /// A subject as the configuration wants it watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct Watched {
     pub need: Need,
     /// Its probes. None: always as assumed.
     pub probes: Vec<(String, Pace)>,
+    /// What it needs: of each, one of these targets of its zone.
+    pub needs: Vec<Vec<String>>,
 }
 
 /// What became of a report.
@@ -107,8 +112,8 @@ pub struct ProbeRow<'a> {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    subject: Subject,
+pub(super) struct Entry {
+    pub(super) subject: Subject,
     desired: Desired,
     said: Option<String>,
     site: String,
@@ -119,8 +124,10 @@ struct Entry {
     assume_up: bool,
     state: State,
     since: Tick,
-    recovered: Option<Tick>,
+    pub(super) recovered: Option<Tick>,
     probes: Vec<Probe>,
+    pub(super) needs: Vec<Vec<SubjectId>>,
+    pub(super) met: Met,
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +149,7 @@ impl Board {
         let mut before: HashMap<Subject, Entry> =
             self.entries.drain(..).map(|entry| (entry.subject.clone(), entry)).collect();
         self.index.clear();
+        let named: Vec<Vec<Vec<String>>> = watched.iter().map(|wanted| wanted.needs.clone()).collect();
         let mut transitions = Vec::new();
         for (id, wanted) in (0..).zip(watched) {
             let Subject { zone, target, family } = &wanted.subject;
@@ -154,6 +162,8 @@ impl Board {
             transitions.extend(entry.configure(wanted, now));
             self.entries.push(entry);
         }
+        self.look_up_needs(&named);
+        self.settle_needs(now);
         transitions
     }
 
@@ -176,6 +186,9 @@ impl Board {
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
+        if transition.is_some() {
+            self.settle_needs(now);
+        }
         Some(Observed { transition, is_verdict_new, next_after })
     }
 
@@ -256,15 +269,17 @@ impl Board {
         let is_changed = doubt.is_some() != self.doubt.is_some();
         if is_changed {
             self.doubt = doubt;
+            self.settle_needs(now);
         }
         is_changed
     }
 
     /// A person says that the failures are real. Says whether they were doubted.
-    pub fn accept(&mut self) -> bool {
+    pub fn accept(&mut self, now: Tick) -> bool {
         self.is_accepted = self.doubt.take().is_some();
         if self.is_accepted {
             self.entries.iter_mut().for_each(|entry| entry.left = None);
+            self.settle_needs(now);
         }
         self.is_accepted
     }
@@ -275,7 +290,7 @@ impl Board {
     }
 
     /// A death that is doubted is a suspicion: served, with the short TTL.
-    fn held(&self, entry: &Entry, standing: Standing) -> Standing {
+    pub(super) fn held(&self, entry: &Entry, standing: Standing) -> Standing {
         if self.is_held(entry) { Standing { state: State::Suspect, ..standing } } else { standing }
     }
 
@@ -323,6 +338,13 @@ impl Board {
                 entry.set_back(then.since(now));
             }
         }
+        let recovered: Vec<Option<Tick>> = self.entries.iter().map(|entry| entry.recovered).collect();
+        self.settle_needs(now);
+        // Nothing came back by the restart.
+        for (entry, recovered) in self.entries.iter_mut().zip(recovered) {
+            entry.recovered = recovered.filter(|_| !entry.is_out_by_probes());
+        }
+        self.news.clear();
     }
 }
 
@@ -341,6 +363,8 @@ impl Entry {
             since: now,
             recovered: None,
             probes: Vec::new(),
+            needs: Vec::new(),
+            met: Met::default(),
         }
     }
 
@@ -388,7 +412,7 @@ impl Entry {
         // While it is DOWN there is nothing to release; a later return must be released anew.
         self.recovered = match (from, to) {
             (_, State::Down) => None,
-            (State::Down, _) => Some(now),
+            (State::Down, _) if !self.met.lacks_by_probes => Some(now),
             _ => self.recovered,
         };
         Some(Transition {
@@ -434,7 +458,12 @@ impl Entry {
         })
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    /// Whether probes keep it from being served: its own, or those of what it needs.
+    pub(super) fn is_out_by_probes(&self) -> bool {
+        self.state == State::Down || self.met.lacks_by_probes
+    }
+
+    pub(super) fn standing(&self, now: Tick) -> Standing {
         Standing {
             state: self.state,
             desired: self.desired,
@@ -442,6 +471,8 @@ impl Entry {
             stale: self.is_stale(now),
             since: self.since,
             recovered: self.recovered,
+            lacks: self.met.lacks,
+            is_shaky: self.met.is_shaky,
         }
     }
 

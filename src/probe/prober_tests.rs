@@ -196,6 +196,7 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
         need: crate::health::Need::All,
         assume_up: true,
         probes: vec![(job.key.probe.clone(), job.spec.pace)],
+        needs: Vec::new(),
     };
     board.configure(vec![watched], now());
     prober.apply(vec![job]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::watching::target_id;
 use super::writer::Writer;
-use crate::health::{Desired, Order, Scope, Standing, Tick, order};
+use crate::health::{Desired, Order, Scope, Tick, order};
 use crate::limits;
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, Stranded, effects, stranded};
@@ -165,21 +165,6 @@ impl Writer {
         span: Option<Duration>,
         now: Tick,
     ) -> Result<Done, Refused> {
-        let takes_out = matches!(desired, Desired::Drained | Desired::Down);
-        let mut left = Vec::new();
-        for (zone, targets) in self.zones_of(&meant) {
-            let board = self.status.board();
-            let before = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
-            let after = |target: TargetId, family: Family| {
-                let standing = before(target, family);
-                let desired = if targets.contains(&target) { desired } else { standing.desired };
-                Standing { desired, ..standing }
-            };
-            left.extend(stranded(&zone, &self.model.geography, &targets, (&before, &after), now));
-        }
-        if takes_out && !hand.force && !left.is_empty() {
-            return Err(Refused::Stranded(left));
-        }
         let order = Order {
             scope: meant.scope.clone(),
             desired,
@@ -188,10 +173,33 @@ impl Writer {
             until: span.map(|span| now + span),
             reason: hand.reason.clone(),
         };
+        let takes_out = matches!(desired, Desired::Drained | Desired::Down);
+        if takes_out && !hand.force {
+            self.check_order(&order, &meant, now)?;
+        }
         let text = format!("{} {}", order.scope, order.sentence());
         let until = order.until;
         self.orders.give(order);
         Ok(self.carried_out(hand, &meant, text, until, now))
+    }
+
+    /// Whether clients would be left without an eligible target: found out with a board that has
+    /// heard the order.
+    fn check_order(&mut self, order: &Order, meant: &Meant, now: Tick) -> Result<(), Refused> {
+        let board = self.status.board().clone();
+        let mut rehearsed = board.clone();
+        let orders = self.orders.clone();
+        let looked = std::mem::replace(&mut self.looked, now);
+        self.orders.give(order.clone());
+        rehearsed.configure(self.watched(), now);
+        (self.orders, self.looked) = (orders, looked);
+        let mut left = Vec::new();
+        for (zone, targets) in self.zones_of(meant) {
+            let before = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
+            let after = |target: TargetId, family: Family| zone.standing(&rehearsed, target, family, now);
+            left.extend(stranded(&zone, &self.model.geography, &targets, (&before, &after), now));
+        }
+        if left.is_empty() { Ok(()) } else { Err(Refused::Stranded(left)) }
     }
 
     fn take_back(&mut self, hand: &Hand, meant: Meant, now: Tick) -> Result<Done, Refused> {
@@ -231,7 +239,7 @@ impl Writer {
     }
 
     fn believe(&mut self, hand: &Hand, now: Tick) -> Result<Done, Refused> {
-        if !self.status.board_mut().accept() {
+        if !self.status.board_mut().accept(now) {
             return Err(Refused::Nothing("nothing is doubted".to_owned()));
         }
         self.decide_all(now);
@@ -241,6 +249,7 @@ impl Writer {
         tracing::info!("{text}");
         let cause = Some(hand.by.clone());
         self.tell(Event { cause, ..Event::new(now, Kind::Doubt, text.clone()) });
+        self.tell_need_news(now);
         let (until, settled_after) = (None, CACHE_MARGIN);
         Ok(Done { text, until, settled_after, effects: vec![], drain_hook: vec![], targets: vec![] })
     }
@@ -290,6 +299,7 @@ impl Writer {
             effects: effects.clone(),
             ..Event::new(now, kind, text.clone())
         });
+        self.tell_need_news(now);
         self.keep_health();
         let zones = self.zones_of(meant);
         let ttls = zones.iter().flat_map(|(zone, targets)| {
@@ -318,6 +328,7 @@ impl Writer {
         self.watch_targets(now);
         self.decide_all(now);
         self.publish(None, now);
+        self.tell_need_news(now);
         self.keep_health();
     }
 
@@ -327,6 +338,7 @@ impl Writer {
             .filter_map(|(apex, names)| {
                 let zone = self.model.zones.get(apex)?.clone();
                 let targets = names.iter().filter_map(|name| target_id(&zone, name)).collect();
+                let targets = zone.routing.with_dependents(targets);
                 Some((zone, targets))
             })
             .collect()

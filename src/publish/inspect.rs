@@ -64,7 +64,17 @@ impl Inspector {
                 let mut targets = zone.routing.targets.iter();
                 targets.find(|target| target.name == row.subject.target)?.address(row.subject.family)
             });
-            if as_json { health_json(row, address).to_string() } else { health_line(row, address, now) }
+            let target = zone.and_then(|zone| {
+                zone.routing.targets.iter().find(|target| target.name == row.subject.target)
+            });
+            let lacks = target.zip(row.standing.lacks);
+            let lacks = lacks.and_then(|(target, nth)| target.needs.get(usize::from(nth)));
+            let lacks = lacks.map(|needed| needed.name.as_str());
+            if as_json {
+                health_json(row, address, lacks).to_string()
+            } else {
+                health_line(row, address, lacks, now)
+            }
         });
         Some(lines.chain(unresolved).collect())
     }
@@ -158,7 +168,7 @@ fn joined(labels: &[&[u8]]) -> Option<Name> {
 }
 
 /// `web-tw 198.51.100.10 UP since 2026-11-24T08:33:28Z (5m): https "HTTP 200" 12 ms, 3s ago`.
-fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
+fn health_line(row: &Row<'_>, address: Option<IpAddr>, lacks: Option<&str>, now: Tick) -> String {
     let standing = &row.standing;
     let address = address.map_or_else(String::new, |address| address.to_string());
     let mut line = format!("{} {address} {}", row.subject.target, state_word(row));
@@ -167,6 +177,9 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
     }
     if row.is_held {
         line.push_str(" HELD: its death is doubted, it is served as before");
+    }
+    if let Some(needed) = lacks {
+        let _ = write!(line, " NOT SERVED: needs {needed}");
     }
     if standing.stale {
         line.push_str(" STALE");
@@ -206,7 +219,7 @@ fn unresolved_line(zone: &Name, target: &str, name: &Name, as_json: bool) -> Str
     format!("{target} not resolved yet: {name}")
 }
 
-fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
+fn health_json(row: &Row<'_>, address: Option<IpAddr>, lacks: Option<&str>) -> Value {
     let probes: Vec<Value> = row
         .probes
         .iter()
@@ -226,7 +239,7 @@ fn health_json(row: &Row<'_>, address: Option<IpAddr>) -> Value {
     json!({
         "zone": row.subject.zone.to_string(), "target": row.subject.target, "address": address,
         "state": row.standing.state, "desired": row.standing.desired, "said": row.said, "held": row.is_held, "canary": row.is_canary,
-        "eligible": row.standing.is_eligible(),
+        "eligible": row.standing.is_eligible(), "lacks": lacks,
         "since": timestamp(row.standing.since), "stale": row.standing.stale,
         "recovered": row.standing.recovered.map(timestamp), "probes": probes,
     })

@@ -214,6 +214,7 @@ fn a_transition_signs_nothing() {
             need: crate::health::Need::All,
             assume_up: down >> at & 1 == 0,
             probes: Vec::new(),
+            needs: Vec::new(),
         });
         let mut board = Board::default();
         board.configure(watched.collect(), Tick(NOW * 1000));

@@ -197,6 +197,8 @@ impl Writer {
         if let Some(health) = health {
             writer.status.board_mut().restore(&health, now);
         }
+        // A beginning is no news.
+        writer.status.board_mut().take_need_news();
         writer.decide_all(now);
         writer.publish(Some(batch), now);
         writer.probe();
@@ -336,6 +338,7 @@ impl Writer {
         self.publish(Some(batch), now);
         self.probe();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
+        self.tell_need_news(now);
         self.errand(Errand::KeepAddresses(self.names.save()));
     }
 
@@ -387,6 +390,7 @@ impl Writer {
         for transition in &transitions {
             self.tell_transition(transition, Vec::new());
         }
+        self.tell_need_news(now);
         self.keep_health();
     }
 
