@@ -320,6 +320,30 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
 
+/// Alerts that are remembered as firing for one probe. Beyond that the target is down all the same,
+/// and up again when those that are remembered have been resolved.
+pub const ALERTS_FIRING: usize = 100;
+
+/// Octets of a file that says how a target is. The first line counts, and is short.
+pub const VERDICT_FILE_OCTETS: u64 = 4096;
+
+/// How often last words are kept over a restart while they only say the same again. After a crash a
+/// word may seem this much older than it is.
+pub const VERDICTS_KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// Longest time for which a told verdict holds. A request for more is refused.
+pub const VERDICT_TTL_MOST: Duration = Duration::from_secs(86_400);
+
+/// After how long an unanswered connection of a probe is tried once more beside the first, and again
+/// after as long; twice the usual time of the target's answers if that is longer.
+pub const REDIAL_AFTER: Duration = Duration::from_millis(250);
+
+/// How often. A living server sees further connections only where packets were lost.
+pub const REDIALS: usize = 3;
+
+/// Between the probes that confirm a refused connection: no lost packet looks like one.
+pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
+
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 

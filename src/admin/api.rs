@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::guard::Who;
-use super::hook;
+use super::{hook, verdicts};
 use crate::health::Desired;
 use crate::health::tick::rfc3339;
 use crate::limits;
@@ -30,7 +30,18 @@ use crate::wire::name::Name;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Waypost's local API", description = "Health, explanations, events, and orders."),
-    paths(health, explanation, events, drain, undrain, force, failback, accept),
+    paths(
+        health,
+        explanation,
+        events,
+        drain,
+        undrain,
+        force,
+        failback,
+        accept,
+        verdicts::verdict,
+        verdicts::alertmanager
+    ),
     components(schemas(Problem))
 )]
 struct Description;
@@ -52,6 +63,8 @@ pub(super) fn router(control: Control) -> Router {
         .route("/v1/force", post(force))
         .route("/v1/failback", post(failback))
         .route("/v1/doubt/accept", post(accept))
+        .route("/v1/verdicts", post(verdicts::verdict))
+        .route("/v1/verdicts/alertmanager", post(verdicts::alertmanager))
         .route("/v1/openapi.json", get(async || description()))
         .layer(DefaultBodyLimit::max(limits::ADMIN_REQUEST_OCTETS))
         .with_state(control)

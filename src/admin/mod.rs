@@ -12,6 +12,7 @@
 pub mod api;
 mod guard;
 mod hook;
+pub mod verdicts;
 
 use std::fs;
 use std::io;

@@ -321,7 +321,12 @@ impl Board {
     /// Every verdict, for a file.
     #[must_use]
     pub fn save(&self) -> Saved {
-        Saved { subjects: self.entries.iter().map(Entry::save).collect(), ..Saved::default() }
+        Saved {
+            subjects: self.entries.iter().map(Entry::save).collect(),
+            doubt: self.doubt.clone(),
+            is_accepted: self.is_accepted,
+            ..Saved::default()
+        }
     }
 
     /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
@@ -338,6 +343,10 @@ impl Board {
                 entry.set_back(then.since(now));
             }
         }
+        // The clock may be another one now; what was doubted was doubted as long ago.
+        let by = then.since(now);
+        self.doubt = saved.doubt.clone().map(|doubt| Doubt { from: doubt.from - by, ..doubt });
+        self.is_accepted = saved.is_accepted;
         let recovered: Vec<Option<Tick>> = self.entries.iter().map(|entry| entry.recovered).collect();
         self.settle_needs(now);
         // Nothing came back by the restart.
@@ -509,6 +518,7 @@ impl Entry {
             state: self.state,
             since: self.since,
             recovered: self.recovered,
+            left: self.left,
             probes: self
                 .probes
                 .iter()
@@ -526,6 +536,7 @@ impl Entry {
             };
         }
         self.recovered = saved.recovered;
+        self.left = saved.left;
         let worst = self.composed();
         self.since = if worst == saved.state { saved.since } else { now };
         if saved.state == State::Down && worst != State::Down {

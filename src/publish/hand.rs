@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::watching::target_id;
 use super::writer::Writer;
+use crate::config::server::Hook;
 use crate::health::{Desired, Order, Scope, Tick, order};
 use crate::limits;
 use crate::model::ZoneModel;
@@ -61,8 +62,8 @@ pub struct Done {
     pub settled_after: Duration,
     /// Which answers changed.
     pub effects: Vec<Effect>,
-    /// The program that is told of drains, with its arguments; empty: none.
-    pub drain_hook: Vec<String>,
+    /// Who is told of drains.
+    pub drain_hook: Hook,
     /// Targets concerned, by zone.
     pub targets: Vec<(String, String)>,
 }
@@ -102,9 +103,9 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Who is meant.
-struct Meant {
+pub(super) struct Meant {
     scope: Scope,
-    zones: Vec<(Name, Vec<String>)>,
+    pub(super) zones: Vec<(Name, Vec<String>)>,
 }
 
 impl Writer {
@@ -251,7 +252,7 @@ impl Writer {
         self.tell(Event { cause, ..Event::new(now, Kind::Doubt, text.clone()) });
         self.tell_need_news(now);
         let (until, settled_after) = (None, CACHE_MARGIN);
-        Ok(Done { text, until, settled_after, effects: vec![], drain_hook: vec![], targets: vec![] })
+        Ok(Done { text, until, settled_after, effects: vec![], drain_hook: Hook::default(), targets: vec![] })
     }
 
     fn carried_out(
@@ -344,7 +345,7 @@ impl Writer {
             .collect()
     }
 
-    fn meant(&self, Whom(text): &Whom) -> Result<Meant, Refused> {
+    pub(super) fn meant(&self, Whom(text): &Whom) -> Result<Meant, Refused> {
         if let Some((zone, target)) = text.rsplit_once('/') {
             let apex = Name::parse(zone, Some(&Name::root()))
                 .map_err(|error| Refused::Whom(format!("\"{zone}\" is no zone: {error}")))?;

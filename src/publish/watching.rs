@@ -86,6 +86,7 @@ impl Writer {
         self.decide_all(now);
         self.publish(None, now);
         self.tell(Event::new(now, Kind::Doubt, text));
+        self.keep_health();
         self.tell_needs(&news, now);
     }
 

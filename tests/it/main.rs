@@ -30,4 +30,5 @@ mod serving;
 mod signed;
 mod site;
 mod tools;
+mod verdicts;
 mod view;
