@@ -95,7 +95,7 @@ impl From<Refused> for Problem {
         let status = match refused {
             Refused::Whom(_) => StatusCode::NOT_FOUND,
             Refused::Invalid(_) => StatusCode::BAD_REQUEST,
-            Refused::Nothing(_) | Refused::Stranded(_) => StatusCode::CONFLICT,
+            Refused::Nothing(_) | Refused::Stranded(_) | Refused::Overloaded(_) => StatusCode::CONFLICT,
             Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };
         let problem = Problem::new(status, refused.to_string());

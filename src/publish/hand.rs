@@ -9,7 +9,8 @@ use crate::config::server::Hook;
 use crate::health::{Desired, Order, Scope, Tick, order};
 use crate::limits;
 use crate::model::ZoneModel;
-use crate::model::effect::{Effect, Stranded, effects, stranded};
+use crate::model::capacity::{Overload, overloaded};
+use crate::model::effect::{Effect, Standings, Stranded, effects, stranded};
 use crate::model::event::{Event, Kind};
 use crate::route::addresses::is_meant;
 use crate::route::{Family, TargetId};
@@ -79,6 +80,8 @@ pub enum Refused {
     Nothing(String),
     /// Clients would be left without an eligible target.
     Stranded(Vec<Stranded>),
+    /// Those who are left couldn't take the load.
+    Overloaded(Vec<Overload>),
     /// The server is ending.
     Ending,
 }
@@ -87,6 +90,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Whom(text) | Refused::Invalid(text) | Refused::Nothing(text) => f.write_str(text),
+            Refused::Overloaded(routes) => {
+                let routes: Vec<String> = routes.iter().map(Overload::to_string).collect();
+                write!(f, "refused, since {}. --force does it all the same", routes.join("; "))
+            }
             Refused::Ending => f.write_str("the server is ending"),
             Refused::Stranded(routes) => {
                 f.write_str("refused, since no eligible target would be left for")?;
@@ -184,7 +191,7 @@ impl Writer {
         Ok(self.carried_out(hand, &meant, text, until, now))
     }
 
-    /// Whether clients would be left without an eligible target: found out with a board that has
+    /// Whether clients would be left without an eligible target, or go to too few: found out with a board that has
     /// heard the order.
     fn check_order(&mut self, order: &Order, meant: &Meant, now: Tick) -> Result<(), Refused> {
         let board = self.status.board().clone();
@@ -194,13 +201,20 @@ impl Writer {
         self.orders.give(order.clone());
         rehearsed.configure(self.watched(), now);
         (self.orders, self.looked) = (orders, looked);
-        let mut left = Vec::new();
+        let (mut left, mut heavy) = (Vec::new(), Vec::new());
         for (zone, targets) in self.zones_of(meant) {
             let before = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
             let after = |target: TargetId, family: Family| zone.standing(&rehearsed, target, family, now);
-            left.extend(stranded(&zone, &self.model.geography, &targets, (&before, &after), now));
+            let (geography, standings): (_, (Standings<'_>, Standings<'_>)) =
+                (&self.model.geography, (&before, &after));
+            left.extend(stranded(&zone, geography, &targets, standings, now));
+            heavy.extend(overloaded(&zone, geography, &targets, standings, now));
         }
-        if left.is_empty() { Ok(()) } else { Err(Refused::Stranded(left)) }
+        match (left.is_empty(), heavy.is_empty()) {
+            (false, _) => Err(Refused::Stranded(left)),
+            (true, false) => Err(Refused::Overloaded(heavy)),
+            (true, true) => Ok(()),
+        }
     }
 
     fn take_back(&mut self, hand: &Hand, meant: Meant, now: Tick) -> Result<Done, Refused> {
