@@ -84,6 +84,8 @@ pub struct Row<'a> {
     pub standing: Standing,
     /// Whether its death is doubted: it is served as before.
     pub is_held: bool,
+    /// Whether probes keep it out: its own, or those of what it needs.
+    pub is_out: bool,
     /// Whether it is a canary.
     pub is_canary: bool,
     /// Who ordered what, in words, if anybody did.
@@ -312,6 +314,7 @@ impl Board {
             subject: &entry.subject,
             standing: entry.standing(now),
             is_held: self.is_held(entry),
+            is_out: entry.is_out_by_probes(),
             is_canary: entry.is_canary,
             said: entry.said.as_deref(),
             probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),

@@ -205,7 +205,9 @@ impl Writer {
         let mut watched = Vec::new();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
+            let needs = zone.routing.targets.iter().flat_map(|target| &target.needs);
+            let needed: BTreeSet<TargetId> = needs.flat_map(|need| need.any_of.iter().copied()).collect();
+            for (id, target) in (0..).map(TargetId).zip(&zone.routing.targets) {
                 let probes: Vec<_> = specs
                     .iter()
                     .filter(|spec| target.probes.contains(&spec.name))
@@ -216,7 +218,8 @@ impl Writer {
                 let has_address = |family: &Family| target.address(*family).is_some();
                 // What is said of a host without addresses is asked by its first family.
                 let is_host = !Family::BOTH.iter().any(has_address) && target.parts.is_empty();
-                let is_asked = is_host && (said_of.is_some() || !target.needs.is_empty());
+                let is_asked =
+                    is_host && (said_of.is_some() || !target.needs.is_empty() || needed.contains(&id));
                 let asked = move |family: &Family| is_asked && *family == Family::V4;
                 let families = Family::BOTH.into_iter();
                 for family in families.filter(|family| has_address(family) || asked(family)) {

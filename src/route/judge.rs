@@ -120,9 +120,9 @@ impl Judge<'_> {
         match best {
             Some(best) => Judged { moving: judged.iter().any(|judged| judged.moving), ..*best },
             None => {
-                let Standing { desired, lacks, is_shaky, .. } = (self.standing)(id, Family::V4);
+                let Standing { desired, lacks, is_shaky, recovered, .. } = (self.standing)(id, Family::V4);
                 let unprobed = Standing::unprobed(desired, target.assume_up);
-                self.weigh(id, Standing { lacks, is_shaky, ..unprobed })
+                self.weigh(id, Standing { lacks, is_shaky, recovered, ..unprobed })
             }
         }
     }
