@@ -5,15 +5,15 @@ import socket
 import struct
 import time
 
-TYPES = {"A": 1, "NS": 2, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33}
+TYPES = {"A": 1, "NS": 2, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "RRSIG": 46, "NSEC": 47}
 NOERROR, NXDOMAIN = 0, 3
-OPT, CLIENT_SUBNET = 41, 8
+OPT, CLIENT_SUBNET, DNSSEC_OK = 41, 8, 0x8000
 PAYLOAD = 1232
 PATIENCE_SECONDS = 60
 
 
-def query(query_id, name, rtype, subnet=None):
-    """A query with EDNS, and with a client subnet (RFC 7871) if there is one."""
+def query(query_id, name, rtype, subnet=None, dnssec_ok=False):
+    """A query with EDNS, with a client subnet (RFC 7871) if there is one; it may want signatures."""
     option = b""
     if subnet:
         network = ipaddress.ip_network(subnet)
@@ -23,7 +23,7 @@ def query(query_id, name, rtype, subnet=None):
     return (
         struct.pack("!6H", query_id, 0, 1, 0, 0, 1)
         + wire_name(name) + struct.pack("!2H", TYPES[rtype], 1)
-        + b"\0" + struct.pack("!2HIH", OPT, PAYLOAD, 0, len(option)) + option
+        + b"\0" + struct.pack("!2HIH", OPT, PAYLOAD, DNSSEC_OK if dnssec_ok else 0, len(option)) + option
     )
 
 
@@ -47,22 +47,24 @@ def rdata(rtype, text, origin):
 
 
 class Answer:
-    """RCODE, the AA bit, and the answer section's data of the type asked."""
+    """RCODE, the AA bit, the answer section's data of the type asked, and what signatures cover."""
 
     def __init__(self, message, rtype):
         self.octets = len(message)
-        _, flags, questions, answers = struct.unpack_from("!4H", message)
+        _, flags, questions, answers, authority = struct.unpack_from("!5H", message)
         self.rcode = flags & 15
         self.authoritative = bool(flags & 0x0400)
         at = 12
         for _ in range(questions):
             at = skip_name(message, at) + 4
-        self.data = set()
-        for _ in range(answers):
+        self.data, self.covered = set(), set()
+        for number in range(answers + authority):
             at = skip_name(message, at)
             kind, _, _, length = struct.unpack_from("!2HIH", message, at)
             at += 10
-            if kind == TYPES[rtype]:
+            if kind == TYPES["RRSIG"]:
+                self.covered.add(struct.unpack_from("!H", message, at)[0])
+            elif kind == TYPES[rtype] and number < answers:
                 self.data.add(self._plain(message, at, length, rtype))
             at += length
 
@@ -108,16 +110,17 @@ class Client:
     def __exit__(self, *_):
         self.socket.close()
 
-    def ask(self, name, rtype, subnet=None, timeout=1.0):
+    def ask(self, expected, timeout=1.0):
         """The answer; None if there is none in time."""
         self.number = (self.number + 1) & 0xFFFF
         self.socket.settimeout(timeout)
         try:
-            self.socket.send(query(self.number, name, rtype, subnet))
+            self.socket.send(
+                query(self.number, expected.name, expected.rtype, expected.subnet, expected.is_signed))
             while True:  # answers to older questions may come late
                 message = self.socket.recv(4096)
                 if message[:2] == struct.pack("!H", self.number):
-                    return Answer(message, rtype)
+                    return Answer(message, expected.rtype)
         except OSError:  # not listening yet, or no answer in time
             return None
 
@@ -125,7 +128,7 @@ class Client:
         """Asks until the answer is as expected; returns the moment, or None."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline and alive():
-            answer = self.ask(expected.name, expected.rtype, expected.subnet, timeout=0.05)
+            answer = self.ask(expected, timeout=0.05)
             if answer and expected.is_met_by(answer):
                 return time.monotonic()
             time.sleep(0.001)
@@ -135,12 +138,15 @@ class Client:
 class Expected:
     """A question and what its answer has to be."""
 
-    def __init__(self, name, rtype, data, rcode=NOERROR, subnet=None):
-        self.name, self.rtype, self.data, self.rcode, self.subnet = name, rtype, set(data), rcode, subnet
+    def __init__(self, name, rtype, data, rcode=NOERROR, subnet=None, is_signed=False):
+        self.name, self.rtype, self.data, self.rcode = name, rtype, set(data), rcode
+        self.subnet, self.is_signed = subnet, is_signed
 
     def is_met_by(self, answer):
-        return answer.rcode == self.rcode and answer.authoritative and answer.data == self.data
+        covered = TYPES[self.rtype if self.data else "NSEC"]
+        return (answer.rcode == self.rcode and answer.authoritative and answer.data == self.data
+                and (not self.is_signed or covered in answer.covered))
 
     def line(self):
         """As the load generator reads it."""
-        return " ".join(filter(None, (self.name, self.rtype, self.subnet)))
+        return " ".join(filter(None, (self.name, self.rtype, self.subnet, "DO" if self.is_signed else None)))

@@ -72,6 +72,19 @@ def full_and_half_load(server, questions, seconds):
     }
 
 
+def steady(kinds, options, zones, questions, steering_of=lambda kind: None):
+    """Rounds of all servers under full load, and under half of it."""
+    path = options.scratch / "questions"
+    verified = write_questions(path, questions)
+    with fleet(kinds, zones, verified, steering_of) as servers:
+        for server in servers:
+            closed(server, path, WARM_UP_SECONDS)
+        rounds = interleaved(
+            servers, options.rounds, lambda server: full_and_half_load(server, path, options.seconds)
+        )
+        return {"rounds": rounds, "versions": versions(servers)}
+
+
 @contextlib.contextmanager
 def fleet(kinds, zones, verified, steering_of=lambda kind: None):
     """All servers, started, verified and warm; the echo's answers as long as theirs are."""
@@ -112,7 +125,7 @@ def verify(server, questions):
     octets = []
     with dns.Client(server.port) as client:
         for expected in random.Random(VERIFIED).sample(questions, min(VERIFIED, len(questions))):
-            answer = client.ask(expected.name, expected.rtype, expected.subnet)
+            answer = client.ask(expected)
             if answer is None or not expected.is_met_by(answer):
                 seen = "nothing" if answer is None else f"RCODE {answer.rcode}, {answer.data}"
                 raise SystemExit(f"{server.name} answers \"{expected.line()}\" wrongly: {seen}, "

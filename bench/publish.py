@@ -15,6 +15,8 @@ CUT = 4.0
 BARS = (
     ("static", "cpu_us", "Static, UDP"),
     ("routed", "cpu_us", "Routed by client subnet, UDP"),
+    ("signed", "cpu_us", "Signed, UDP"),
+    ("routed-signed", "cpu_us", "Routed and signed, UDP"),
     ("tcp", "single_cpu_us", "TCP, one query at a time"),
     ("tcp", "pipelined_cpu_us", "TCP, ten at a time"),
 )
@@ -25,6 +27,8 @@ OTHERS = (
     ("million", "memory_octets", "memory then", "{:.0f} MB", 1e-6),
     ("zones", "start_seconds", "10,000 zones, start to answers", "{:.2f} s", 1),
     ("zones", "change_seconds", "one changed zone to its answer", "{:.3f} s", 1),
+    ("signing", "start_seconds", "a million records, signing them", "{:.0f} s", 1),
+    ("signing", "peak_octets", "memory for that, at most", "{:.0f} MB", 1e-6),
     ("wide", "start_seconds", "1,000 routes in 300 regions, start", "{:.2f} s", 1),
 )
 

@@ -66,8 +66,8 @@ def by_country(database=None, probe_port=None):
 class RoutedZone(zone.Zone):
     """The zone of a steering's names; what they have in the file is the default's addresses."""
 
-    def __init__(self, steering, serial=1):
-        super().__init__(0, origin=ORIGIN, serial=serial)
+    def __init__(self, steering, serial=1, is_signed=False):
+        super().__init__(0, origin=ORIGIN, serial=serial, is_signed=is_signed)
         self.steering = steering
 
     def records(self):
@@ -80,7 +80,7 @@ class RoutedZone(zone.Zone):
                     yield name, "AAAA", target.ipv6
 
 
-def questions(steering, count):
+def questions(steering, count, is_signed=False):
     """Every query with another client subnet, A and AAAA by turns."""
     names = [(name, route) for route in steering.routes for name in route.names]
     regions = {region.country: region.name for region in steering.regions}
@@ -90,4 +90,4 @@ def questions(steering, count):
         target = route.chains[regions.get(country, "default")][0]
         rtype = "AAAA" if target.ipv6 and number % 3 == 0 else "A"
         data = dns.rdata(rtype, target.address(rtype), ORIGIN)
-        yield dns.Expected(f"{name}.{ORIGIN}", rtype, [data], subnet=subnet)
+        yield dns.Expected(f"{name}.{ORIGIN}", rtype, [data], subnet=subnet, is_signed=is_signed)

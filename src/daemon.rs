@@ -17,11 +17,13 @@ use crate::answer::{Answered, Client, Prepared};
 use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
-use crate::keys::{Keeper, Store as Keys};
+use crate::keys::{Keeper, News, Store as Keys, Witness};
 use crate::load::{Loader, ZoneFiles};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sources};
+use crate::notify;
 use crate::probe::prober::{Prober, ProberOptions};
 use crate::publish::{self, Change, Control, Start, StartError};
+use crate::querylog::{self, Writing};
 use crate::resolve::Resolver;
 use crate::serve::{self, BindError, Running};
 use crate::snapshot::{Published, Snapshot};
@@ -49,6 +51,8 @@ pub struct Options {
     pub redirect: HashMap<SocketAddr, SocketAddr>,
     /// Certificates that probes trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How notifications wait.
+    pub notify: notify::Pace,
 }
 
 /// A running server.
@@ -58,6 +62,7 @@ pub struct Daemon {
     waker: Waker,
     running: Running,
     encrypted: Option<Encrypted>,
+    writing: Writing,
     watcher: JoinHandle<()>,
     keeper: Arc<Keeper>,
     writer: JoinHandle<()>,
@@ -106,7 +111,8 @@ impl Daemon {
         }
         let state = options.state.as_deref().unwrap_or(&server.state);
         let store = open_store(state);
-        let fallbacks = fallbacks(&pass, store.as_ref(), &server);
+        let has_state = store.is_some();
+        let mut fallbacks = fallbacks(&pass, store.as_ref(), &server);
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             // With one good zone the server starts, and the others are SERVFAIL.
             let errors = pass.zones.into_iter().filter_map(|(_, result)| result.err()).flatten();
@@ -134,30 +140,50 @@ impl Daemon {
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
         }
-        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys)));
-        let good = pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok());
-        let keyrings = keeper.learn(good.chain(fallbacks.iter().map(|(_, loaded)| loaded)));
+        let witness = Witness::new(&state.join("ds"));
+        let keeper = Arc::new(Keeper::new(Keys::new(&server.keys), Some(witness)));
+        let good = pass.zones.iter_mut().filter_map(|(_, result)| result.as_mut().ok());
+        let keyrings = keeper.learn(good.chain(fallbacks.iter_mut().map(|(_, loaded)| loaded)));
         let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
-        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, found };
+        let writing = querylog::start().map_err(DaemonError::System)?;
+        let query_log = writing.handle();
+        let start = Start { pass, fallbacks, keyrings, store, prober, reports, resolver, query_log, found };
         let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
+        let taps = running.taps().and(encrypted.as_ref().map(Encrypted::taps).unwrap_or_default());
+        writing.handle().serve(taps, Arc::clone(control.status()));
         let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
-        let metrics = Metrics::new(running.meters().with_encrypted(of_encrypted), control.status());
+        let told =
+            notify::start(control.status(), has_state.then_some(state), options.notify, runtime.handle());
+        let meters = running.meters().with_encrypted(of_encrypted);
+        let metrics = Metrics::new(Sources {
+            meters,
+            status: Arc::clone(control.status()),
+            published: Arc::clone(control.published()),
+            query_log: writing.handle(),
+            keys: Arc::clone(&keeper),
+            identity: encrypted.as_ref().map(Encrypted::identity),
+            notify: told,
+        });
         admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;
         let changes = control.clone();
         // Whatever it is about when the server ends, files are whole at every moment.
-        let started = keeper.start(move |zone, keyring| {
-            changes.send(Change::Keys { zone, keyring });
+        let started = keeper.start(move |news| {
+            changes.send(match news {
+                News::Keys(zone, keyring) => Change::Keys { zone, keyring },
+                News::Unsigned(zone) => Change::Unsigned { zone },
+                News::Trouble(zone, what) => Change::KeysTrouble { zone, what },
+            });
         });
         started.map_err(DaemonError::System)?;
-        Ok(Daemon { control, waker, running, encrypted, watcher, keeper, writer, runtime })
+        Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, writer, runtime })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -196,6 +222,7 @@ impl Daemon {
         if let Some(encrypted) = self.encrypted {
             encrypted.stop();
         }
+        self.writing.stop();
         self.waker.stop();
         self.keeper.stop();
         self.control.send(Change::Stop);

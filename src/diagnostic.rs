@@ -108,9 +108,10 @@ impl Diagnostic {
 
     /// Tells it to the log, as an error or a warning.
     pub fn log(&self) {
+        let (file, line) = (self.path.display(), self.line);
         match self.severity {
-            Severity::Error => tracing::error!("{self}"),
-            Severity::Warning => tracing::warn!("{self}"),
+            Severity::Error => tracing::error!(kind = "file", %file, line, "{self}"),
+            Severity::Warning => tracing::warn!(kind = "file", %file, line, "{self}"),
         }
     }
 

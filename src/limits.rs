@@ -301,6 +301,26 @@ pub const LIVE_QUESTIONS: usize = 512;
 /// that nameserver counts as unresolvable.
 pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);
 
+/// Octets of a worker's ring of copies for the query log and dnstap, a thousand queries or so. Those
+/// that don't fit, since the thread that writes them down is behind, are dropped and counted.
+pub const TAP_RING_OCTETS: usize = 256 << 10;
+
+/// How often the rings of all workers are emptied. So late a query is written down.
+pub const TAP_PAUSE: Duration = Duration::from_millis(5);
+
+/// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
+pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;
+
+/// How long after a failure a dnstap socket, or a query log's file, is opened again.
+pub const TAP_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a dnstap reader may take to accept. Then its connection is closed, and made again.
+pub const DNSTAP_HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a dnstap reader may take at the end to take what waits, and to say that it has it all.
+/// Then it is left without.
+pub const DNSTAP_FINISH: Duration = Duration::from_secs(1);
+
 /// Changed answers that an event tells. The rest aren't told: `explain` has them.
 pub const EVENT_EFFECTS: usize = 32;
 
@@ -349,3 +369,32 @@ pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
 /// Characters of a reason that an operator gives. A longer one is refused.
 pub const REASON_CHARACTERS: usize = 200;
+
+/// Events that one message tells. The number of those beyond is told: `waypost events` has them.
+pub const NOTIFY_EVENTS: usize = 100;
+
+/// Messages that wait for one receiver. Of more, the oldest of the least severity is dropped and
+/// counted.
+pub const NOTIFY_QUEUE: usize = 256;
+
+/// How old a message may become while its receiver doesn't take it. Then it is dropped and counted.
+pub const NOTIFY_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a receiver may take for a message. Then the attempt has failed.
+pub const NOTIFY_TIME: Duration = Duration::from_secs(10);
+
+/// How long a receiver may have itself waited for (Retry-After). It is asked again by then.
+pub const NOTIFY_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Octets of a receiver's answer that are read. The rest isn't: its status says all.
+pub const NOTIFY_ANSWER_OCTETS: usize = 4096;
+
+/// Alerts that an Alertmanager is sent. Further ones aren't, and the log says so.
+pub const NOTIFY_ALERTS: usize = 1000;
+
+/// How long the parents of zones without keys are asked, all of them together, before these zones
+/// are served. One that gave no answer until then says nothing.
+pub const PARENT_FIRST: Duration = Duration::from_secs(5);
+
+/// How many of them are asked at the same time.
+pub const PARENTS_TOGETHER: usize = 32;

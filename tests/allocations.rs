@@ -85,6 +85,9 @@ workers = 1
 zones = "zones"
 state = "state"
 
+[query_log]
+to = "queries.jsonl"
+
 [regions.tw]
 networks = ["198.51.100.0/25", "2001:db8:1::/48"]
 "#;
@@ -260,6 +263,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 fn answering_allocates_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = start(directory.path());
+    let written = || fs::read_to_string(directory.path().join("queries.jsonl")).unwrap_or_default();
     let published = daemon.control().published();
 
     IS_ANSWERING.set(Some(true));
@@ -278,6 +282,8 @@ fn answering_allocates_nothing() {
     as_a_batch(&published.load(), &cases());
     assert_eq!(allocations(|| (0..20).for_each(|_| ask_udp())), 0);
     assert_eq!(allocations(|| (0..20).for_each(|_| ask_tcp())), 0);
+    // All of them are copied for the query log meanwhile.
+    assert!(written().contains("\"udp\"") && written().contains("\"tcp\""), "{}", written());
     daemon.stop();
 }
 

@@ -29,7 +29,12 @@ database:
         if self.steering:
             module = "    module: mod-geoip/steering\n"
             text += self._steering()
-        text += f"""template:
+        text += f"""policy:
+  - id: bench
+    manual: on
+    single-type-signing: on
+    signing-threads: {len(self.cores)}
+template:
   - id: default
     storage: "{self.directory}"
     journal-content: none
@@ -38,7 +43,14 @@ database:
 """
         for zone in self.zones:
             text += f"  - domain: {zone.origin}\n    file: {self.zone_file(zone.origin)}\n"
+            if zone.is_signed:
+                text += "    dnssec-signing: on\n    dnssec-policy: bench\n"
         config.write_text(text)
+        # The module signs when it is loaded, with keys that are there before the server starts.
+        for zone in self.zones:
+            if zone.is_signed:
+                key = ("generate", "algorithm=ECDSAP256SHA256", "ksk=yes", "zsk=yes")
+                subprocess.run(["keymgr", "-c", config, zone.origin, *key], stdout=subprocess.DEVNULL, check=True)
         return [self.program, "-c", config]
 
     def _steering(self):

@@ -10,6 +10,10 @@ class Nsd(Server):
     program = "/usr/sbin/nsd"
     packages = ("nsd",)
 
+    def written_file(self, zone):
+        """It doesn't sign."""
+        return zone.signed if zone.is_signed else zone.written
+
     def configure(self):
         config = self.directory / "nsd.conf"
         text = f"""server:

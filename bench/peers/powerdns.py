@@ -1,5 +1,7 @@
 """PowerDNS with its geoip backend, whose zones are YAML; and with Lua records in it."""
 
+import subprocess
+
 from .server import Server, first_line
 
 
@@ -72,7 +74,8 @@ class PowerDns(Server):
         return " ".join(words)
 
     def configure(self):
-        origin, = (zone.origin for zone in self.zones)
+        zone, = self.zones
+        origin = zone.origin
         (self.directory / "pdns.conf").write_text(f"""launch=geoip
 geoip-zones-file={self.zone_file(origin)}
 geoip-database-files={self.steering.database if self.steering else ""}
@@ -88,7 +91,13 @@ max-tcp-connections-per-client=0
 loglevel=3
 log-dns-queries=no
 disable-syslog=yes
+geoip-dnssec-keydir={self.directory}
 """)
+        if zone.is_signed:
+            subprocess.run(
+                ["pdnsutil", f"--config-dir={self.directory}", "add-zone-key", origin, "ksk", "active", "ecdsa256"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+            )
         return [self.program, f"--config-dir={self.directory}", "--daemon=no", "--guardian=no"]
 
     def version(self):

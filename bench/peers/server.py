@@ -11,7 +11,6 @@ import dns
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-PATIENCE_SECONDS = 60
 SAMPLE_SECONDS = 0.1
 # Clocks of other processes are numbered by their ids (clock_getcpuclockid(3)).
 PROCESS_CPU_CLOCK = 2
@@ -47,14 +46,19 @@ class Server:
     def zone_lines(self, zone):
         return zone.lines()
 
+    def written_file(self, zone):
+        """A file that has all of it already, to be used as it is."""
+        return zone.written
+
     def prepare(self, zone):
         """Writes the zone; returns what puts it in place by a rename, so that its moment can be
         chosen. It waits outside the directory, which servers may watch or read as a whole."""
         place = self.zone_file(zone.origin)
         place.parent.mkdir(exist_ok=True)
         scratch = self.directory.with_name(f"{self.name}.{zone.origin}.new")
-        if zone.written:
-            os.link(zone.written, scratch)
+        written = self.written_file(zone)
+        if written:
+            os.link(written, scratch)
             os.utime(scratch)
         else:
             with open(scratch, "w", encoding="ascii") as out:
@@ -84,12 +88,12 @@ class Server:
             )
         return begin
 
-    def wait_for(self, *expected):
+    def wait_for(self, *expected, patience=dns.PATIENCE_SECONDS):
         """Asks until each answer is as expected; returns the moment."""
         moment = None
         with dns.Client(self.port) as client:
             for one in expected:
-                moment = client.wait_for(one, lambda: self.process.poll() is None)
+                moment = client.wait_for(one, lambda: self.process.poll() is None, patience)
                 if moment is None:
                     log = (self.directory / "log").read_text(errors="replace")[-2000:]
                     raise SystemExit(f"{self.name} doesn't answer \"{one.line()}\" as it should:\n{log}")
@@ -158,7 +162,7 @@ class Server:
     def settled_cpu_seconds(self):
         """CPU time once it stands still: work may go on after the first answer."""
         seconds, _ = self.cpu_seconds()
-        for _ in range(PATIENCE_SECONDS * 4):
+        for _ in range(dns.PATIENCE_SECONDS * 4):
             time.sleep(0.25)
             before, (seconds, _) = seconds, self.cpu_seconds()
             if seconds - before <= TICK_SECONDS:

@@ -20,8 +20,12 @@ state = "state"
 """
         if self.steering:
             text += self._regions()
-            for origin in {route.origin for route in self.steering.routes}:
-                (self.directory / "zones" / f"{origin}.toml").write_text(self._routes(origin))
+        routed = {route.origin for route in self.steering.routes} if self.steering else set()
+        for zone in self.zones:
+            beside = "[dnssec]\nsign = true\n" if zone.is_signed else ""
+            beside += self._routes(zone.origin) if zone.origin in routed else ""
+            if beside:
+                (self.directory / "zones" / f"{zone.origin}.toml").write_text(beside)
         config.write_text(text)
         return [self.program, "run", "--config", config]
 

@@ -5,6 +5,9 @@ Each has `NAME`, `TITLE`, the `KINDS` of servers that can take part, the `COLUMN
 Debian package} if it needs more than servers.
 """
 
-from . import dnsperf, growth, million, routed, static, storm, tcp, wide, zones
+from . import dnsperf, growth, million, routed, routed_signed, signed, signing, static, storm, tcp, wide, zones
 
-ALL = {module.NAME: module for module in (static, dnsperf, routed, growth, tcp, million, zones, storm, wide)}
+ALL = {
+    module.NAME: module
+    for module in (static, dnsperf, routed, signed, routed_signed, growth, tcp, million, zones, signing, storm, wide)
+}

@@ -13,21 +13,13 @@ COLUMNS = STEADY
 CLIENTS = 100_000
 
 
-def run(kinds, options):
+def run(kinds, options, is_signed=False):
     for_peers = geography.as_geolite2(
         options.scratch / "country.mmdb", {country: steering.Steering.continent for country in steering.COUNTRIES}
     )
     own, others = steering.by_country(), steering.by_country(for_peers)
-    questions = options.scratch / "routed"
-    verified = measure.write_questions(questions, steering.questions(own, CLIENTS))
-
-    def steering_of(kind):
-        return own if kind is peers.Waypost else others
-
-    with measure.fleet(kinds, [steering.RoutedZone(own)], verified, steering_of) as servers:
-        for server in servers:
-            measure.closed(server, questions, measure.WARM_UP_SECONDS)
-        rounds = measure.interleaved(
-            servers, options.rounds, lambda server: measure.full_and_half_load(server, questions, options.seconds)
-        )
-        return {"rounds": rounds, "versions": measure.versions(servers)}
+    return measure.steady(
+        kinds, options, [steering.RoutedZone(own, is_signed=is_signed)],
+        steering.questions(own, CLIENTS, is_signed),
+        lambda kind: own if kind is peers.Waypost else others,
+    )

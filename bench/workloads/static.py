@@ -15,12 +15,4 @@ ABSENT_EACH = 10
 
 def run(kinds, options):
     served = zone.Zone(NAMES, mixed=True)
-    questions = options.scratch / "static"
-    verified = measure.write_questions(questions, served.questions(ABSENT_EACH))
-    with measure.fleet(kinds, [served], verified) as servers:
-        for server in servers:
-            measure.closed(server, questions, measure.WARM_UP_SECONDS)
-        rounds = measure.interleaved(
-            servers, options.rounds, lambda server: measure.full_and_half_load(server, questions, options.seconds)
-        )
-        return {"rounds": rounds, "versions": measure.versions(servers)}
+    return measure.steady(kinds, options, [served], served.questions(ABSENT_EACH))

@@ -13,6 +13,8 @@ mod proofs;
 pub use client::{Client, Transport, keepalive};
 pub use facts::{Facts, Placed};
 
+use std::net::IpAddr;
+
 use message::{Bare, Message};
 use proofs::{Denied, Proofs};
 
@@ -95,7 +97,9 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], client: &Client, out: &mut [u8]
 pub struct Prepared<'a> {
     snapshot: &'a Snapshot,
     octets: &'a [u8],
-    read: Result<(Query<'a>, NameHash), Rejected<'a>>,
+    read: Result<Query<'a>, Rejected<'a>>,
+    /// Of the name, if one was read. Beside the query, not within: that would cost a copy of it.
+    hash: Option<NameHash>,
 }
 
 impl<'a> Prepared<'a> {
@@ -103,11 +107,18 @@ impl<'a> Prepared<'a> {
     #[must_use]
     #[inline]
     pub fn new(snapshot: &'a Snapshot, octets: &'a [u8], name: &'a mut LowerName) -> Prepared<'a> {
-        let read = query::parse(octets, name).map(|query| {
-            let hash = snapshot.hash(query.name);
-            (query, hash)
-        });
-        Prepared { snapshot, octets, read }
+        let read = query::parse(octets, name);
+        let hash = read.as_ref().ok().map(|query| snapshot.hash(query.name));
+        let prepared = Prepared { snapshot, octets, read, hash };
+        if let Some(address) = prepared.subnet() {
+            snapshot.geo.fetch::<0>(address);
+        }
+        prepared
+    }
+
+    /// What the client is placed by, if its resolver tells.
+    fn subnet(&self) -> Option<IpAddr> {
+        self.read.as_ref().ok()?.edns.as_ref()?.subnet.as_ref()?.address
     }
 
     /// Brings what the answers will be copied from into the cache: one step for all queries, then
@@ -117,22 +128,27 @@ impl<'a> Prepared<'a> {
     where
         'a: 'p,
     {
-        let hashes = prepared
-            .filter_map(|prepared| prepared.read.as_ref().ok().map(|(_, hash)| (prepared.snapshot, *hash)));
-        for (snapshot, hash) in hashes.clone() {
-            snapshot.fetch_place(hash);
+        let hashed = prepared.filter_map(|prepared| prepared.hash.map(|hash| (prepared, hash)));
+        for (prepared, hash) in hashed.clone() {
+            prepared.snapshot.fetch_place(hash);
+            if let Some(address) = prepared.subnet() {
+                prepared.snapshot.geo.fetch::<1>(address);
+            }
         }
-        for (snapshot, hash) in hashes {
-            snapshot.fetch_entry(hash);
+        for (prepared, hash) in hashed {
+            prepared.snapshot.fetch_entry(hash);
+            if let Some(address) = prepared.subnet() {
+                prepared.snapshot.geo.fetch::<2>(address);
+            }
         }
     }
 
     /// The answer, as [`answer`] gives it.
     #[must_use]
     pub fn answer(&self, client: &Client, out: &mut [u8]) -> Answered {
-        let Prepared { snapshot, octets, ref read } = *self;
-        let (query, hash) = match read {
-            Ok(read) => read,
+        let Prepared { snapshot, octets, ref read, hash } = *self;
+        let query = match read {
+            Ok(query) => query,
             Err(rejected) => return reject(snapshot, octets, client, rejected, out),
         };
         if let Some(malformed) = malformed_for(query, client.transport) {
@@ -154,7 +170,7 @@ impl<'a> Prepared<'a> {
                         .then(Proofs::new),
                     message: &mut message,
                 };
-                let kind = search.run(query, *hash);
+                let kind = search.run(query, hash);
                 search.prove();
                 kind
             }
@@ -279,13 +295,13 @@ struct Names {
 }
 
 impl<'a> Search<'a, '_, '_> {
-    fn run(&mut self, query: &Query<'_>, hash: NameHash) -> Kind {
+    fn run(&mut self, query: &Query<'_>, hash: Option<NameHash>) -> Kind {
         let place = Place {
             owner_at: HEADER_OCTETS,
             owner_octets: query.name.as_wire().len(),
             body_at: self.message.end(),
         };
-        let Some(lookup) = self.snapshot.find_hashed(query.name, hash) else {
+        let Some(lookup) = hash.and_then(|hash| self.snapshot.find_hashed(query.name, hash)) else {
             self.message.fail(rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
             return Kind::Rejected;
         };
@@ -347,7 +363,7 @@ impl<'a> Search<'a, '_, '_> {
         }
         let negative = zone.and_then(|zone| zone.negative.as_deref());
         let denial = zone.and_then(|zone| zone.denial.as_ref());
-        let Some(negative) = negative.and_then(Rendered::read) else {
+        let Some(negative) = negative else {
             // Behind a CNAME, what was found stands.
             if self.is_first {
                 self.message.fail(rcode::SERVFAIL, ExtendedError::INVALID_DATA);
@@ -358,7 +374,7 @@ impl<'a> Search<'a, '_, '_> {
         let is_cut = flags.has(Flags::CUT);
         if found == Found::Nothing {
             self.message.rcode = rcode::NXDOMAIN;
-            self.write(negative, place);
+            self.deny(negative, place);
             if let (Some(proofs), Some(denial)) = (&mut self.proofs, denial) {
                 proofs.no_name(denial, entry.name_octets(), Denied { name: name.as_wire(), place });
             }
@@ -412,9 +428,9 @@ impl<'a> Search<'a, '_, '_> {
         Lookup { entry, found }: Lookup<'a>,
         denial: Option<&'a Denial>,
         place: Place,
-        negative: Rendered<'_>,
+        negative: &[u8],
     ) -> Step {
-        self.write(negative, place);
+        self.deny(negative, place);
         if let (Some(proofs), Some(denial)) = (&mut self.proofs, denial) {
             let denied = Denied { name: name.as_wire(), place };
             if found == Found::Wildcard {
@@ -434,7 +450,7 @@ impl<'a> Search<'a, '_, '_> {
         lookup: Lookup<'a>,
         denial: Option<&'a Denial>,
         place: Place,
-        negative: Rendered<'_>,
+        negative: &[u8],
     ) -> Step {
         if self.qtype == Rtype::RRSIG {
             let rendered = match lookup.entry.first() {
@@ -506,6 +522,13 @@ impl<'a> Search<'a, '_, '_> {
     fn prove(&mut self) {
         if let Some(proofs) = &mut self.proofs {
             proofs.write(self.message);
+        }
+    }
+
+    /// Adds a zone's negative answer.
+    fn deny(&mut self, negative: &[u8], place: Place) {
+        if let Some(rendered) = Rendered::read(negative) {
+            self.write(rendered, place);
         }
     }
 

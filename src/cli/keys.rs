@@ -1,6 +1,7 @@
 //! `waypost keys`: the keys of signed zones, on the disk. A running server follows within a minute.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -9,7 +10,8 @@ use crate::dnssec::rollover::{Input, KeyMemory, Memory, Roll, Start, State};
 use crate::dnssec::{Algorithm, DigestType, FLAGS_ENTRY, SigningKey, ds, key_file};
 use crate::health::Tick;
 use crate::health::tick::rfc3339;
-use crate::keys::{Held, Signed, Store, ZoneStore, add_keys, id, keyring, read_pair, role, turn};
+use crate::keys::{Held, Signed, Store, ZoneStore, add_keys, id, keyring, may_begin, read_pair, role, turn};
+use crate::limits::PARENT_TIME;
 use crate::load::read_once;
 use crate::publish::now;
 use crate::wire::name::Name;
@@ -27,7 +29,13 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make the first keys of a zone, as its TOML says; a running server does so by itself
-    Generate(ZoneArg),
+    Generate {
+        #[command(flatten)]
+        zone: ZoneArg,
+        /// Though the parent has DS of other keys
+        #[arg(long)]
+        force: bool,
+    },
     /// Show each key, where it is on its way, and what comes next
     List {
         #[command(flatten)]
@@ -100,15 +108,15 @@ struct Listed {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let (Command::Generate(zone)
-    | Command::Ds(zone)
+    let (Command::Ds(zone)
+    | Command::Generate { zone, .. }
     | Command::List { zone, .. }
     | Command::Roll { zone, .. }
     | Command::Import { zone, .. }
     | Command::Export { zone, .. }) = &args.command;
     let (store, signed) = open(&args.config, &zone.zone)?;
     match &args.command {
-        Command::Generate(_) => generate(&store, &signed),
+        Command::Generate { force, .. } => generate(&store, &signed, *force),
         Command::List { json, .. } => list(&store, &signed, *json),
         Command::Roll { what, .. } => roll(&store, &signed, what),
         Command::Import { files, .. } => import(&store, &signed, files),
@@ -127,7 +135,8 @@ fn open(config: &ConfigArg, zone: &str) -> Result<(ZoneStore, Signed), Failure> 
         offline.diagnostics.iter().filter(|found| found.is_error()).for_each(|error| eprintln!("{error}"));
         return Err(Failure::Message(format!("there is no good zone {apex} here")));
     };
-    let signed = Signed::of(loaded).ok_or_else(|| {
+    let leaving = || Signed::of_leaving(loaded, &Store::new(&server.keys).zone(&apex));
+    let signed = Signed::of(loaded).or_else(leaving).ok_or_else(|| {
         let path = files.routes.display();
         Failure::Message(format!("{apex} isn't signed: add [dnssec] with sign = true to {path}"))
     })?;
@@ -146,7 +155,10 @@ fn held(store: &ZoneStore) -> Result<Held, Failure> {
     Ok(held)
 }
 
-fn generate(store: &ZoneStore, signed: &Signed) -> Result<(), Failure> {
+fn generate(store: &ZoneStore, signed: &Signed, force: bool) -> Result<(), Failure> {
+    if !force && store.is_empty(now())? {
+        may_begin(store, signed, None, Instant::now() + PARENT_TIME)?;
+    }
     let turn = turn(store, signed, None, now())?;
     if turn.made.is_empty() {
         return Err(Failure::Message(format!("{} has keys already: see `waypost keys list`", signed.apex)));
@@ -164,6 +176,9 @@ fn print_list(signed: &Signed, memory: &Memory, json: bool) -> Result<(), Failur
     if json {
         println!("{}", serde_json::to_string_pretty(&listed)?);
         return Ok(());
+    }
+    if signed.is_leaving {
+        println!("; the zone is to leave signing, and waits until the parent's DS are gone from all caches");
     }
     for key in &listed {
         let at = key.next_at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
@@ -204,7 +219,7 @@ fn roll(store: &ZoneStore, signed: &Signed, what: &RollArg) -> Result<(), Failur
     let mut held = held(store)?;
     let wants = held.memory.roll(roll, &signed.policy).map_err(Failure::Message)?;
     add_keys(store, &mut held, &wants, now())?;
-    store.write_memory(&held.memory)?;
+    store.write_memory(&held.memory, &signed.policy)?;
     print_list(signed, &held.memory, false)
 }
 
@@ -236,7 +251,7 @@ fn import(store: &ZoneStore, signed: &Signed, files: &[PathBuf]) -> Result<(), F
         });
         held.keys.push(key.clone());
     }
-    store.write_memory(&held.memory)?;
+    store.write_memory(&held.memory, &signed.policy)?;
     print_list(signed, &held.memory, false)
 }
 

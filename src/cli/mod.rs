@@ -17,6 +17,7 @@ mod explain;
 mod health;
 mod keys;
 mod live;
+mod notify;
 mod plan;
 mod resolved;
 mod run;
@@ -68,6 +69,8 @@ enum Command {
     Health(health::Args),
     /// Make, show, roll and move the keys of signed zones
     Keys(keys::Args),
+    /// See whether those who are to be told of events can be
+    Notify(notify::Args),
     /// Compare two versions of the configuration: who would be sent elsewhere
     Plan(plan::Args),
     /// Try it: three small sites on this machine, to be taken down and up again
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         }
         Command::Health(args) => health::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Notify(args) => notify::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -20,10 +20,23 @@ pub(super) struct Args {
     /// Keep state here instead of where the configuration says
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// How the log is written; by default text on a terminal, and JSON elsewhere
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log(std::io::stderr().is_terminal());
+    let is_terminal = std::io::stderr().is_terminal();
+    log(args.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json }));
     let options = Options {
         config: args.config.config,
         listen: (!args.listen.is_empty()).then_some(args.listen),
@@ -59,15 +72,15 @@ async fn until_told_to_stop(daemon: &Daemon) -> std::io::Result<()> {
     }
 }
 
-/// Lines for people on a terminal, JSON lines otherwise; `WAYPOST_LOG` filters, as in
-/// `WAYPOST_LOG=debug` or `WAYPOST_LOG=waypost::probe=debug`.
-pub(super) fn log(is_terminal: bool) {
+/// `WAYPOST_LOG` filters, as in `WAYPOST_LOG=debug` or `WAYPOST_LOG=waypost::probe=debug`. The module
+/// that says something isn't told: its name in tracing is `target`, which here is who is probed.
+fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("WAYPOST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second subscriber in one process is a test's; the first one stays.
-    let _ = if is_terminal {
-        builder.with_target(false).try_init()
-    } else {
-        builder.json().flatten_event(true).try_init()
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }

@@ -69,10 +69,10 @@ impl Source<'_> {
             let before = old
                 .before(&key)
                 .chain(old.before(&[0xff; KEY_OCTETS_MAX + 1]))
-                .find(|link| !touched.get(&link.key).is_some_and(Option::is_none));
-            if let Some(before) = before.filter(|before| !touched.contains_key(&before.key)) {
-                let types = self.chained_types(shape, &before.name).unwrap_or_default();
-                touched.insert(before.key.clone(), Some(Member { name: before.name.clone(), types }));
+                .find(|link| !touched.get(link.key()).is_some_and(Option::is_none));
+            if let Some(before) = before.filter(|before| !touched.contains_key(before.key())) {
+                let types = self.chained_types(shape, before.name()).unwrap_or_default();
+                touched.insert(before.key().into(), Some(Member { name: before.name().into(), types }));
             }
         }
         let changes = touched.iter().map(|(key, member)| {
@@ -109,9 +109,7 @@ impl Source<'_> {
 
     fn link(&self, shape: &Shape, key: &[u8], member: &Member, next_key: &[u8], next: &[u8]) -> Link {
         let Member { name, types } = member;
-        let mut link =
-            Link { key: key.into(), name: name.clone(), record: [].into(), renewal: u64::MAX, made: 0 };
-        let Some(signing) = self.signing else { return link };
+        let Some(signing) = self.signing else { return Link::new(key, name, &[], u64::MAX, 0) };
         let is_signed =
             shape.is_cut(name) && types.contains(&Rtype::DS) || !shape.is_cut(name) && !types.is_empty();
         let apex = self.zone.apex().to_lower();
@@ -132,7 +130,6 @@ impl Source<'_> {
         // RFC 9077 3.
         let ttl = soa.ttl().min(soa.minimum());
         let made = signing.signer.sign(&owner, rtype, ttl, &[&rdata], signing.now);
-        (link.renewal, link.made) = (made.renewal, made.made);
         let apex = self.zone.apex();
         let mut renderer = Renderer::anchored(apex.as_wire());
         renderer.record(Section::Authority, &owner, rtype, ttl, &rdata);
@@ -141,7 +138,8 @@ impl Source<'_> {
             renderer.record(Section::Authority, &owner, Rtype::RRSIG, ttl, rrsig);
         }
         // A name, a bitmap and signatures are far below a message's octets.
-        link.record = renderer.finish().unwrap_or_default().into();
+        let record = renderer.finish().unwrap_or_default();
+        let mut link = Link::new(key, name, &record, made.renewal, made.made);
         for made in self.sign_all(shape, name) {
             link.renewal = link.renewal.min(made.renewal);
             link.made = link.made.max(made.made);
@@ -160,12 +158,12 @@ fn next<'a>(
     key: &[u8],
 ) -> Option<(&'a [u8], &'a [u8])> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
-    let kept = |link: &&Link| !touched.contains_key(&link.key);
+    let kept = |link: &&Link| !touched.contains_key(link.key());
     let fresh = |(key, member): Touched<'a>| Some((&**key, &*member.as_ref()?.name));
     let least = |one: Option<(&'a [u8], &'a [u8])>, other: Option<(&'a [u8], &'a [u8])>| {
         one.into_iter().chain(other).min_by_key(|(key, _)| *key)
     };
-    let as_pair = |link: &'a Link| (&*link.key, &*link.name);
+    let as_pair = |link: &'a Link| (link.key(), link.name());
     let behind = least(
         old.after(key).find(kept).map(as_pair),
         touched.range::<[u8], _>((Excluded(key), Unbounded)).find_map(fresh),

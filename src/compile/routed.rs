@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::fmt;
 
 use super::outcomes::original_ttl;
 use super::shares::Shares;
@@ -25,6 +26,32 @@ pub struct Compiled {
     pub renewal: Option<u64>,
 }
 
+/// Why a route's answer can't be rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrenderable {
+    /// No message could hold it.
+    TooLarge,
+    /// A key failed, and nobody must get it unsigned.
+    Unsigned,
+}
+
+impl From<TooLarge> for Unrenderable {
+    fn from(TooLarge: TooLarge) -> Unrenderable {
+        Unrenderable::TooLarge
+    }
+}
+
+impl fmt::Display for Unrenderable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unrenderable::TooLarge => "doesn't fit in a message",
+            Unrenderable::Unsigned => "can't be signed by all keys that are to sign it",
+        })
+    }
+}
+
+impl std::error::Error for Unrenderable {}
+
 /// By what, and for which owner in lower case, a signed zone's slot is signed.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedAs<'a> {
@@ -47,7 +74,7 @@ pub struct Means<'a> {
 /// them. Regions without a chain of their own share the variant of `default`.
 ///
 /// # Errors
-/// [`TooLarge`] when an answer is longer than any message.
+/// [`Unrenderable`] when an answer is longer than any message, or can't be signed.
 pub fn slot(
     routing: &Routing,
     route: &Route,
@@ -56,7 +83,7 @@ pub fn slot(
     standing: &dyn Fn(TargetId, Family) -> Standing,
     now: Tick,
     Means { shares, signed_as }: Means<'_>,
-) -> Result<Compiled, TooLarge> {
+) -> Result<Compiled, Unrenderable> {
     let family = family_of(rtype);
     let sticky = Sticky::new(routing, route);
     let mut recheck: Option<Tick> = None;
@@ -148,7 +175,7 @@ fn variant(
     rtype: Rtype,
     decision: &Decision,
     sign: &dyn Fn(&[&[u8]]) -> Option<Signatures>,
-) -> Result<Variant, TooLarge> {
+) -> Result<Variant, Unrenderable> {
     let mut sum = 0u32;
     let mut alternatives = Vec::new();
     for (weight, records) in records(routing, rtype, &decision.pick) {
@@ -159,6 +186,9 @@ fn variant(
         }
         let rdatas: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
         if let Some(made) = sign(&rdatas) {
+            if made.rrsigs.is_empty() {
+                return Err(Unrenderable::Unsigned);
+            }
             renderer.begin_signatures();
             for rrsig in made.rrsigs.iter() {
                 renderer.own_record(Section::Answer, Rtype::RRSIG, decision.ttl, rrsig);

@@ -343,7 +343,7 @@ fn is_between<T: Ord>(this: &T, owner: &T, next: &T) -> bool {
 }
 
 fn hash(name: &TheirName) -> Vec<u8> {
-    crate::dnssec::nsec3_hash(&wire(name)).to_vec()
+    crate::snapshot::denial::nsec3_hash(&wire(name).to_ascii_lowercase()).to_vec()
 }
 
 fn wire(name: &TheirName) -> Vec<u8> {
@@ -361,6 +361,20 @@ fn from_base32(label: &[u8]) -> Vec<u8> {
         label.iter().map(|digit| char::from(*digit).to_digit(32).unwrap().into()).collect();
     let number = |group: &[u64]| group.iter().fold(0, |number, digit| number << 5 | digit);
     digits.chunks(8).flat_map(|group| number(group).to_be_bytes()[3..].to_vec()).collect()
+}
+
+/// Whether what a snapshot answers for a zone proves what it says.
+pub(crate) fn proves(
+    snapshot: &Snapshot,
+    zone: &Arc<Zone>,
+    signing: &Signing,
+    name: &str,
+    rtype: Rtype,
+) -> Result<(), String> {
+    let signings = BTreeMap::from([(zone.apex().clone(), signing.clone())]);
+    let validator = Validator::new(&[Arc::clone(zone)], &signings);
+    let message = Message::from_bytes(&ask_signed(snapshot, name, rtype)).unwrap();
+    validator.judge(&message, name, rtype).map_err(|why| format!("{name} {rtype}: {why}\n{message}"))
 }
 
 fn check(

@@ -2,6 +2,7 @@
 //! signed before.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest;
@@ -9,6 +10,7 @@ use ring::digest;
 use super::outcomes::Outcomes;
 use crate::dnssec::{Denial, Keyring, Validity};
 use crate::snapshot::denial::Order;
+use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
 /// Parts of the cache, so that cores seldom wait for each other.
@@ -17,6 +19,9 @@ const PARTS: usize = 64;
 /// Signatures more than twice the number that was in use after the last sweep are swept away, if
 /// they are more than these.
 const UNUSED_MIN: usize = 1024;
+
+/// Seconds until a key that failed is tried again.
+const SIGNED_AGAIN: u64 = 60;
 
 /// What signs a zone, with all signatures in force.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct Signer {
     data_keys: Content,
     key_keys: Content,
     cache: Arc<Cache>,
+    /// The first RRset that couldn't be signed since this was asked last.
+    unsigned: Mutex<Option<Unsigned>>,
 }
 
 /// What a zone is compiled with to be signed.
@@ -40,10 +47,28 @@ pub struct Signing {
     pub now: u64,
 }
 
+/// An RRset that a key can't sign. It must not be published: unsigned in a signed zone it is a forgery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// Its owner in wire form, in lower case.
+    pub owner: Vec<u8>,
+    /// Its type.
+    pub rtype: Rtype,
+}
+
+impl fmt::Display for Unsigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = Name::from_wire(&self.owner).unwrap_or_else(|_| Name::root());
+        write!(f, "the {} records of {owner} can't be signed by all keys that are to sign them", self.rtype)
+    }
+}
+
+impl std::error::Error for Unsigned {}
+
 /// Signatures of one RRset.
 #[derive(Clone, Debug)]
 pub struct Signatures {
-    /// RDATA of RRSIG, one for each key that signs the type.
+    /// RDATA of RRSIG, one for each key that signs the type; none if any of them failed.
     pub rrsigs: Arc<[Vec<u8>]>,
     /// When they are to be made anew; seconds since 1970.
     pub renewal: u64,
@@ -89,7 +114,7 @@ impl Signer {
             Denial::Nsec3 => Order::Hashes,
         };
         let cache = before.map_or_else(Arc::default, |before| Arc::clone(&before.cache));
-        Signer { keyring, order, data_keys, key_keys, cache }
+        Signer { keyring, order, data_keys, key_keys, cache, unsigned: Mutex::default() }
     }
 
     /// The keys.
@@ -119,7 +144,8 @@ impl Signer {
         self.data_keys == other.data_keys && self.order == other.order
     }
 
-    /// Signatures of an RRset: those that there are, or others if these are near their end.
+    /// Signatures of an RRset: those that there are, or others if these are near their end. Where a
+    /// key fails, those that there are stay, and are tried again in a minute.
     #[must_use]
     pub fn sign(&self, owner: &[u8], rtype: Rtype, ttl: u32, rdatas: &[&[u8]], now: u64) -> Signatures {
         let is_of_keys = matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY);
@@ -136,8 +162,17 @@ impl Signer {
         }
         let validity = self.keyring.validity(owner, now as u32);
         let rrsigs = self.keyring.sign(owner, rtype, ttl, rdatas, validity);
-        if rrsigs.is_empty() {
-            tracing::error!(zone = %self.keyring.apex(), %rtype, "no key signs: resolvers will not take the records");
+        if rrsigs.is_empty() || rrsigs.len() < self.keyring.signers(rtype).count() {
+            let unsigned = Unsigned { owner: owner.to_vec(), rtype };
+            tracing::error!(zone = %self.keyring.apex(), "{unsigned}");
+            let renewal = now + SIGNED_AGAIN;
+            if let Some(cached) = lock(part).get_mut(&content) {
+                cached.generation = generation;
+                cached.signatures.renewal = renewal;
+                return cached.signatures.clone();
+            }
+            lock(&self.unsigned).get_or_insert(unsigned);
+            return Signatures { rrsigs: [].into(), renewal, made: now };
         }
         let left = validity.renewal().wrapping_sub(now as u32) as i32;
         let renewal = now.saturating_add_signed(i64::from(left.max(60)));
@@ -145,6 +180,11 @@ impl Signer {
         let cached = Cached { validity, signatures: signatures.clone(), generation };
         lock(part).insert(content, cached);
         signatures
+    }
+
+    /// The first RRset that couldn't be signed since this was asked last.
+    pub fn take_unsigned(&self) -> Option<Unsigned> {
+        lock(&self.unsigned).take()
     }
 
     /// How many signatures are kept.

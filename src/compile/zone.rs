@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::shape::{Shape, is_wildcard};
-use super::signer::{Signatures, Signing};
+use super::signer::{Signatures, Signing, Unsigned};
 use crate::snapshot::denial::{Denial, Order};
 use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::{Flags, SIGNED_GLUE, SIGNED_REFERRAL};
@@ -241,6 +241,11 @@ impl Source<'_> {
         }
         all.retain(|set| !set.rdatas.is_empty());
         all
+    }
+
+    /// An RRset that couldn't be signed since this was asked last.
+    pub fn take_unsigned(&self) -> Option<Unsigned> {
+        self.signing?.signer.take_unsigned()
     }
 
     /// Signatures of all RRsets at a name, of whatever its routes may answer too.

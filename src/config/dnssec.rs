@@ -12,9 +12,18 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The parent's nameservers listen here, unless a port is given.
 const PORT: u16 = 53;
 
-/// The policy of a zone that is signed.
-pub(super) fn policy(root: &Table<'_>) -> Option<Policy> {
-    let table = root.table("dnssec")?;
+/// What is said of a zone that isn't to be signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsigned {
+    /// Signatures end now, whatever the parent has.
+    pub at_once: bool,
+    /// The parent's nameservers; none: as they were.
+    pub parent: Vec<SocketAddr>,
+}
+
+/// The policy of a zone that is signed, or how it stops.
+pub(super) fn policy(root: &Table<'_>) -> (Option<Policy>, Unsigned) {
+    let Some(table) = root.table("dnssec") else { return (None, Unsigned::default()) };
     let sign = table.need("sign", "true").and_then(|value| value.bool()).unwrap_or(false);
     let mut policy = Policy::default();
     if let Some(value) = table.get("denial") {
@@ -62,8 +71,18 @@ pub(super) fn policy(root: &Table<'_>) -> Option<Policy> {
     if let Some(value) = table.get("other_dnskeys") {
         policy.others = value.list().iter().filter_map(dnskey).collect();
     }
+    let mut unsigned = Unsigned::default();
+    if let Some(value) = table.get("at_once") {
+        unsigned.at_once = value.bool().unwrap_or(false);
+        if sign {
+            value.key_error("signatures end at once only where sign = false", "take it out");
+        }
+    }
     table.finish();
-    sign.then_some(policy)
+    if sign {
+        return (Some(policy), unsigned);
+    }
+    (None, Unsigned { parent: policy.parent, ..unsigned })
 }
 
 /// Names of algorithms that new keys aren't made of are told as such.

@@ -16,8 +16,10 @@ mod duration;
 mod http;
 mod metrics;
 mod needs;
+mod notify;
 mod probe;
 mod probing;
+mod query_log;
 mod reader;
 mod route_options;
 #[cfg(test)]

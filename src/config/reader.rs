@@ -170,6 +170,14 @@ impl<'r> Value<'r> {
         self.file.error(&self.span, message, help);
     }
 
+    /// Reports something about a part of the value: where the file has that text, if it is written
+    /// as it reads.
+    pub(super) fn error_at(&self, part: &str, message: impl Into<String>, help: impl Into<String>) {
+        let written = self.file.text.get(self.span.clone()).unwrap_or("");
+        let at = self.span.start + written.find(part).unwrap_or(0);
+        self.file.error(&(at..at), message, help);
+    }
+
     pub(super) fn warning(&self, message: impl Into<String>, help: impl Into<String>) {
         self.file.warning(&self.span, message, help);
     }
@@ -299,7 +307,8 @@ impl<'r> Value<'r> {
             file: self.file,
             value: one.get_ref(),
             span: one.span(),
-            key_span: self.key_span.clone(),
+            // What is missing in one of several tables is missing there.
+            key_span: if one.get_ref().is_table() { one.span() } else { self.key_span.clone() },
         };
         Some(elements.map(element).collect())
     }

@@ -21,11 +21,15 @@ pub struct ServerFile {
     pub tls: Option<TlsSection>,
     pub geoip: Option<GeoipSection>,
     pub admin: Option<AdminSection>,
+    pub query_log: Option<QueryLogSection>,
+    pub dnstap: Option<DnstapSection>,
     pub hooks: Option<HooksSection>,
     /// Addresses outside of all sites that vouch for the network, by name.
     pub canaries: Option<BTreeMap<String, CanarySection>>,
     /// Windows in which sites are drained.
     pub maintenance: Option<OneOrMany<MaintenanceSection>>,
+    /// Who is told of what happens.
+    pub notify: Option<Vec<NotifySection>>,
     /// Regions by name. Networks win by longest prefix; then ASN, subdivision, country, continent.
     pub regions: Option<BTreeMap<String, RegionSection>>,
 }
@@ -115,6 +119,46 @@ pub struct TlsSection {
     pub connections_per_client: Option<u64>,
 }
 
+/// Queries written down as lines of JSON. Without this section there are none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct QueryLogSection {
+    /// A file, relative to this one, or stdout.
+    pub to: String,
+    /// One of how many queries. Default: 1, all of them.
+    pub sample: Option<u32>,
+    /// Zones that answered. Default: all, and none.
+    pub zones: Option<OneOrMany<String>>,
+    /// Names that a question is at or below. Default: all.
+    pub names: Option<OneOrMany<String>>,
+    /// Response codes, as NXDOMAIN. Default: all.
+    pub rcodes: Option<OneOrMany<String>>,
+    /// Networks that queries come from. Default: all.
+    pub clients: Option<OneOrMany<String>>,
+}
+
+/// Queries handed to a dnstap reader. Without this section there is none.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DnstapSection {
+    /// The Unix socket that the reader listens at.
+    pub socket: String,
+    /// Who the messages come from. Default: the server's identity.
+    pub identity: Option<String>,
+    /// Which version of it. Default: waypost and its version.
+    pub version: Option<String>,
+    /// One of how many queries. Default: 1, all of them.
+    pub sample: Option<u32>,
+    /// Zones that answered. Default: all, and none.
+    pub zones: Option<OneOrMany<String>>,
+    /// Names that a question is at or below. Default: all.
+    pub names: Option<OneOrMany<String>>,
+    /// Response codes, as NXDOMAIN. Default: all.
+    pub rcodes: Option<OneOrMany<String>>,
+    /// Networks that queries come from. Default: all.
+    pub clients: Option<OneOrMany<String>>,
+}
+
 /// The local API.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -158,6 +202,81 @@ pub struct MaintenanceSection {
     pub until: String,
     /// Why, for people.
     pub reason: Option<String>,
+}
+
+/// A receiver of notifications. Paths are relative to this file.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NotifySection {
+    /// Its name: letters, digits, hyphens, underscores.
+    pub name: String,
+    /// What it speaks.
+    pub r#type: NotifyType,
+    /// Severities that it is told of. Default: critical and warning.
+    pub severity: Option<OneOrMany<SeverityWord>>,
+    /// Zones that it is told of. Default: all.
+    pub zones: Option<OneOrMany<String>>,
+    /// Sites that it is told of. Default: all.
+    pub sites: Option<OneOrMany<String>>,
+    pub template: Option<TemplateSection>,
+    /// URL of webhook, slack and teams; of an alertmanager without the path of its API.
+    pub url: Option<String>,
+    /// A file with the URL, in place of url.
+    pub url_file: Option<String>,
+    /// A file of certificates that are trusted beside the system's (PEM).
+    pub ca_file: Option<String>,
+    /// A file with the secret that bodies of a webhook are signed with.
+    pub secret_file: Option<String>,
+    /// Submission server of email: a host name, which its certificate must have.
+    pub server: Option<String>,
+    /// Its port. Default: 587, with implicit TLS 465, without TLS 25.
+    pub port: Option<u16>,
+    /// When TLS begins. Default: starttls.
+    pub encryption: Option<EncryptionWord>,
+    /// The user that mail is handed in by.
+    pub user: Option<String>,
+    /// A file with the user's password.
+    pub password_file: Option<String>,
+    /// Whom mail is from.
+    pub from: Option<String>,
+    /// Whom mail goes to.
+    pub to: Option<OneOrMany<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum NotifyType {
+    Webhook,
+    Slack,
+    Teams,
+    Alertmanager,
+    Email,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum SeverityWord {
+    Critical,
+    Warning,
+    Info,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum EncryptionWord {
+    Starttls,
+    Implicit,
+    None,
+}
+
+/// What messages say. Places: {summary} {events} {severity} {server} {zones} {sites} {count} {time}.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TemplateSection {
+    /// In one line. Default: {summary}.
+    pub title: Option<String>,
+    /// At length. Default: {events}.
+    pub text: Option<String>,
 }
 
 /// Where clients are.
@@ -241,6 +360,8 @@ pub struct DnssecSection {
     /// Addresses of the parent's nameservers, asked for DS. Default: those that the system's
     /// resolver finds.
     pub parent: Option<OneOrMany<String>>,
+    /// With sign = false: signatures end now, though the parent may have DS. Default: false.
+    pub at_once: Option<bool>,
     /// DNSKEYs of other providers that sign this zone too (RFC 8901): "256 3 13 BASE64".
     pub other_dnskeys: Option<OneOrMany<String>>,
 }
@@ -639,10 +760,25 @@ mod tests {
         assert_eq!(server("[geoip]\nzzzzzzzz = 1"), keys::<GeoipSection>());
         assert_eq!(server("[geoip.keys]\nzzzzzzzz = 1"), keys::<KeysSection>());
         assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
+        assert_eq!(server("[query_log]\nto = \"stdout\"\nzzzzzzzz = 1"), keys::<QueryLogSection>());
+        assert_eq!(server("[dnstap]\nsocket = \"s\"\nzzzzzzzz = 1"), keys::<DnstapSection>());
         assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
         let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
         let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");
         assert_eq!(server(&maintenance), keys::<MaintenanceSection>());
+        let mut of_notify = BTreeSet::new();
+        for (kind, keys) in [
+            ("webhook", "url = \"https://a.example\""),
+            ("slack", "url = \"https://a.example\""),
+            ("email", "server = \"a.example\"\nfrom = \"a@b.example\"\nto = \"a@b.example\""),
+        ] {
+            let text = format!("[[notify]]\nname = \"a\"\ntype = \"{kind}\"\n{keys}\nzzzzzzzz = 1");
+            of_notify.extend(server(&text));
+        }
+        assert_eq!(of_notify, keys::<NotifySection>());
+        let template = "[[notify]]\nname = \"a\"\ntype = \"slack\"\nurl = \"https://a.example\"\n\
+                        [notify.template]\nzzzzzzzz = 1";
+        assert_eq!(server(template), keys::<TemplateSection>());
         assert_eq!(server("[regions.tw]\nzzzzzzzz = 1"), keys::<RegionSection>());
         assert_eq!(zone("zzzzzzzz = 1"), keys::<ZoneFile>());
         assert_eq!(zone("[dnssec]\nsign = true\nzzzzzzzz = 1"), keys::<DnssecSection>());

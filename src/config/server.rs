@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 
-use super::probing;
 use super::reader::{File, Table, Value};
 use super::zone::ROUTE_KEYS;
+use super::{notify, probing, query_log};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::Files;
 use crate::geo::RegionId;
@@ -16,8 +16,10 @@ use crate::geo::networks::parse_network;
 use crate::geo::rules::{Keys, RegionRule, Rules};
 use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
+use crate::notify::Receiver;
 use crate::probe::Manners;
 use crate::probe::spec::{Check, Spec};
+use crate::querylog;
 use crate::wire::name::Name;
 
 /// Octets of the server's name: with it in an answer (NSID), the longest question and all other
@@ -55,12 +57,16 @@ pub struct Server {
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
     pub maintenance: Orders,
+    /// Who is told of what happens.
+    pub notify: Vec<Receiver>,
     /// How probes behave.
     pub probing: Manners,
     /// Recursive resolvers that say the addresses of targets' host names; none: the system's.
     pub resolvers: Vec<SocketAddr>,
     /// DNS over TLS and QUIC, where it is wanted.
     pub tls: Option<Tls>,
+    /// Which queries are written down, and where.
+    pub query_log: querylog::Wanted,
     /// The database that places clients.
     pub database: Option<PathBuf>,
     /// What belongs to which region.
@@ -162,8 +168,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         tls: None,
         admin: Admin::default(),
         drain_hook: Hook::default(),
+        query_log: querylog::Wanted::default(),
         canaries: Vec::new(),
         maintenance: Orders::default(),
+        notify: Vec::new(),
         database: None,
         rules: Rules::default(),
         geofeeds: Vec::new(),
@@ -187,6 +195,14 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("tls") {
         server.tls = Some(section_tls(&table, directory));
+        table.finish();
+    }
+    if let Some(table) = root.table("query_log") {
+        server.query_log.lines = query_log::query_log(&table, directory);
+        table.finish();
+    }
+    if let Some(table) = root.table("dnstap") {
+        server.query_log.dnstap = query_log::dnstap(&table, directory, &server.identity);
         table.finish();
     }
     if let Some(table) = root.table("admin") {
@@ -213,6 +229,9 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     if let Some(value) = root.get("maintenance") {
         let windows: Vec<Order> = value.list().iter().filter_map(maintenance).collect();
         server.maintenance = windows.into_iter().collect();
+    }
+    if let Some(value) = root.get("notify") {
+        server.notify = notify::receivers(&value, directory);
     }
     if let Some(table) = root.table("geoip") {
         section_geoip(&table, directory, &mut server);
@@ -416,7 +435,7 @@ fn region(
     }
 }
 
-fn network(value: &Value<'_>) -> Option<IpNet> {
+pub(super) fn network(value: &Value<'_>) -> Option<IpNet> {
     match parse_network(value.str()?) {
         Ok(network) => Some(network),
         Err(error) => {

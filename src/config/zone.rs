@@ -9,7 +9,7 @@ pub use super::against_zone::{against_signed, against_zone};
 pub use super::worst_case::{WorstCase, worst_case};
 
 use super::chain::chain;
-use super::dnssec;
+use super::dnssec::{self, Unsigned};
 use super::needs::{Site, Wish, wishes};
 use super::probe;
 use super::reader::{File, Table, Value};
@@ -49,6 +49,8 @@ pub struct ZoneConfig {
     pub probes: Vec<Spec>,
     /// How the zone is signed, if it is.
     pub dnssec: Option<Policy>,
+    /// How it stops being signed, if it was.
+    pub unsigned: Unsigned,
     /// Where each route and target stands, for findings that need the zone file.
     pub(super) route_places: Vec<Diagnostic>,
     pub(super) target_places: Vec<Diagnostic>,
@@ -72,6 +74,7 @@ pub fn parse(
         return file.finish(None);
     }
     let root = Table::new(&file, &parsed);
+    let (policy, unsigned) = dnssec::policy(&root);
     let mut reader = Reader {
         file: &file,
         apex,
@@ -81,7 +84,8 @@ pub fn parse(
         config: ZoneConfig {
             routing: Routing::none(apex),
             probes: Vec::new(),
-            dnssec: dnssec::policy(&root),
+            dnssec: policy,
+            unsigned,
             route_places: Vec::new(),
             target_places: Vec::new(),
         },

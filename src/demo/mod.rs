@@ -107,6 +107,7 @@ impl Demo {
             state: Some(directory.path().join("state")),
             redirect,
             extra_roots: vec![authority.root()],
+            ..Options::default()
         };
         let daemon = Daemon::start(options).map_err(DemoError::Server)?;
         let places = Places::of(&example);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ds::{DigestType, ds};
 use super::key::SigningKey;
+use super::leaving::{CDNSKEY_DELETE, CDS_DELETE};
 use super::signature::{Validity, rrsigs};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -65,6 +66,13 @@ impl Keyring {
         Keyring { apex, members, others, dnskeys, cds, cdnskeys, dnskey_ttl, signature_validity }
     }
 
+    /// The same for a zone that is to leave signing: CDS and CDNSKEY ask for all DS to be taken out
+    /// (RFC 8078 4).
+    #[must_use]
+    pub fn leaving(self) -> Keyring {
+        Keyring { cds: vec![CDS_DELETE.to_vec()], cdnskeys: vec![CDNSKEY_DELETE.to_vec()], ..self }
+    }
+
     /// The zone, in lower case.
     #[must_use]
     pub fn apex(&self) -> &Name {
@@ -110,11 +118,20 @@ impl Keyring {
         Validity::of(owner, now, self.signature_validity)
     }
 
+    /// The keys that sign RRsets of a type.
+    pub fn signers(&self, rtype: Rtype) -> impl Iterator<Item = &SigningKey> {
+        let is_of_keys = matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY);
+        let members = self.members.iter();
+        members
+            .filter(move |member| if is_of_keys { member.signs_keys } else { member.signs_zone })
+            .map(|member| &member.key)
+    }
+
     /// RRSIG RDATAs for one RRset, one for each key that signs its type: DNSKEY, CDS and CDNSKEY by
     /// those that sign keys, all else by those that sign the zone. The owner is a lower-case name in
     /// wire form; a wildcard's is signed with one label less. RDATA comes in any order.
     ///
-    /// A key that fails makes none: without any, the RRset must not be published.
+    /// A key that fails makes none: without one of each key the RRset must not be published.
     #[must_use]
     pub fn sign(
         &self,
@@ -124,12 +141,6 @@ impl Keyring {
         rdatas: &[&[u8]],
         validity: Validity,
     ) -> Vec<Vec<u8>> {
-        let is_of_keys = matches!(rtype, Rtype::DNSKEY | Rtype::CDS | Rtype::CDNSKEY);
-        let keys = self
-            .members
-            .iter()
-            .filter(|member| if is_of_keys { member.signs_keys } else { member.signs_zone })
-            .map(|member| &member.key);
-        rrsigs(keys, &self.apex, owner, rtype, original_ttl, rdatas, validity)
+        rrsigs(self.signers(rtype), &self.apex, owner, rtype, original_ttl, rdatas, validity)
     }
 }

@@ -4,9 +4,9 @@
 //! algorithm  what is signed with         key        one key, its tag and its private half
 //! canonical  RRsets as they are signed   signature  RRSIG RDATA, and how long it holds
 //! keyring    all keys of a zone at one moment       ds  what the parent has of a key
-//! denial     names hashed, types as bits             policy    how the operator wants it
+//! denial     types as bits                           policy    how the operator wants it
 //! rollover   how one key takes over from another     outlook   what comes next, in words
-//! key_file   keys as BIND's files hold them
+//! leaving    how a zone stops being signed           key_file  keys as BIND's files hold them
 //! ```
 
 mod algorithm;
@@ -16,6 +16,7 @@ mod ds;
 mod key;
 pub mod key_file;
 mod keyring;
+pub mod leaving;
 mod outlook;
 mod policy;
 pub mod rollover;
@@ -26,7 +27,7 @@ mod signature;
 mod signature_tests;
 
 pub use algorithm::Algorithm;
-pub use denial::{nsec3_hash, type_bitmap};
+pub use denial::type_bitmap;
 pub use ds::{DigestType, ds};
 pub use key::{FLAGS_ENTRY, FLAGS_ZONE, KeyError, RsaNumbers, Secret, Signer, SigningKey, key_tag};
 pub use keyring::{Keyring, Member};

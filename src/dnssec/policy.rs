@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::algorithm::Algorithm;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How names that aren't there are denied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Denial {
     /// NSEC (RFC 4034 4): smallest and fastest; whoever asks on learns all names.
     #[default]
@@ -18,7 +21,8 @@ pub enum Denial {
 }
 
 /// Which keys a zone has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeySplit {
     /// One that signs all.
     #[default]
@@ -28,7 +32,7 @@ pub enum KeySplit {
 }
 
 /// How a zone is signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// How names that aren't there are denied.
     pub denial: Denial,

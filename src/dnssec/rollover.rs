@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::algorithm::Algorithm;
+use super::leaving::Leaving;
 use super::policy::{KeySplit, Policy};
 use crate::health::Tick;
 
@@ -116,6 +117,9 @@ pub struct Memory {
     /// Longest TTL of DS that was seen at the parent, in seconds.
     #[serde(default)]
     pub ds_ttl: u32,
+    /// Where the zone is on its way out of signing, if it is to leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
 }
 
 /// What the parent's nameservers say.
@@ -127,6 +131,8 @@ pub struct ParentDs {
     pub anywhere: BTreeSet<KeyId>,
     /// The longest TTL, in seconds.
     pub ttl: u32,
+    /// Whether any of them has any DS, be it of a key that isn't known here.
+    pub has_any: bool,
 }
 
 /// What a step rests on.

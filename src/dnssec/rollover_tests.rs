@@ -47,7 +47,12 @@ impl World {
     fn step(&mut self) {
         let wants = self.memory.due(&self.input(None));
         self.add(wants);
-        let parent = ParentDs { everywhere: self.ds.clone(), anywhere: self.ds.clone(), ttl: self.ds_ttl };
+        let parent = ParentDs {
+            everywhere: self.ds.clone(),
+            anywhere: self.ds.clone(),
+            ttl: self.ds_ttl,
+            has_any: !self.ds.is_empty(),
+        };
         let (policy, mut memory) = (self.policy.clone(), self.memory.clone());
         let input = Input { now: self.now, policy: &policy, max_ttl: self.max_ttl, parent: Some(&parent) };
         memory.step(&input);
@@ -226,7 +231,7 @@ fn a_csk_rolls_when_the_parent_has_its_ds_and_never_before() {
     assert_eq!(after(&mut world, 7_200), [(1, State::Active), (2, State::Submitted)]);
     // Ten years without an answer.
     assert_eq!(after(&mut world, 315_360_000), [(1, State::Active), (2, State::Submitted)]);
-    let parent = ParentDs { everywhere: world.ds.clone(), anywhere: world.ds.clone(), ttl: 1 };
+    let parent = ParentDs { everywhere: world.ds.clone(), anywhere: world.ds.clone(), ttl: 1, has_any: true };
     let overdue = world.memory.overdue(&world.input(Some(&parent))).unwrap();
     assert_eq!(overdue, "the parent's nameservers to have the DS of key 2 (ecdsap256sha256)");
     // The old one beside it isn't enough either: its DS would be left without a key.

@@ -18,6 +18,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{InconsistentKeys, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::kept;
 use crate::diagnostic::Diagnostic;
@@ -66,16 +67,24 @@ impl Identity {
         let files = Files { certificate: path.clone(), key: path.clone() };
         let kept = files.read().or_else(|why| {
             if path.exists() {
-                tracing::warn!("{}; another certificate is made", why.place_and_message());
+                tracing::warn!(kind = "certificate", "{}; another certificate is made", why.place_and_message());
             }
             let pem = kept::make(name)
                 .map_err(|error| Diagnostic::error(&path, format!("no certificate can be made: {error}")))?;
             if let Err(error) = kept::write(&path, &pem) {
-                tracing::warn!(%error, path = %path.display(), "the certificate isn't kept over a restart");
+                tracing::warn!(kind = "certificate", %error, file = %path.display(), "the certificate isn't kept over a restart");
             }
             certified(pem.as_bytes(), pem.as_bytes(), &files)
         })?;
         Ok(Arc::new(Identity(ArcSwap::from_pointee(kept))))
+    }
+
+    /// Until when the certificate that clients are shown is valid, in seconds since 1970.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<i64> {
+        let shown = self.0.load();
+        let (_, certificate) = X509Certificate::from_der(shown.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// For TLS in TCP.
@@ -113,10 +122,13 @@ impl Identity {
                 match files.read() {
                     Ok(pair) => {
                         self.0.store(Arc::new(pair));
-                        tracing::info!(path = %files.certificate.display(), "certificate loaded");
+                        tracing::info!(kind = "certificate", file = %files.certificate.display(), "certificate loaded");
                     }
                     Err(found) => {
-                        tracing::error!("{found}\n    the certificate that was good stays in use");
+                        tracing::error!(
+                            kind = "certificate",
+                            "{found}\n    the certificate that was good stays in use"
+                        );
                     }
                 }
             }

@@ -39,7 +39,7 @@ use tokio::task::{JoinSet, LocalSet};
 use crate::answer::{Transport, keepalive};
 use crate::limits;
 use crate::serve::{
-    BindError, Connections, Counters, Desk, Rest, Service, datagram_socket, stream_listeners,
+    BindError, Connections, Counters, Desk, Rest, Service, Switch, Taps, datagram_socket, stream_listeners,
 };
 
 pub use identity::{Files, Identity};
@@ -98,6 +98,8 @@ impl Ready {
             quic: quic.iter().map(|(address, _)| *address).collect(),
             stop,
             counters: Vec::new(),
+            taps: Taps::default(),
+            identity: Arc::clone(&identity),
             threads: Vec::new(),
             follower: None,
         };
@@ -116,10 +118,13 @@ impl Ready {
             let (service, identity) = (service.clone(), Arc::clone(&identity));
             let (connections, stopped) = (Arc::clone(&connections), stopped.clone());
             let idle = options.idle;
+            let taps = [Arc::<Switch>::default(), Arc::<Switch>::default()];
+            running.taps = running.taps.and(Taps::new(taps.to_vec()));
+            let [tls_tap, quic_tap] = taps;
             let run = move || {
                 let desks = Desks {
-                    tls: RefCell::new(Desk::new(Transport::Tls { idle: keepalive(idle) })),
-                    quic: RefCell::new(Desk::new(Transport::Quic)),
+                    tls: RefCell::new(Desk::new(Transport::Tls { idle: keepalive(idle) }, tls_tap)),
+                    quic: RefCell::new(Desk::new(Transport::Quic, quic_tap)),
                 };
                 let seat = Rc::new(Seat { service, counters, desks, connections, idle, stopped });
                 if let Err(error) = share.run(&seat, &identity) {
@@ -145,6 +150,8 @@ pub struct Encrypted {
     quic: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     counters: Vec<Arc<Counters>>,
+    taps: Taps,
+    identity: Arc<Identity>,
     threads: Vec<JoinHandle<()>>,
     /// What looks at the files of the certificate, until its sender is dropped.
     follower: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
@@ -167,6 +174,18 @@ impl Encrypted {
     #[must_use]
     pub fn counters(&self) -> Vec<Arc<Counters>> {
         self.counters.clone()
+    }
+
+    /// What clients are shown.
+    #[must_use]
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity)
+    }
+
+    /// What has its workers copy queries.
+    #[must_use]
+    pub fn taps(&self) -> Taps {
+        self.taps.clone()
     }
 
     /// Ends it: answers that are made are sent, and connections are closed as each protocol has it.

@@ -82,6 +82,10 @@ pub struct Row<'a> {
     pub subject: &'a Subject,
     /// What its probes say; routing sees another state while that is held.
     pub standing: Standing,
+    /// Its site; a target without one stands alone.
+    pub site: &'a str,
+    /// How often it came to each state since the start, by [`State`].
+    pub changes: [u64; State::ALL.len()],
     /// Whether its death is doubted: it is served as before.
     pub is_held: bool,
     /// Whether probes keep it out: its own, or those of what it needs.
@@ -127,6 +131,8 @@ pub(super) struct Entry {
     state: State,
     since: Tick,
     pub(super) recovered: Option<Tick>,
+    /// How often it came to each state.
+    changes: [u64; State::ALL.len()],
     probes: Vec<Probe>,
     pub(super) needs: Vec<Vec<SubjectId>>,
     pub(super) met: Met,
@@ -313,6 +319,8 @@ impl Board {
         self.entries.iter().map(move |entry| Row {
             subject: &entry.subject,
             standing: entry.standing(now),
+            site: &entry.site,
+            changes: entry.changes,
             is_held: self.is_held(entry),
             is_out: entry.is_out_by_probes(),
             is_canary: entry.is_canary,
@@ -374,6 +382,7 @@ impl Entry {
             state: State::Unknown,
             since: now,
             recovered: None,
+            changes: [0; State::ALL.len()],
             probes: Vec::new(),
             needs: Vec::new(),
             met: Met::default(),
@@ -415,6 +424,7 @@ impl Entry {
             return None;
         }
         self.state = to;
+        self.changes[to as usize] += 1;
         self.since = now;
         self.left = match (from, to) {
             (_, State::Up) => None,

@@ -31,6 +31,8 @@ pub struct NeedNews {
     pub lacked: Option<u16>,
     /// Which isn't met now.
     pub lacks: Option<u16>,
+    /// Whether that is so because of what probes found.
+    pub is_by_probes: bool,
     /// How it stood before.
     pub before: Standing,
 }
@@ -68,14 +70,15 @@ impl Board {
             }
             let before = entry.standing(now);
             let was_out = entry.is_out_by_probes();
-            let lacked = std::mem::replace(&mut entry.met, met).lacks;
+            let old = std::mem::replace(&mut entry.met, met);
+            let is_by_probes = old.lacks_by_probes || met.lacks_by_probes;
             entry.recovered = match (was_out, entry.is_out_by_probes()) {
                 (false, true) => None,
                 (true, false) => Some(now),
                 _ => entry.recovered,
             };
             let subject = entry.subject.clone();
-            self.news.push(NeedNews { subject, lacked, lacks: met.lacks, before });
+            self.news.push(NeedNews { subject, lacked: old.lacks, lacks: met.lacks, is_by_probes, before });
         }
     }
 

@@ -21,6 +21,11 @@ pub enum State {
     Down,
 }
 
+impl State {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [State; 4] = [State::Unknown, State::Up, State::Suspect, State::Down];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

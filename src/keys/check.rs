@@ -10,10 +10,25 @@ use crate::load::{LoadedZone, Offline, ZoneFiles};
 use crate::publish::now;
 use crate::wire::rtype::Rtype;
 
+/// Zones that aren't to be signed, and still are.
+fn leaving(offline: &Offline, findings: &mut Vec<Diagnostic>) {
+    let Some(server) = &offline.server else { return };
+    let store = Store::new(&server.keys);
+    for (files, loaded) in offline.zones.iter().filter(|(_, loaded)| loaded.config.dnssec.is_none()) {
+        if Signed::of_leaving(loaded, &store.zone(loaded.zone.apex())).is_some() {
+            let message = "the zone was signed, and goes on being so until the parent has no DS";
+            let help = "have the DS taken out at the parent; or write at_once = true beside sign = false, if \
+                        it has none";
+            findings.push(Diagnostic::warning(&files.routes, message).help(help));
+        }
+    }
+}
+
 /// Looks the keys of all signed zones over, and the DS that other zones here have of them.
 #[must_use]
 pub fn check(offline: &Offline) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
+    leaving(offline, &mut findings);
     for (files, loaded, signed, held) in all(offline) {
         match held {
             Ok(held) => {

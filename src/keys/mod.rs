@@ -6,11 +6,12 @@
 //! keys/example.com/state.json                               where each key is on its way
 //!
 //! store   files of a zone        turn     read, step, write: one zone, one moment
-//! check   what of it is odd
+//! check   what of it is odd          first    whether a zone without keys may get some
 //! parent  DS as the parent's nameservers have it            keeper   a thread that takes turns
 //! ```
 
 mod check;
+mod first;
 mod keeper;
 mod parent;
 mod store;
@@ -19,7 +20,8 @@ mod tests;
 mod turn;
 
 pub use check::{check, check_parent};
-pub use keeper::Keeper;
+pub use first::{Witness, may_begin};
+pub use keeper::{Keeper, News};
 pub use parent::{ParentError, ask_parent};
 pub use store::{Held, Store, StoreError, ZoneStore};
 pub(crate) use store::{id, read_pair, role};

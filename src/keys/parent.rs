@@ -49,7 +49,19 @@ pub fn ask_parent(
     servers: &[SocketAddr],
     keys: &[SigningKey],
 ) -> Result<(ParentDs, Vec<Vec<u8>>), ParentError> {
-    let end = Instant::now() + PARENT_TIME;
+    ask_parent_until(apex, servers, keys, Instant::now() + PARENT_TIME)
+}
+
+/// The same, until some moment.
+///
+/// # Errors
+/// Why it isn't known.
+pub(super) fn ask_parent_until(
+    apex: &Name,
+    servers: &[SocketAddr],
+    keys: &[SigningKey],
+    end: Instant,
+) -> Result<(ParentDs, Vec<Vec<u8>>), ParentError> {
     let found;
     let servers = if servers.is_empty() {
         found = find(apex, end)?;
@@ -74,6 +86,7 @@ pub fn ask_parent(
             said.ttl = said.ttl.max(record.ttl);
             here.extend(record.data.to_bytes().ok());
         }
+        said.has_any |= !here.is_empty();
         let has = |key: &&SigningKey| {
             [DigestType::Sha256, DigestType::Sha384].into_iter().any(|digest_type| {
                 let rdata = ds(apex, key.dnskey(), digest_type);

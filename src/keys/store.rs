@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::dnssec::key_file;
 use crate::dnssec::rollover::{KeyId, KeyMemory, Memory, Role, Start, State};
-use crate::dnssec::{Secret, SigningKey};
+use crate::dnssec::{Policy, Secret, SigningKey};
 use crate::health::Tick;
 use crate::wire::name::Name;
 
@@ -72,6 +72,9 @@ struct StateFile {
     version: u32,
     #[serde(flatten)]
     memory: Memory,
+    /// How the zone was signed last: what a zone goes on by that is to leave signing.
+    #[serde(default)]
+    policy: Option<Policy>,
 }
 
 impl Store {
@@ -138,16 +141,24 @@ impl ZoneStore {
     /// # Errors
     /// When any can't be read: a zone isn't signed with only some of its keys.
     pub fn read(&self, now: Tick) -> Result<Held, StoreError> {
-        let memory = match self.read_memory()? {
-            Some(memory) => memory,
+        let memory = match self.read_state()? {
+            Some((memory, _)) => memory,
             None => return self.adopt(now),
         };
         let keys = memory.keys.iter().map(|key| self.read_key(key.id)).collect::<Result<_, _>>()?;
         Ok(Held { memory, keys })
     }
 
-    /// Where keys are on their way; none if nobody has written it.
-    fn read_memory(&self) -> Result<Option<Memory>, StoreError> {
+    /// Whether there is nothing here: no state, and no key.
+    ///
+    /// # Errors
+    /// When keys are there that can't be read.
+    pub fn is_empty(&self, now: Tick) -> Result<bool, StoreError> {
+        Ok(self.read_state()?.is_none() && self.adopt(now)?.keys.is_empty())
+    }
+
+    /// Where keys are on their way, and how the zone was signed last; none if nobody has written it.
+    pub(super) fn read_state(&self) -> Result<Option<(Memory, Policy)>, StoreError> {
         let path = self.state_path();
         let octets = match fs::read(&path) {
             Ok(octets) => octets,
@@ -161,7 +172,7 @@ impl ZoneStore {
             let message = format!("its version is {}, and {STATE_VERSION} is known here", file.version);
             return Err(failure(&path, message, "run the version of waypost that wrote it"));
         }
-        Ok(Some(file.memory))
+        Ok(Some((file.memory, file.policy.unwrap_or_default())))
     }
 
     fn adopt(&self, now: Tick) -> Result<Held, StoreError> {
@@ -196,13 +207,13 @@ impl ZoneStore {
         Ok(held)
     }
 
-    /// Keeps where keys are.
+    /// Keeps where keys are, and how the zone is signed.
     ///
     /// # Errors
     /// When the disk can't: then the older state is there still.
-    pub fn write_memory(&self, memory: &Memory) -> Result<(), StoreError> {
+    pub fn write_memory(&self, memory: &Memory, policy: &Policy) -> Result<(), StoreError> {
         let path = self.state_path();
-        let file = StateFile { version: STATE_VERSION, memory: memory.clone() };
+        let file = StateFile { version: STATE_VERSION, memory: memory.clone(), policy: Some(policy.clone()) };
         let octets =
             serde_json::to_vec_pretty(&file).map_err(|error| unwritable(&path, &io::Error::other(error)))?;
         self.write(&path, &octets)

@@ -22,7 +22,7 @@ fn apex() -> Name {
 }
 
 fn signed(policy: Policy) -> Signed {
-    Signed { apex: apex(), policy, max_ttl: 300 }
+    Signed { apex: apex(), policy, max_ttl: 300, is_leaving: false }
 }
 
 fn split() -> Signed {
@@ -176,7 +176,13 @@ type Handed = Receiver<(Name, Arc<crate::dnssec::Keyring>)>;
 
 fn keep(keeper: &Arc<Keeper>) -> Handed {
     let (sender, handed) = channel();
-    keeper.start(move |zone, keyring| drop(sender.send((zone, keyring)))).unwrap();
+    keeper
+        .start(move |news| {
+            if let News::Keys(zone, keyring) = news {
+                let _ = sender.send((zone, keyring));
+            }
+        })
+        .unwrap();
     handed
 }
 
@@ -184,18 +190,18 @@ fn keep(keeper: &Arc<Keeper>) -> Handed {
 fn the_keeper_hands_over_what_changes_and_asks_the_parent() {
     let scratch = tempfile::tempdir().unwrap();
     let parent = parent();
-    let loaded = loaded(scratch.path(), &format!("parent = \"{}\"", parent.address));
+    let mut loaded = loaded(scratch.path(), &format!("parent = \"{}\"", parent.address));
     assert_eq!(Signed::of(&loaded).unwrap().max_ttl, 3_600);
     let store = Store::new(&scratch.path().join("keys"));
     let zone = store.zone(&apex());
     // Long ago, so that all caches know it.
     let policy = Signed::of(&loaded).unwrap();
     turn(&zone, &policy, None, Tick(1_000_000_000_000)).unwrap();
-    let keeper = Arc::new(Keeper::new(store));
-    let first = keeper.learn([&loaded].into_iter());
+    let keeper = Arc::new(Keeper::new(store, None));
+    let first = keeper.learn([&mut loaded].into_iter());
     assert_eq!(first.len(), 1);
     assert_eq!(first[0].1.cds().count(), 1, "it is submitted by now");
-    assert!(keeper.learn([&loaded].into_iter()).is_empty());
+    assert!(keeper.learn([&mut loaded].into_iter()).is_empty());
     let handed = keep(&keeper);
     // Rolled by hand, while the parent has the first key's DS.
     parent.ds.lock().unwrap().push(first[0].1.cds().next().unwrap().to_vec());
@@ -214,7 +220,7 @@ fn the_keeper_hands_over_what_changes_and_asks_the_parent() {
         let wants = held.memory.roll(Roll::Csk, &policy.policy).unwrap();
         assert_eq!(wants[0].algorithm, Algorithm::EcdsaP256Sha256);
         add_keys(&zone, &mut held, &wants, crate::publish::now()).unwrap();
-        zone.write_memory(&held.memory).unwrap();
+        zone.write_memory(&held.memory, &policy.policy).unwrap();
     }
     keeper.wake();
     let (apex, keyring) = handed.recv_timeout(Duration::from_secs(30)).unwrap();
@@ -230,27 +236,27 @@ fn the_keeper_hands_over_what_changes_and_asks_the_parent() {
 #[test]
 fn keys_that_can_be_read_sign_where_nothing_can_be_written() {
     let scratch = tempfile::tempdir().unwrap();
-    let loaded = loaded(scratch.path(), "");
+    let mut loaded = loaded(scratch.path(), "");
     let store = Store::new(&scratch.path().join("keys"));
     let zone = store.zone(&apex());
     let first = turn(&zone, &Signed::of(&loaded).unwrap(), None, NOW).unwrap();
     fs::remove_file(zone.directory().join("lock")).unwrap();
     fs::create_dir(zone.directory().join("lock")).unwrap();
     assert!(turn(&zone, &Signed::of(&loaded).unwrap(), None, NOW).is_err());
-    let keyrings = Keeper::new(store).learn([&loaded].into_iter());
+    let keyrings = Keeper::new(store, None).learn([&mut loaded].into_iter());
     assert_eq!(keyrings, [(apex(), first.keyring)]);
 }
 
 #[test]
 fn a_zone_whose_keys_are_broken_has_none_until_they_are_there() {
     let scratch = tempfile::tempdir().unwrap();
-    let loaded = loaded(scratch.path(), "");
+    let mut loaded = loaded(scratch.path(), "");
     let store = Store::new(&scratch.path().join("keys"));
     let state = store.zone(&apex()).directory().join("state.json");
     fs::create_dir_all(state.parent().unwrap()).unwrap();
     fs::write(&state, "{}").unwrap();
-    let keeper = Arc::new(Keeper::new(store));
-    assert!(keeper.learn([&loaded].into_iter()).is_empty());
+    let keeper = Arc::new(Keeper::new(store, None));
+    assert!(keeper.learn([&mut loaded].into_iter()).is_empty());
     // Until they are there.
     let handed = keep(&keeper);
     fs::remove_file(&state).unwrap();
@@ -258,4 +264,23 @@ fn a_zone_whose_keys_are_broken_has_none_until_they_are_there() {
     let (zone, keyring) = handed.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!((zone, keyring.dnskeys().count()), (apex(), 1));
     keeper.stop();
+}
+
+#[test]
+fn check_tells_of_signatures_that_end_before_caches_and_secondaries_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let loaded = loaded(scratch.path(), "");
+    turn(&Store::new(&scratch.path().join("keys")).zone(&apex()), &Signed::of(&loaded).unwrap(), None, NOW)
+        .unwrap();
+    let told = || {
+        let offline = read_once(&scratch.path().join("waypost.toml"));
+        check(&offline).iter().map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(told().is_empty(), "{:?}", told());
+    let zone =
+        "@ 300 IN SOA ns hostmaster 1 3600 600 2592000 60\n@ 900 IN NS ns\nns 864000 IN A 192.0.2.53\n";
+    fs::write(scratch.path().join("zones/example.com.zone"), zone).unwrap();
+    let told = told();
+    assert!(told[0].contains("a TTL of 864000 is longer than signatures hold"), "{told:?}");
+    assert!(told[1].contains("SOA EXPIRE 2592000 is longer than signatures hold"), "{told:?}");
 }

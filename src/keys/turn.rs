@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::store::{Held, StoreError, ZoneStore, id};
+use crate::dnssec::leaving::Leaving;
 use crate::dnssec::rollover::{Input, Memory, Moved, ParentDs, Want};
 use crate::dnssec::{FLAGS_ENTRY, FLAGS_ZONE, Keyring, Member, Policy, SigningKey};
 use crate::health::Tick;
@@ -18,17 +19,35 @@ pub struct Signed {
     pub policy: Policy,
     /// The longest TTL in it, in seconds.
     pub max_ttl: u32,
+    /// It is to be signed no longer than it must.
+    pub is_leaving: bool,
 }
 
 impl Signed {
     /// What of a zone its keys depend on; none if it isn't signed.
     #[must_use]
     pub fn of(loaded: &LoadedZone) -> Option<Signed> {
-        let policy = loaded.config.dnssec.clone()?;
+        Some(Signed::with(loaded, loaded.config.dnssec.clone()?))
+    }
+
+    fn with(loaded: &LoadedZone, policy: Policy) -> Signed {
         let records = loaded.zone.owners().flat_map(|owner| owner.rrsets().map(|rrset| rrset.ttl()).max());
         let routes = loaded.config.routing.routes.iter().map(|route| route.ttl.normal);
         let max_ttl = records.chain(routes).chain([policy.dnskey_ttl]).max().unwrap_or_default();
-        Some(Signed { apex: loaded.zone.apex().to_lower(), policy, max_ttl })
+        Signed { apex: loaded.zone.apex().to_lower(), policy, max_ttl, is_leaving: false }
+    }
+}
+
+impl Signed {
+    /// The same of a zone that isn't to be signed, and was: it leaves signing. None if it was never
+    /// signed, has left, or its keys can't be read.
+    #[must_use]
+    pub fn of_leaving(loaded: &LoadedZone, store: &ZoneStore) -> Option<Signed> {
+        let (memory, policy) = store.read_state().ok()??;
+        if memory.leaving == Some(Leaving::Over) || loaded.config.unsigned.at_once {
+            return None;
+        }
+        Some(Signed { is_leaving: true, ..Signed::with(loaded, policy) })
     }
 }
 
@@ -58,18 +77,25 @@ pub fn turn(
 ) -> Result<Turn, StoreError> {
     let _lock = store.lock()?;
     let mut held = store.read(now)?;
-    let before = held.memory.clone();
     let input = Input { now, policy: &signed.policy, max_ttl: signed.max_ttl, parent };
-    let made = held.memory.due(&input);
-    add_keys(store, &mut held, &made, now)?;
-    let moved = held.memory.step(&input);
-    if held.memory != before || !store.directory().join("state.json").exists() {
-        store.write_memory(&held.memory)?;
+    let (mut made, mut moved) = (Vec::new(), Vec::new());
+    if signed.is_leaving {
+        // Keys that were on their way wait, which is safe for any time.
+        held.memory.leave(&input);
+    } else {
+        held.memory.stay(now);
+        made = held.memory.due(&input);
+        add_keys(store, &mut held, &made, now)?;
+        moved = held.memory.step(&input);
+    }
+    let written = store.read_state()?;
+    if written.is_none_or(|written| written != (held.memory.clone(), signed.policy.clone())) {
+        store.write_memory(&held.memory, &signed.policy)?;
     }
     for gone in moved.iter().filter(|moved| moved.to.is_none()) {
         // Nothing needs it any more, whether the disk lets it go or not.
         if let Err(error) = store.remove_key(gone.id) {
-            tracing::warn!(%error, zone = %signed.apex, "a key that is no longer used stays on the disk");
+            tracing::warn!(kind = "key", %error, zone = %signed.apex, "a key that is no longer used stays on the disk");
         }
     }
     held.keys.retain(|key| held.memory.keys.iter().any(|memory| memory.id == id(key)));
@@ -123,11 +149,12 @@ pub fn keyring(signed: &Signed, held: &Held) -> Keyring {
         })
     });
     let policy = &signed.policy;
-    Keyring::new(
+    let keyring = Keyring::new(
         &signed.apex,
         members.collect(),
         policy.others.clone(),
         policy.dnskey_ttl,
         policy.signature_validity,
-    )
+    );
+    if signed.is_leaving { keyring.leaving() } else { keyring }
 }

@@ -8,7 +8,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::family::{Families, Labels};
-use crate::health::{State, Tick};
+use crate::health::{Seen, State, Tick};
+use crate::probe::CERTIFICATE_DAYS;
 use crate::publish::{Status, now};
 use crate::route::Family;
 
@@ -25,6 +26,7 @@ struct Address {
     is_eligible: bool,
     is_stale: bool,
     since: Tick,
+    changes: [u64; State::ALL.len()],
     probes: Vec<Probe>,
 }
 
@@ -32,6 +34,8 @@ struct Probe {
     name: String,
     /// Seconds that the newest result took, and seconds since it came.
     last: Option<(f64, f64)>,
+    /// When the certificate ends that it saw, in seconds since 1970.
+    certificate: Option<f64>,
 }
 
 impl Collector for Health {
@@ -71,6 +75,42 @@ impl Collector for Health {
             None,
             states,
         )?;
+        let changes = addresses.iter().flat_map(|address| {
+            STATES.iter().map(|(state, name)| {
+                let labels = address.labels().into_iter().chain([("to", *name)]).collect();
+                (labels, address.changes[*state as usize])
+            })
+        });
+        families.counters(
+            "target_transitions",
+            "How often the verdict on an address of a target became a state",
+            changes,
+        )?;
+        let oldest = addresses.iter().flat_map(|address| &address.probes).filter_map(|probe| probe.last);
+        families.gauges(
+            "probe_result_oldest_age",
+            "How long ago the newest result of that probe came whose is the oldest",
+            Some(Unit::Seconds),
+            oldest.map(|(_, age)| age).max_by(f64::total_cmp).map(|age| (vec![], age)),
+        )?;
+        families.gauges(
+            "doubt",
+            "Whether the server doubts its probes, and holds the last states",
+            None,
+            [(vec![], f64::from(u8::from(self.0.board().doubt().is_some())))],
+        )?;
+        let certificates = addresses.iter().flat_map(|address| {
+            address.probes.iter().filter_map(|probe| {
+                let labels = address.labels().into_iter().chain([("probe", probe.name.as_str())]);
+                Some((labels.collect(), probe.certificate?))
+            })
+        });
+        families.gauges(
+            "target_certificate_expiry_timestamp",
+            "When the certificate ends that a probe saw",
+            Some(Unit::Seconds),
+            certificates,
+        )?;
         let probes = |value: fn((f64, f64)) -> f64| {
             addresses
                 .iter()
@@ -106,18 +146,13 @@ const STATES: [(State, &str); 4] =
 
 impl Health {
     fn addresses(&self, now: Tick) -> Vec<Address> {
-        let model = self.0.model();
-        let site_of = |zone: &crate::wire::name::Name, target: &str| {
-            let zone = model.zones.get(zone)?;
-            zone.routing.targets.iter().find(|known| known.name == target)?.site.clone()
-        };
         let board = self.0.board();
         board
             .rows(now)
             .map(|row| Address {
                 zone: row.subject.zone.to_string(),
                 target: row.subject.target.clone(),
-                site: site_of(&row.subject.zone, &row.subject.target).unwrap_or_default(),
+                site: row.site.to_owned(),
                 family: match row.subject.family {
                     Family::V4 => "ipv4",
                     Family::V6 => "ipv6",
@@ -126,6 +161,7 @@ impl Health {
                 is_eligible: row.standing.is_eligible(),
                 is_stale: row.standing.stale,
                 since: row.standing.since,
+                changes: row.changes,
                 probes: row
                     .probes
                     .iter()
@@ -134,11 +170,18 @@ impl Health {
                         last: probe.last.map(|seen| {
                             (seen.report.latency.as_secs_f64(), now.since(seen.at).as_secs_f64())
                         }),
+                        certificate: probe.last.and_then(certificate_end),
                     })
                     .collect(),
             })
             .collect()
     }
+}
+
+/// Probes tell days that are left; a moment in time needs no further one to be read.
+fn certificate_end(seen: &Seen) -> Option<f64> {
+    let (_, days) = seen.report.figures.iter().find(|(name, _)| name == CERTIFICATE_DAYS)?;
+    Some(seen.at.0 as f64 / 1e3 + days * 86_400.0)
 }
 
 impl Address {

@@ -6,9 +6,13 @@
 
 mod family;
 mod health;
+mod notify;
 mod process;
 mod queries;
+mod querylog;
 mod routes;
+mod signatures;
+mod writer;
 mod zones;
 
 use std::fmt;
@@ -17,11 +21,35 @@ use std::sync::Arc;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::encrypted::Identity;
+use crate::keys::Keeper;
+use crate::notify::Tallies;
 use crate::publish::Status;
+use crate::querylog::Handle;
 use crate::serve::Meters;
+use crate::snapshot::Published;
 
 /// The media type of what [`Metrics::render`] gives.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What metrics are read from.
+#[derive(Debug)]
+pub struct Sources {
+    /// Workers' counters.
+    pub meters: Meters,
+    /// What the writer shows.
+    pub status: Arc<Status>,
+    /// What queries are answered from.
+    pub published: Arc<Published>,
+    /// What came of copied queries.
+    pub query_log: Handle,
+    /// Where keys of signed zones are.
+    pub keys: Arc<Keeper>,
+    /// The certificate of encrypted transports, where there are any.
+    pub identity: Option<Arc<Identity>>,
+    /// What became of messages to people and programs elsewhere.
+    pub notify: Arc<Tallies>,
+}
 
 /// All metrics of a server.
 #[derive(Debug)]
@@ -30,14 +58,19 @@ pub struct Metrics(Registry);
 impl Metrics {
     /// Metrics of a running server.
     #[must_use]
-    pub fn new(meters: Meters, status: &Arc<Status>) -> Metrics {
+    pub fn new(sources: Sources) -> Metrics {
+        let Sources { meters, status, published, query_log, keys, identity, notify } = sources;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let waypost = registry.sub_registry_with_prefix("waypost");
         waypost.register_collector(Box::new(queries::Queries::new(meters, Arc::clone(status.rows()))));
-        waypost.register_collector(Box::new(health::Health(Arc::clone(status))));
-        waypost.register_collector(Box::new(routes::Routes(Arc::clone(status))));
-        waypost.register_collector(Box::new(zones::Zones(Arc::clone(status))));
+        waypost.register_collector(Box::new(querylog::QueryLog(query_log)));
+        waypost.register_collector(Box::new(health::Health(Arc::clone(&status))));
+        waypost.register_collector(Box::new(routes::Routes(Arc::clone(&status))));
+        waypost.register_collector(Box::new(zones::Zones(Arc::clone(&status))));
+        waypost.register_collector(Box::new(signatures::Signatures { published, keys, identity }));
+        waypost.register_collector(Box::new(notify::Notify(notify)));
+        waypost.register_collector(Box::new(writer::Writer(status)));
         Metrics(registry)
     }
 

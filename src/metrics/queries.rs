@@ -12,6 +12,7 @@ use crate::geo::How;
 use crate::publish::Rows;
 use crate::serve::{Meters, Spread, Tally, type_at, way_at};
 use crate::snapshot::Row;
+use crate::wire::query::rcode;
 
 /// Sums of all workers' counters.
 #[derive(Debug)]
@@ -85,8 +86,12 @@ fn by_transport(families: &mut Families<'_>, transports: &[(&'static str, Tally)
 
 impl Queries {
     fn by_content(&self, families: &mut Families<'_>, all: &Tally) -> fmt::Result {
-        let codes: Vec<(String, u64)> =
-            all.rcodes.iter().zip(0..).map(|(count, code)| (rcode_name(code), *count)).collect();
+        let codes: Vec<(String, u64)> = all
+            .rcodes
+            .iter()
+            .zip(0..)
+            .map(|(count, code)| (rcode::word(code).into_owned(), *count))
+            .collect();
         families.counters("responses_by_rcode", "Responses by response code", named("rcode", &codes))?;
         let kinds: Vec<(String, u64)> = Kind::ALL.into_iter().map(kind_name).zip(all.kinds).collect();
         families.counters("responses_by_kind", "Responses by what answered", named("kind", &kinds))?;
@@ -142,24 +147,6 @@ fn named<'l>(label: &'static str, counts: &'l [(String, u64)]) -> impl Iterator<
 fn with_others(mut names: Vec<(Row, String)>) -> Vec<(Row, String)> {
     names.push((Row::OTHERS, "others".to_owned()));
     names
-}
-
-/// As the registry of DNS parameters writes it (RFC 6895 2.3); 9 and 10 mean more than one thing.
-fn rcode_name(code: usize) -> String {
-    let mnemonic = match code {
-        0 => "NOERROR",
-        1 => "FORMERR",
-        2 => "SERVFAIL",
-        3 => "NXDOMAIN",
-        4 => "NOTIMP",
-        5 => "REFUSED",
-        6 => "YXDOMAIN",
-        9 => "NOTAUTH",
-        16 => "BADVERS",
-        23 => "BADCOOKIE",
-        _ => return format!("RCODE{code}"),
-    };
-    mnemonic.to_owned()
 }
 
 fn kind_name(kind: Kind) -> String {

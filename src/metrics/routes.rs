@@ -1,5 +1,6 @@
 //! How much each route has left to answer with.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,9 +8,11 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::family::{Families, Labels};
+use crate::health::{Board, Tick};
 use crate::limits::ROUTES_SHOWN;
+use crate::model::ZoneModel;
 use crate::publish::{Status, now};
-use crate::route::{Failback, Family};
+use crate::route::{Failback, Family, TargetId};
 
 #[derive(Debug)]
 pub(super) struct Routes(pub(super) Arc<Status>);
@@ -53,6 +56,8 @@ impl Routes {
         let board = self.0.board();
         let mut routes = Vec::new();
         for (apex, zone) in &model.zones {
+            // A target is asked for by each route that names it.
+            let mut known: HashMap<TargetId, Stands> = HashMap::new();
             for route in &zone.routing.routes {
                 if routes.len() == ROUTES_SHOWN {
                     return routes;
@@ -60,17 +65,9 @@ impl Routes {
                 let targets = route.targets();
                 let (mut eligible, mut waiting) = (0, 0);
                 for id in &targets {
-                    let Some(target) = zone.routing.targets.get(id.0 as usize) else { continue };
-                    let addresses =
-                        Family::BOTH.into_iter().filter(|family| target.address(*family).is_some());
-                    let standings: Vec<_> =
-                        addresses.map(|family| zone.standing(&board, *id, family, now)).collect();
-                    // One without an address has no probes either; its operator's word counts.
-                    eligible += usize::from(
-                        standings.is_empty() || standings.iter().any(|standing| standing.is_eligible()),
-                    );
-                    let has_recovered = standings.iter().any(|standing| standing.recovered.is_some());
-                    waiting += usize::from(has_recovered && route.failback == Failback::Manual);
+                    let stands = known.entry(*id).or_insert_with(|| Stands::of(zone, *id, &board, now));
+                    eligible += usize::from(stands.is_eligible);
+                    waiting += usize::from(stands.has_recovered && route.failback == Failback::Manual);
                 }
                 routes.push(Shown {
                     zone: apex.to_string(),
@@ -82,6 +79,26 @@ impl Routes {
             }
         }
         routes
+    }
+}
+
+/// How a target stands, with all its addresses.
+struct Stands {
+    is_eligible: bool,
+    has_recovered: bool,
+}
+
+impl Stands {
+    fn of(zone: &ZoneModel, id: TargetId, board: &Board, now: Tick) -> Stands {
+        let target = zone.routing.targets.get(id.0 as usize);
+        let has_address = |family: &Family| target.is_some_and(|target| target.address(*family).is_some());
+        let addresses = Family::BOTH.into_iter().filter(has_address);
+        let standings: Vec<_> = addresses.map(|family| zone.standing(board, id, family, now)).collect();
+        Stands {
+            // One without an address has no probes either; its operator's word counts.
+            is_eligible: standings.is_empty() || standings.iter().any(|standing| standing.is_eligible()),
+            has_recovered: standings.iter().any(|standing| standing.recovered.is_some()),
+        }
     }
 }
 

@@ -64,6 +64,12 @@ impl Collector for Zones {
             None,
             gauge(|zone| Some(f64::from(u8::from(zone.error.is_some())))),
         )?;
+        families.gauges(
+            "zone_errors",
+            "Errors in the zone's files",
+            None,
+            gauge(|zone| Some(zone.error.as_ref().map_or(0.0, |(_, count)| *count as f64))),
+        )?;
         let model = self.0.model();
         let database = model.geography.database.as_ref();
         families.gauges(

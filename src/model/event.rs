@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::effect::Effect;
+use super::severity::Turn;
 use crate::health::Tick;
 use crate::health::tick::rfc3339;
 
@@ -26,6 +27,9 @@ pub struct Event {
     /// What that saw or said, in its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// Whether it begins something bad or ends it; none where it does neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// Which answers changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
@@ -57,8 +61,8 @@ impl Event {
     /// An event that is only a line yet. Its number is given when it is told.
     #[must_use]
     pub fn new(at: Tick, kind: Kind, text: impl Into<String>) -> Event {
-        let (subject, cause, evidence) = (None, None, None);
-        Event { id: 0, at, kind, text: text.into(), subject, cause, evidence, effects: Vec::new() }
+        let (subject, cause, evidence, turn) = (None, None, None, None);
+        Event { id: 0, at, kind, text: text.into(), subject, cause, evidence, turn, effects: Vec::new() }
     }
 
     /// The event for people: a line, and one more for each changed answer.

@@ -7,6 +7,7 @@ pub mod capacity;
 pub mod effect;
 pub mod event;
 pub mod explain;
+pub mod severity;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

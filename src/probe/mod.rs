@@ -44,4 +44,5 @@ pub use spec::{
     Bound, Check, Dns, Encryption, Exec, FileCheck, HeaderRule, Http, HttpMethod, Mail, Prometheus, Protocol,
     Push, Spec, Tls, TlsVersion, Wanted,
 };
+pub use tls::CERTIFICATE_DAYS;
 pub use trust::Trust;

@@ -53,6 +53,33 @@ pub enum Check {
     File(FileCheck),
 }
 
+impl Check {
+    /// What a file calls it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Check::Http(Http { tls: None, .. }) => "http",
+            Check::Http(_) => "https",
+            Check::Prometheus(_) => "prometheus",
+            Check::Tcp { .. } => "tcp",
+            Check::Tls { .. } => "tls",
+            Check::Mail(mail) => match mail.protocol {
+                Protocol::Smtp => "smtp",
+                Protocol::Submission => "submission",
+                Protocol::Lmtp => "lmtp",
+                Protocol::Imap => "imap",
+                Protocol::Pop3 => "pop3",
+                Protocol::Sieve => "managesieve",
+            },
+            Check::Dns(_) => "dns",
+            Check::Icmp => "icmp",
+            Check::Exec(_) => "exec",
+            Check::Push(_) => "push",
+            Check::File(_) => "file",
+        }
+    }
+}
+
 /// A request over HTTP. The connection goes to the target's address, whatever `host` resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {

@@ -11,8 +11,8 @@ use super::{Tls, Trust};
 
 const DAY: f64 = 86_400.0;
 
-/// Name of the figure that says how long the certificate is valid still.
-const DAYS: &str = "certificate_days";
+/// Name of the figure that says how long the certificate is valid still, in days.
+pub const CERTIFICATE_DAYS: &str = "certificate_days";
 
 pub(super) async fn ask(
     stream: TcpStream,
@@ -58,7 +58,7 @@ impl Agreed {
 
     /// What was seen over this connection, unless its certificate expires too soon.
     pub(super) fn judge(&self, tls: &Tls, mut seen: Seen) -> Result<Seen, Failure> {
-        seen.figures.extend(self.days.map(|days| (DAYS.to_owned(), days)));
+        seen.figures.extend(self.days.map(|days| (CERTIFICATE_DAYS.to_owned(), days)));
         match self.days {
             Some(days) if tls.days > 0 && days < f64::from(tls.days) => {
                 let wanted = tls.days;

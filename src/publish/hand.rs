@@ -12,6 +12,7 @@ use crate::model::ZoneModel;
 use crate::model::capacity::{Overload, overloaded};
 use crate::model::effect::{Effect, Standings, Stranded, effects, stranded};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::route::addresses::is_meant;
 use crate::route::{Family, TargetId};
 use crate::wire::name::Name;
@@ -145,7 +146,7 @@ impl Writer {
         for order in &ended {
             let text =
                 format!("{} is no longer {}: its time is over", order.scope, order::word(order.desired));
-            tracing::info!("{text}");
+            tracing::info!(kind = "order", "{text}");
             let subject = Some(order.scope.to_string());
             self.tell(Event { subject, ..Event::new(now, Kind::Order, text) });
         }
@@ -156,7 +157,7 @@ impl Writer {
             let what = if begins { "begins" } else { "is over" };
             let reason = window.reason.as_deref().unwrap_or("no reason given");
             let text = format!("maintenance of {} {what}: {reason}", window.scope);
-            tracing::info!("{text}");
+            tracing::info!(kind = "order", "{text}");
             let subject = Some(window.scope.to_string());
             self.tell(Event { subject, ..Event::new(now, Kind::Order, text) });
         }
@@ -261,9 +262,10 @@ impl Writer {
         self.publish(None, now);
         self.keep_health();
         let text = format!("the failures are real, says {}: what probes say holds", hand.by);
-        tracing::info!("{text}");
+        tracing::info!(kind = "doubt", by = %hand.by, "{text}");
         let cause = Some(hand.by.clone());
-        self.tell(Event { cause, ..Event::new(now, Kind::Doubt, text.clone()) });
+        let turn = Some(Turn::Ends);
+        self.tell(Event { cause, turn, ..Event::new(now, Kind::Doubt, text.clone()) });
         self.tell_need_news(now);
         let (until, settled_after) = (None, CACHE_MARGIN);
         Ok(Done { text, until, settled_after, effects: vec![], drain_hook: Hook::default(), targets: vec![] })
@@ -306,7 +308,7 @@ impl Writer {
         effects: Vec<Effect>,
         now: Tick,
     ) -> Done {
-        tracing::info!(by = %hand.by, "{text}");
+        tracing::info!(kind = "order", by = %hand.by, "{text}");
         self.tell(Event {
             subject: Some(meant.scope.to_string()),
             cause: Some(hand.by.clone()),

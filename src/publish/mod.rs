@@ -9,6 +9,8 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod due;
+mod figures;
 mod hand;
 mod inspect;
 mod journal;
@@ -30,6 +32,7 @@ mod zones;
 #[cfg(test)]
 mod simulation;
 
+pub use figures::Figures;
 pub use hand::{Done, Hand, Refused, Whom, Wish};
 pub use inspect::Inspector;
 pub use journal::Journal;
@@ -39,3 +42,4 @@ pub use status::{Status, ZoneStatus};
 pub use thread::{Control, Start, StartError, now, start};
 pub use verdicts::{Alert, Verdict};
 pub use writer::Change;
+pub use zones::Unpublishable;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::slots::{Scene, Signers, Slots};
 use super::writer::settings;
-use super::zones::{Batch, Zones};
-use crate::compile::zone::RrsetTooLarge;
+use super::zones::{Batch, Unpublishable, Zones};
 use crate::config::server::Server;
 use crate::health::{Board, Tick};
 use crate::model::Model;
@@ -15,8 +14,8 @@ use crate::wire::cookie::{Secret, Secrets};
 /// What would be published of a model at once, before the first probe.
 ///
 /// # Errors
-/// [`RrsetTooLarge`] for the first RRset that no message can hold.
-pub fn rehearsal(server: &Server, model: &Model, now: Tick) -> Result<Snapshot, RrsetTooLarge> {
+/// [`Unpublishable`] for the first RRset that no message can hold.
+pub fn rehearsal(server: &Server, model: &Model, now: Tick) -> Result<Snapshot, Unpublishable> {
     let (mut zones, mut slots, mut batch) = (Zones::default(), Slots::default(), Batch::default());
     // What `check` asks for are records, not their signatures.
     let signers = Signers::new();

@@ -4,18 +4,20 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::slots::{Scene, Signers, Slots};
 use super::zones::{Batch, Zones};
 use crate::compile::outcomes::outcomes;
-use crate::compile::signed_tests::{NOW, signing};
+use crate::compile::signed_tests::{NOW, proves, signing};
 use crate::compile::signer::{Signer, Signing};
 use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
 use crate::compile::zone::RoutedOwners;
 use crate::config::zone as config;
-use crate::dnssec::Denial;
+use crate::dnssec::{Denial, Keyring, Member, SigningKey};
 use crate::geo::rules::Rules;
 use crate::health::{Board, Subject, Tick, Watched};
 use crate::model::{Geography, ZoneModel};
@@ -142,8 +144,8 @@ fn another_key_signs_all_and_a_published_one_its_own_rrset() {
     (waiting.signs_keys, waiting.signs_zone, waiting.is_wanted_in_parent) = (false, false, false);
     members.push(waiting);
     let keyring = |members| {
-        let length = std::time::Duration::from_secs(21 * DAY);
-        Arc::new(crate::dnssec::Keyring::new(&apex(), members, Vec::new(), 3600, length))
+        let length = Duration::from_secs(21 * DAY);
+        Arc::new(Keyring::new(&apex(), members, Vec::new(), 3600, length))
     };
     let sign = |members, signer: &Signer| {
         let signer = Arc::new(Signer::new(keyring(members), Denial::Nsec, Some(signer)));
@@ -183,6 +185,104 @@ name = ["www", "*.www"]
 type = "address"
 default = [["one", "two"], "three"]
 "#;
+
+/// Tiers of targets, with or without weights.
+fn tiers() -> impl Strategy<Value = String> {
+    let target = || prop::sample::select(vec!["one", "two", "three", "four"]);
+    let tier =
+        (prop::collection::btree_set(target(), 1..4), any::<bool>()).prop_map(|(targets, is_weighted)| {
+            let one = |(at, name): (usize, &&str)| match is_weighted {
+                true => format!("{{ target = \"{name}\", weight = {} }}", at + 1),
+                false => format!("\"{name}\""),
+            };
+            format!("[{}]", targets.iter().enumerate().map(one).collect::<Vec<_>>().join(", "))
+        });
+    prop::collection::vec(tier, 1..3).prop_filter_map("each target once", |tiers| {
+        let all = tiers.concat();
+        let is_once = |name: &str| all.matches(&format!("\"{name}\"")).count() < 2;
+        ["one", "two", "three", "four"].iter().all(|name| is_once(name)).then(|| tiers.join(", "))
+    })
+}
+
+const HOSTS: &str = r#"
+[targets.one]
+ipv4 = "192.0.2.1"
+ipv6 = "2001:db8::1"
+host = "one.test."
+[targets.two]
+ipv4 = "192.0.2.2"
+host = "two"
+[targets.three]
+ipv4 = "192.0.2.3"
+ipv6 = "2001:db8::3"
+host = "three.a"
+[targets.four]
+ipv6 = "2001:db8::4"
+host = "four.test."
+"#;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn whatever_routes_answer_in_whatever_state_is_proven(
+        tiers in prop::collection::vec(tiers(), 4), down in 0u8..255, is_hashed: bool, zone in random_zone(),
+    ) {
+        let text = format!(
+            "{HOSTS}[routes.address]\nname = [\"www\", \"*.www\"]\ntype = \"address\"\ndefault = [{}]\n\
+             [routes.alias]\nname = [\"x.alias\", \"*.star\"]\ntype = \"cname\"\ndefault = [{}]\n\
+             [routes.mail]\nname = \"@\"\ntype = \"mx\"\ndefault = [{}]\n\
+             [routes.service]\nname = \"_s._tcp\"\ntype = \"srv\"\nport = 465\ndefault = [{}]\n",
+            tiers[0], tiers[1], tiers[2], tiers[3],
+        );
+        // What no target of a route can answer is refused, and none of this test's.
+        let parsed = config::parse(Path::new("z.toml"), &text, &apex(), &[]);
+        prop_assume!(parsed.is_ok());
+        let model = ZoneModel { zone: Arc::clone(&zone), routing: Arc::new(parsed.unwrap().0.routing) };
+        let denial = if is_hashed { Denial::Nsec3 } else { Denial::Nsec };
+        let signing = Signing { outcomes: Arc::new(outcomes(&model.routing)), ..signing(&apex(), denial) };
+        let signers = Signers::from([(apex(), Arc::clone(&signing.signer))]);
+        let (mut zones, mut slots, mut batch) = (Zones::default(), Slots::default(), Batch::default());
+        let assignment = slots.plan(&apex(), &model.routing, true);
+        zones.set_time(NOW);
+        zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+        slots.assign(&apex(), &model.routing, assignment);
+        let geography =
+            Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
+        let subjects = ["one", "two", "three", "four"].into_iter().flat_map(|name| {
+            [Family::V4, Family::V6].map(|family| (name, family))
+        });
+        let watched = subjects.enumerate().map(|(at, (name, family))| Watched {
+            subject: Subject { zone: apex(), target: name.to_owned(), family },
+            desired: crate::health::Desired::Auto,
+            said: None,
+            site: String::new(),
+            is_canary: false,
+            need: crate::health::Need::All,
+            assume_up: down >> at & 1 == 0,
+            probes: Vec::new(),
+            needs: Vec::new(),
+        });
+        let mut board = Board::default();
+        board.configure(watched.collect(), Tick(NOW * 1000));
+        let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(NOW * 1000) };
+        slots.decide_zone(&model, scene);
+        let snapshot = zones.published(batch, &empty()).with_slots(slots.published());
+        let names = ["www", "a.www", "x.y.www", "x.alias", "alias", "b.star", "star", "_s._tcp", "_tcp", "none"];
+        let names = names.map(|name| format!("{name}.example.")).into_iter().chain(["example.".to_owned()]);
+        for name in names {
+            // An answer ends with a routed alias: what lies behind is the resolver's to ask.
+            let is_alias = name.starts_with("x.alias.") || name.starts_with("b.star.");
+            for rtype in [Rtype::A, Rtype::AAAA, Rtype::CNAME, Rtype::MX, Rtype::SRV, Rtype::TXT] {
+                if is_alias && rtype != Rtype::CNAME {
+                    continue;
+                }
+                if let Err(why) = proves(&snapshot, &zone, &signing, &name, rtype) {
+                    prop_assert!(false, "{}\n{}", why, text);
+                }
+            }
+        }
+    }
+}
 
 #[test]
 fn a_transition_signs_nothing() {
@@ -234,4 +334,99 @@ fn a_transition_signs_nothing() {
     slots.renew(|_| Some(&model), scene);
     assert!(slots.next_renewal().unwrap() > later);
     assert!(slots.published().iter().zip(before.iter()).all(|(after, before)| after != before));
+}
+
+#[test]
+fn the_next_renewal_is_that_of_the_zone_whose_signatures_are_the_oldest() {
+    let mut zones = Zones::default();
+    let apexes = ["one.example.", "two.example.", "three.example."];
+    let put_at = |zones: &mut Zones, apex: &str, now| {
+        let apex = Name::parse(apex, None).unwrap();
+        let zone =
+            try_parse(&apex.to_string(), "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n");
+        let signing = Signing { now, ..signing(&apex, Denial::Nsec) };
+        put(zones, &empty(), &zone.unwrap(), &signing);
+    };
+    for (apex, age) in apexes.into_iter().zip([2, 3, 1]) {
+        put_at(&mut zones, apex, NOW - age * DAY);
+    }
+    let first = zones.next_renewal(NOW).unwrap();
+    put_at(&mut zones, apexes[1], NOW);
+    let second = zones.next_renewal(NOW).unwrap();
+    zones.remove(&mut Batch::default(), &Name::parse(apexes[0], None).unwrap());
+    let third = zones.next_renewal(NOW).unwrap();
+    assert!(first < second && second < third, "{first} {second} {third}");
+    for apex in &apexes[1..] {
+        zones.remove(&mut Batch::default(), &Name::parse(apex, None).unwrap());
+    }
+    assert_eq!(zones.next_renewal(NOW), None, "there is nothing left to renew");
+}
+
+/// A key whose private half may fail, as a token or a source of random numbers does.
+struct Fickle {
+    key: Arc<dyn crate::dnssec::Signer>,
+    fails: AtomicBool,
+}
+
+impl crate::dnssec::Signer for Fickle {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        if self.fails.load(Ordering::Relaxed) { None } else { self.key.sign(message) }
+    }
+}
+
+fn fickle(denial: Denial) -> (Arc<Fickle>, Signing) {
+    let signing = signing(&apex(), denial);
+    let members = signing.signer.keyring().members().to_vec();
+    let key = members[0].key.clone();
+    let fickle = Arc::new(Fickle { key: Arc::new(Whole(key.clone())), fails: AtomicBool::new(false) });
+    let half: Arc<dyn crate::dnssec::Signer> = Arc::<Fickle>::clone(&fickle);
+    let key = SigningKey::with_signer(key.algorithm(), key.flags(), key.dnskey(), half);
+    let members = vec![Member { key, ..members[0].clone() }];
+    let keyring = Keyring::new(&apex(), members, Vec::new(), 3600, Duration::from_secs(21 * DAY));
+    let signer = Arc::new(Signer::new(Arc::new(keyring), denial, None));
+    (fickle, Signing { signer, ..signing })
+}
+
+struct Whole(SigningKey);
+
+impl crate::dnssec::Signer for Whole {
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.0.sign(message)
+    }
+}
+
+#[test]
+fn a_version_that_no_key_signs_is_not_published_and_the_last_one_stays() {
+    let old = try_parse("example.", ZONE).unwrap();
+    let other = |more: &str| try_parse("example.", &(ZONE.to_owned() + more)).unwrap();
+    for denial in [Denial::Nsec, Denial::Nsec3] {
+        let (fickle, signing) = fickle(denial);
+        let mut zones = Zones::default();
+        let snapshot = put(&mut zones, &empty(), &old, &signing);
+        let whole = |zone: &Arc<Zone>| put(&mut Zones::default(), &empty(), zone, &signing);
+        // One name more follows from the version before; a cut has all compiled anew.
+        for new in [other("b TXT x\n"), other("a.b NS ns.test.\n")] {
+            fickle.fails.store(true, Ordering::Relaxed);
+            let model = ZoneModel { zone: Arc::clone(&new), routing: Arc::new(Routing::none(&apex())) };
+            let mut batch = Batch::default();
+            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()));
+            assert!(refused.unwrap_err().to_string().contains("can't be signed by all keys"));
+            let same = zones.published(batch, &snapshot);
+            assert_eq!(difference(&same, &snapshot), None);
+            // What is due stays as well, and is tried again soon.
+            zones.set_time(NOW + 15 * DAY);
+            let mut batch = Batch::default();
+            zones.renew(&mut batch, 1_000);
+            let same = zones.published(batch, &snapshot);
+            assert_eq!(difference(&same, &snapshot), None);
+            let next = zones.next_renewal(NOW + 15 * DAY).unwrap();
+            assert!((NOW + 15 * DAY..=NOW + 15 * DAY + 60).contains(&next));
+            // As soon as the key signs, it is as though nothing had been.
+            fickle.fails.store(false, Ordering::Relaxed);
+            let now = put(&mut zones, &snapshot, &new, &signing);
+            assert_eq!(difference(&now, &whole(&new)), None);
+            let back = put(&mut zones, &now, &old, &signing);
+            assert_eq!(difference(&back, &whole(&old)), None);
+        }
+    }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::slots::Scene;
 use super::writer::{Occasion, Writer};
-use super::zones::Batch;
+use super::zones::{Batch, Unpublishable};
 use crate::compile::outcomes::outcomes;
 use crate::compile::signer::{Signer, Signing};
-use crate::compile::zone::RrsetTooLarge;
 use crate::dnssec::{Denial, Keyring};
 use crate::health::Tick;
 use crate::limits::RENEWALS_TOGETHER;
@@ -40,7 +39,8 @@ impl Writer {
         };
         let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
         if let Err(error) = self.place(&model, Some(signer), &mut batch, now) {
-            tracing::error!(zone = %apex, %error, "the zone stays signed by its former keys");
+            tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays signed by its former keys");
+            self.note(now, Kind::Error, format!("{apex} stays signed by its former keys: {error}"));
             return;
         }
         self.note(now, Kind::Notice, format!("{apex}: keys taken"));
@@ -48,17 +48,33 @@ impl Writer {
         self.publish(Some(batch), now);
     }
 
+    /// A zone has left signing: from now on it is served as its file has it.
+    pub(super) fn take_signatures_off(&mut self, apex: &Name, now: Tick) {
+        self.keyrings.remove(apex);
+        let model = self.model.zones.get(apex).cloned();
+        let Some(model) = model.filter(|_| self.signers.contains_key(apex)) else { return };
+        let mut batch = Batch::default();
+        if let Err(error) = self.place(&model, None, &mut batch, now) {
+            tracing::error!(zone = %apex, %error, "the zone stays signed");
+            return;
+        }
+        tracing::info!(zone = %apex, "the zone isn't signed any more");
+        self.note(now, Kind::Notice, format!("{apex} isn't signed any more: no DS is left"));
+        self.decide_all(now);
+        self.publish(Some(batch), now);
+    }
+
     /// Puts a zone's entries and slots in place, signed if there is what signs them.
     ///
     /// # Errors
-    /// [`RrsetTooLarge`]: then nothing has changed.
+    /// [`Unpublishable`]: then nothing has changed.
     pub(super) fn place(
         &mut self,
         model: &ZoneModel,
         signer: Option<Arc<Signer>>,
         batch: &mut Batch,
         now: Tick,
-    ) -> Result<(), RrsetTooLarge> {
+    ) -> Result<(), Unpublishable> {
         let apex = model.zone.apex();
         let signing = signer.clone().map(|signer| Signing {
             signer,
@@ -121,7 +137,11 @@ impl Writer {
     /// Those that it makes invalid are due, and made anew.
     pub(super) fn clock_was_set_forward(&self, by: Duration, now: Tick) {
         if !self.signers.is_empty() {
-            tracing::warn!(?by, "the clock was set forward: signatures that it ends are made anew");
+            tracing::warn!(
+                kind = "clock",
+                ?by,
+                "the clock was set forward: signatures that it ends are made anew"
+            );
             let by = crate::health::tick::short(by);
             self.note(now, Kind::Notice, format!("the clock was set forward by {by}"));
         }

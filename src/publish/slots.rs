@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::compile::routed::{self, Means, SignedAs};
+use super::due::Due;
+use crate::compile::routed::{self, Means, SignedAs, Unrenderable};
 use crate::compile::shares::Shares;
 use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
@@ -16,6 +17,9 @@ use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+
+/// When a route whose answer couldn't be signed decides again.
+const UNSIGNED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Slots by number, and who has which.
 #[derive(Debug, Default)]
@@ -30,7 +34,7 @@ pub(super) struct Slots {
     /// Tables of sticky choices.
     shares: Shares,
     /// When signatures of a route's answers are to be made anew; seconds since 1970.
-    renewals: BTreeMap<(Name, usize), u64>,
+    renewals: Due<(Name, usize)>,
 }
 
 /// The slots of one route. Owners share those of a type, save in a signed zone: signatures name
@@ -142,7 +146,7 @@ impl Slots {
         if had_routes {
             self.by_target.retain(|(zone, _), _| zone != apex);
             self.rechecks.retain(|(zone, _), _| zone != apex);
-            self.renewals.retain(|(zone, _), _| zone != apex);
+            self.renewals.retain(|(zone, _)| zone != apex);
         }
         for (at, route) in routing.routes.iter().enumerate() {
             let targets = route.targets();
@@ -184,17 +188,17 @@ impl Slots {
 
     /// When the next signature of any answer is to be made anew.
     pub(super) fn next_renewal(&self) -> Option<u64> {
-        self.renewals.values().min().copied()
+        self.renewals.first()
     }
 
     /// Makes signatures anew whose time has come, of a few routes.
     pub(super) fn renew<'z>(&mut self, zone_of: impl Fn(&Name) -> Option<&'z ZoneModel>, scene: Scene<'_>) {
         let now = scene.now.0 / 1000;
-        let due = self.renewals.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone());
-        for (apex, at) in due.take(RENEWALS_TOGETHER).collect::<Vec<_>>() {
-            self.renewals.remove(&(apex.clone(), at));
-            if let Some(zone) = zone_of(&apex) {
-                self.decide_routes(zone, [at], scene);
+        let due = self.renewals.until(now).take(RENEWALS_TOGETHER).cloned();
+        for route in due.collect::<Vec<_>>() {
+            self.renewals.set(&route, None);
+            if let Some(zone) = zone_of(&route.0) {
+                self.decide_routes(zone, [route.1], scene);
             }
         }
     }
@@ -239,11 +243,18 @@ impl Slots {
             let means = Means { shares: &mut self.shares, signed_as };
             let regions = scene.geography.regions();
             let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, means);
-            // What was decided stays in force when it can't be rendered; `check` refuses such a
-            // route, so this is a set of hundreds of hosts.
-            let Ok(compiled) = compiled else {
-                tracing::error!(route = %route.label, %rtype, "the route's answer doesn't fit in a message");
-                continue;
+            // What was decided stays in force when it can't be rendered; `check` refuses a route too
+            // large, so this is a set of hundreds of hosts, or a key that fails.
+            let compiled = match compiled {
+                Ok(compiled) => compiled,
+                Err(why) => {
+                    tracing::error!(route = %route.label, %rtype, "the route's answer {why}: the last one stays");
+                    if why == Unrenderable::Unsigned {
+                        let again = scene.now + UNSIGNED_AGAIN;
+                        recheck = recheck.into_iter().chain([again]).min();
+                    }
+                    continue;
+                }
             };
             recheck = recheck.into_iter().chain(compiled.recheck).min();
             renewal = renewal.into_iter().chain(compiled.renewal).min();
@@ -254,7 +265,7 @@ impl Slots {
             }
         }
         if let Some(renewal) = renewal {
-            self.renewals.insert((apex.clone(), at), renewal);
+            self.renewals.set(&(apex.clone(), at), Some(renewal));
         }
         if let Some(at_tick) = recheck {
             self.rechecks.insert((apex.clone(), at), at_tick);

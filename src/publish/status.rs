@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
+use super::figures::Figures;
 use super::journal::Journal;
 use super::rows::Rows;
+use crate::config::server::Server;
 use crate::health::{Board, Tick};
 use crate::model::Model;
 use crate::wire::name::Name;
@@ -22,6 +25,8 @@ pub struct Status {
     zones: RwLock<BTreeMap<Name, ZoneStatus>>,
     journal: Journal,
     rows: Arc<Rows>,
+    server: watch::Sender<Arc<Server>>,
+    figures: Figures,
 }
 
 /// How a zone is doing.
@@ -42,13 +47,15 @@ pub struct ZoneStatus {
 }
 
 impl Status {
-    pub(super) fn new(model: Arc<Model>) -> Status {
+    pub(super) fn new(model: Arc<Model>, server: Arc<Server>) -> Status {
         Status {
             model: ArcSwap::new(model),
             board: RwLock::default(),
             zones: RwLock::default(),
             journal: Journal::default(),
             rows: Arc::default(),
+            server: watch::Sender::new(server),
+            figures: Figures::default(),
         }
     }
 
@@ -78,6 +85,22 @@ impl Status {
     #[must_use]
     pub fn rows(&self) -> &Arc<Rows> {
         &self.rows
+    }
+
+    /// The configuration in force, and each one that takes its place.
+    #[must_use]
+    pub fn server(&self) -> watch::Receiver<Arc<Server>> {
+        self.server.subscribe()
+    }
+
+    pub(super) fn set_server(&self, server: Arc<Server>) {
+        self.server.send_replace(server);
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     pub(super) fn set_model(&self, model: Arc<Model>) {

@@ -19,6 +19,7 @@ use crate::dnssec::Keyring;
 use crate::health::{ProbeKey, Report, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::probe::prober::Prober;
+use crate::querylog;
 use crate::resolve::{Found, Resolver};
 use crate::snapshot::Published;
 use crate::state::{Keeper, Store};
@@ -57,6 +58,8 @@ pub struct Start {
     pub reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
     /// Resolves host names of targets.
     pub resolver: Resolver,
+    /// Writes queries down.
+    pub query_log: querylog::Handle,
     /// Where it tells what it found.
     pub found: mpsc::Receiver<Found>,
 }
@@ -144,7 +147,7 @@ impl Control {
 /// # Errors
 /// [`StartError`] when configuration, geography or cookies' secrets are bad.
 pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>), StartError> {
-    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, found } = start;
+    let Start { mut pass, fallbacks, keyrings, store, prober, reports, resolver, query_log, found } = start;
     let parts = (pass.server.take(), pass.geography.take(), pass.cookie_secrets.take());
     let (Some(Ok(server)), Some(Ok(geography)), Some(Ok(cookie_secrets))) = parts else {
         return Err(StartError::Files(
@@ -169,6 +172,7 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         Some(store) => Some(Keeper::start(store).map_err(StartError::Thread)?),
         None => None,
     };
+    let server_wants = server.query_log.clone();
     let beginning = Beginning {
         server,
         geography,
@@ -180,9 +184,12 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
         addresses: addresses.unwrap_or_default(),
         events: events.unwrap_or_default(),
     };
+    let began = Instant::now();
     let writer = Writer::begin(beginning, now());
+    writer.status().figures().measure(began.elapsed());
     let (status, published) = (Arc::clone(writer.status()), Arc::clone(writer.published()));
-    let outside = Outside { prober, resolver, keeper };
+    query_log.want(server_wants);
+    let outside = Outside { prober, resolver, query_log, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
     let control = Control { changes, status, published };
     let runtime = runtime.clone();
@@ -219,6 +226,7 @@ impl Clock {
 struct Outside {
     prober: Prober,
     resolver: Resolver,
+    query_log: querylog::Handle,
     /// None: nothing is kept over a restart.
     keeper: Option<Keeper>,
 }
@@ -239,11 +247,29 @@ async fn run(
         writer.renew(now());
         writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
         let due = writer.next_due(now());
+        let snapshots = writer.status().figures().snapshots();
+        let began;
         tokio::select! {
-            change = changes.recv() => goes_on = writer.take(change.unwrap_or(Change::Stop), now()),
-            Some((key, report, at)) = reports.recv() => writer.take_report(&key, &report, at),
-            Some(found) = found.recv() => writer.take_found(&found, now()),
-            () = tokio::time::sleep(due) => writer.take_due(now()),
+            change = changes.recv() => {
+                began = Instant::now();
+                goes_on = writer.take(change.unwrap_or(Change::Stop), now());
+            }
+            Some((key, report, at)) = reports.recv() => {
+                began = Instant::now();
+                writer.take_report(&key, &report, at);
+            }
+            Some(found) = found.recv() => {
+                began = Instant::now();
+                writer.take_found(&found, now());
+            }
+            () = tokio::time::sleep(due) => {
+                began = Instant::now();
+                writer.take_due(now());
+            }
+        }
+        let figures = writer.status().figures();
+        if figures.snapshots() > snapshots {
+            figures.measure(began.elapsed());
         }
     }
     writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
@@ -256,6 +282,7 @@ impl Outside {
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Tell(key, pushed), _) => self.prober.tell(&key, pushed),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
+            (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
             (Errand::GiveMemoryBack, _) => super::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
 use crate::health::{
-    Desired, Need, NeedNews, ProbeKey, Report, Standing, Subject, Tick, Transition, Watched, order,
+    Desired, Need, NeedNews, Outcome, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched,
+    order,
 };
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
 use crate::route::{Family, Routing, Target, TargetId};
@@ -22,6 +24,7 @@ const SILENCE_LOOK: Duration = Duration::from_secs(2);
 impl Writer {
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
         self.look_at_clock(at);
+        self.count_report(key, report);
         let observed = {
             let mut board = self.status.board_mut();
             let before = board.standing(&key.subject, at);
@@ -38,6 +41,20 @@ impl Writer {
         } else if observed.is_verdict_new {
             self.keep_health();
         }
+    }
+
+    /// Counts what came of a probe, by what it asks: few kinds, whatever the number of targets.
+    fn count_report(&self, key: &ProbeKey, report: &Report) {
+        let of_zone = self.specs.get(&key.subject.zone).map_or(&[][..], Vec::as_slice);
+        let mut specs = of_zone.iter().chain(self.canaries.iter().map(|canary| &canary.spec));
+        let Some(spec) = specs.find(|spec| spec.name == key.probe) else { return };
+        let came = match report.outcome {
+            Outcome::Healthy => "up",
+            Outcome::Blocked => "blocked",
+            Outcome::Failed if report.latency >= spec.pace.timeout => "timeout",
+            Outcome::Failed => "down",
+        };
+        self.status.figures().count_probe(spec.check.word(), came);
     }
 
     fn take_transition(&mut self, transition: &Transition, before: Standing, now: Tick) {
@@ -74,6 +91,7 @@ impl Writer {
         };
         let Some(doubt) = changed else { return };
         let news = self.status.board_mut().take_need_news();
+        let turn = Some(if doubt.is_some() { Turn::Begins } else { Turn::Ends });
         let text = match doubt {
             Some(why) => {
                 format!(
@@ -82,10 +100,10 @@ impl Writer {
             }
             None => "no more doubt: what probes say holds".to_owned(),
         };
-        tracing::warn!("{text}");
+        tracing::warn!(kind = "doubt", "{text}");
         self.decide_all(now);
         self.publish(None, now);
-        self.tell(Event::new(now, Kind::Doubt, text));
+        self.tell(Event { turn, ..Event::new(now, Kind::Doubt, text) });
         self.keep_health();
         self.tell_needs(&news, now);
     }
@@ -108,7 +126,7 @@ impl Writer {
 
     /// Tells of targets whose needs aren't met any more, or are again.
     fn tell_needs(&self, news: &[NeedNews], now: Tick) {
-        for NeedNews { subject, lacked, lacks, before } in
+        for NeedNews { subject, lacked, lacks, is_by_probes, before } in
             news.iter().filter(|news| news.lacked != news.lacks)
         {
             let Some(zone) = self.model.zones.get(&subject.zone) else { continue };
@@ -121,12 +139,13 @@ impl Writer {
                 (None, None) => continue,
             };
             let cause = format!("needs {named}");
-            tracing::info!(zone = %subject.zone, target = %subject.target, %cause, "{text}");
+            tracing::info!(kind = "transition", zone = %subject.zone, target = %subject.target, %cause, "{text}");
             let effects = self.effects_of(zone, subject, *before, now);
             self.tell(Event {
                 subject: Some(format!("{}/{whom}", subject.zone)),
                 cause: Some(cause),
                 effects,
+                turn: is_by_probes.then_some(if lacks.is_some() { Turn::Begins } else { Turn::Ends }),
                 ..Event::new(now, Kind::Transition, text)
             });
         }
@@ -138,13 +157,17 @@ impl Writer {
         let address = self.address(subject);
         let probe = probe.as_deref().unwrap_or("configuration");
         let target = &subject.target;
-        tracing::info!(zone = %subject.zone, %target, address = address.trim(), %from, %to, probe, %evidence, "health");
+        tracing::info!(
+            kind = "transition", zone = %subject.zone, target = %target, site = self.site(subject),
+            family = word(subject.family), address = address.trim(), %from, %to, probe, %evidence, "health"
+        );
         let held = if self.status.board().doubt().is_some() { ", doubted" } else { "" };
         let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}{held}");
         self.tell(Event {
             subject: Some(format!("{}/{target}{address}", subject.zone)),
             cause: Some(probe.to_owned()),
             evidence: Some(evidence.clone()),
+            turn: turn(*from, *to),
             effects,
             ..Event::new(*at, Kind::Transition, text)
         });
@@ -181,8 +204,18 @@ impl Writer {
             }
             _ => format!("{target} is no longer stale"),
         };
+        tracing::warn!(
+            kind = "prober", zone = %subject.zone, target = %subject.target, site = self.site(subject),
+            family = word(subject.family), "{text}"
+        );
         let subject = Some(format!("{}/{target}", subject.zone));
-        self.tell(Event { subject, ..Event::new(at, kind, text) });
+        let turn = Some(if kind == Kind::Stale { Turn::Begins } else { Turn::Ends });
+        self.tell(Event { subject, turn, ..Event::new(at, kind, text) });
+    }
+
+    fn site(&self, subject: &Subject) -> String {
+        let zone = self.model.zones.get(&subject.zone);
+        zone.and_then(|zone| find(zone, &subject.target)?.site.clone()).unwrap_or_default()
     }
 
     fn address(&self, subject: &Subject) -> String {
@@ -302,6 +335,15 @@ impl Writer {
     }
 }
 
+/// A death, and a return from it.
+fn turn(from: State, to: State) -> Option<Turn> {
+    match (from, to) {
+        (_, State::Down) => Some(Turn::Begins),
+        (State::Down, _) => Some(Turn::Ends),
+        _ => None,
+    }
+}
+
 /// A canary is a subject of no zone: the root's name stands for it.
 fn canary((address, spec): &(std::net::IpAddr, Spec)) -> Job {
     let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
@@ -320,6 +362,13 @@ fn needs_of(routing: &Routing, target: &Target) -> Vec<Vec<String>> {
 pub(super) fn target_id(zone: &ZoneModel, name: &str) -> Option<TargetId> {
     let place = zone.routing.targets.iter().position(|target| target.name == name)?;
     u32::try_from(place).ok().map(TargetId)
+}
+
+fn word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 fn find<'z>(zone: &'z ZoneModel, name: &str) -> Option<&'z Target> {

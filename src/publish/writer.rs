@@ -27,9 +27,11 @@ use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Pushed, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
+use crate::model::severity::Turn;
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
+use crate::querylog;
 use crate::resolve::Found;
 use crate::route::{Routing, types};
 use crate::snapshot::{Published, Row, Settings, Snapshot};
@@ -67,6 +69,18 @@ pub enum Change {
         /// What signs it from now on.
         keyring: Arc<Keyring>,
     },
+    /// A zone isn't signed any more.
+    Unsigned {
+        /// The zone.
+        zone: Name,
+    },
+    /// Something about the keys of a zone must be seen to.
+    KeysTrouble {
+        /// The zone.
+        zone: Name,
+        /// What, and what to do.
+        what: String,
+    },
     /// End the writer; state is kept first.
     Stop,
 }
@@ -92,6 +106,8 @@ pub(super) enum Errand {
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
     KeepEvent(Arc<Event>),
+    /// Write down these queries from now on.
+    WriteDown(Box<querylog::Wanted>),
     /// Give memory back that loading took.
     GiveMemoryBack,
 }
@@ -166,7 +182,7 @@ impl Writer {
         let Beginning { server, geography, cookie_secrets, mut pass, fallbacks, .. } = beginning;
         let Beginning { keyrings, health, addresses, events, .. } = beginning;
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
-        let status = Arc::new(Status::new(Arc::clone(&model)));
+        let status = Arc::new(Status::new(Arc::clone(&model), Arc::clone(&server)));
         status.journal().restore(events);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
@@ -198,7 +214,7 @@ impl Writer {
         writer.take_zones(&mut pass, &mut batch, now);
         for (files, loaded) in fallbacks {
             let text = format!("{} serves its last good version from the state directory", files.apex);
-            tracing::warn!(zone = %files.apex, "serving the last good version from the state directory");
+            tracing::warn!(kind = "zone", zone = %files.apex, "serving the last good version from the state directory");
             writer.note(now, Kind::Error, text);
             let occasion = Occasion { now, is_stale: true, is_one_of_many: false };
             writer.put_zone(&files, loaded, &mut batch, occasion);
@@ -252,6 +268,8 @@ impl Writer {
                 let _ = answer.send(self.take_alerts(&alerts, now));
             }
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
+            Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
+            Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
             Change::Stop => {
                 self.keep_health();
                 return false;
@@ -267,7 +285,7 @@ impl Writer {
             self.latest = self.latest.max(now);
             return;
         }
-        tracing::warn!(?by, "the clock was set back");
+        tracing::warn!(kind = "clock", ?by, "the clock was set back");
         self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
         self.latest = now;
         self.status.board_mut().set_back(by);
@@ -331,9 +349,9 @@ impl Writer {
         let news = self.names.take(found);
         if let Some(told) = news.told {
             if news.is_trouble {
-                tracing::warn!(name = %found.name, "{told}");
+                tracing::warn!(kind = "address", name = %found.name, "{told}");
             } else {
-                tracing::info!(name = %found.name, "{told}");
+                tracing::info!(kind = "address", name = %found.name, "{told}");
             }
             self.note(now, Kind::Notice, told);
         }
@@ -368,7 +386,7 @@ impl Writer {
         let apex = model.zone.apex().clone();
         let signer = self.signers.get(&apex).cloned();
         if let Err(error) = self.place(&model, signer, batch, now) {
-            tracing::error!(zone = %apex, %error, "its routes can't be published as they are now");
+            tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
         Arc::make_mut(&mut self.model).zones.insert(apex, model);
@@ -426,8 +444,12 @@ impl Writer {
             ("[admin]", server.admin != self.server.admin),
         ] {
             if differs {
-                tracing::warn!("{key} changed in the configuration; it takes a restart");
+                tracing::warn!(kind = "file", "{key} changed in the configuration; it takes a restart");
             }
+        }
+        self.status.set_server(Arc::clone(&server));
+        if server.query_log != self.server.query_log {
+            self.errand(Errand::WriteDown(Box::new(server.query_log.clone())));
         }
         self.server = server;
     }
@@ -471,7 +493,7 @@ impl Writer {
         let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
         if is_one_of_many {
             let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
-            tracing::info!(zones, "zones loaded");
+            tracing::info!(kind = "zone", zones, "zones loaded");
             self.note(now, Kind::Notice, format!("{zones} zones loaded"));
         }
         let occasion = Occasion { now, is_stale: false, is_one_of_many };
@@ -517,13 +539,18 @@ impl Writer {
         if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
             && !crate::zone::diff(&before.zone, &model.zone).is_empty()
         {
-            tracing::warn!(zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
+            tracing::warn!(kind = "zone", zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
             self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
         }
         let records = model.zone.record_count();
-        if !is_one_of_many {
-            tracing::info!(zone = %apex, serial, records, routes = model.routing.routes.len(), "zone loaded");
-            self.note(now, Kind::Notice, format!("{apex} loaded, serial {serial}, {records} records"));
+        let was_refused =
+            !is_stale && self.status.zones().get(&apex).is_some_and(|status| status.error.is_some());
+        if !is_one_of_many || was_refused {
+            let routes = model.routing.routes.len();
+            tracing::info!(kind = "zone", zone = %apex, serial, records, routes, "zone loaded");
+            let (subject, turn) = (Some(apex.to_string()), was_refused.then_some(Turn::Ends));
+            let text = format!("{apex} loaded, serial {serial}, {records} records");
+            self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
@@ -544,7 +571,9 @@ impl Writer {
         let count = errors.iter().filter(|error| error.is_error()).count();
         let first = errors.iter().find(|error| error.is_error());
         let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        self.note(now, Kind::Error, format!("{} wasn't loaded: {first}", files.apex));
+        let (subject, turn) = (Some(files.apex.to_string()), Some(Turn::Begins));
+        let text = format!("{} wasn't loaded: {first}", files.apex);
+        self.tell(Event { subject, turn, ..Event::new(now, Kind::Error, text) });
         self.zones.put_broken(batch, &files.apex);
         let mut zones = self.status.zones_mut();
         let status = zones.entry(files.apex.clone()).or_default();
@@ -579,6 +608,7 @@ impl Writer {
         };
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
+        self.status.figures().count_snapshot(now);
         self.retired.push_back((now, self.published.swap(Arc::new(next))));
     }
 

@@ -1,12 +1,14 @@
 //! Zones on their way into the snapshot: numbers, entries, and what a change of one does to others.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::due::Due;
 use super::rows::Rows;
 use crate::compile::shape::Shape;
-use crate::compile::signer::Signing;
+use crate::compile::signer::{Signing, Unsigned};
 use crate::compile::zone::{self as compile, Above, RoutedOwners, RrsetTooLarge, Source};
 use crate::model::ZoneModel;
 use crate::snapshot::denial::Denial;
@@ -18,12 +20,42 @@ use crate::zone::Zone;
 /// made anew: by as much they begin earlier.
 const CLOCK_SLACK: u64 = 3_600;
 
+/// Why a version of a zone can't be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpublishable {
+    /// No message can hold one of its RRsets.
+    TooLarge(RrsetTooLarge),
+    /// A key failed.
+    Unsigned(Unsigned),
+}
+
+impl From<RrsetTooLarge> for Unpublishable {
+    fn from(error: RrsetTooLarge) -> Unpublishable {
+        Unpublishable::TooLarge(error)
+    }
+}
+
+impl fmt::Display for Unpublishable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unpublishable::TooLarge(error) => error.fmt(f),
+            Unpublishable::Unsigned(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Unpublishable {}
+
 /// What the snapshot holds, zone by zone.
 #[derive(Debug, Default)]
 pub(super) struct Zones {
     answers: Vec<Option<Arc<ZoneAnswers>>>,
     free: Vec<ZoneId>,
     placed: BTreeMap<Name, Placed>,
+    /// When signatures of each signed zone are to be made anew next.
+    renewals: Due<ZoneId>,
+    /// When the newest signature of each was made.
+    made: Due<ZoneId>,
     /// Where the queries of each are counted.
     rows: Arc<Rows>,
     /// The time at which signatures are made.
@@ -65,14 +97,14 @@ impl Zones {
     /// Puts a zone in, or another version in its place.
     ///
     /// # Errors
-    /// [`RrsetTooLarge`]: then nothing has changed.
+    /// [`Unpublishable`]: then nothing has changed.
     pub(super) fn put(
         &mut self,
         batch: &mut Batch,
         model: &ZoneModel,
         routed: RoutedOwners,
         signing: Option<Signing>,
-    ) -> Result<(), RrsetTooLarge> {
+    ) -> Result<(), Unpublishable> {
         let apex = model.zone.apex().clone();
         let children = self.children(&apex);
         let parent = self.parent(&apex);
@@ -87,7 +119,9 @@ impl Zones {
             parent: parent.as_ref(),
             signing: signing.as_ref(),
         };
-        source.common(None)?;
+        // Of an attempt before.
+        let _ = source.take_unsigned();
+        let common = source.common(None)?;
         let before = self.denial(id).cloned();
         let old = self.placed.get_mut(&apex).and_then(|placed| placed.compiled.as_mut());
         let some = match old {
@@ -97,8 +131,14 @@ impl Zones {
         let is_partial = some.is_some();
         let (shape, denial) = match some {
             Some((edits, shape, changed)) => {
-                batch.edits.append(edits);
                 let denial = before.and_then(|before| source.denial(&shape, Some((&before, &changed))));
+                if let Some(unsigned) = source.take_unsigned() {
+                    if let Some(Placed { compiled: Some(old), .. }) = self.placed.get_mut(&apex) {
+                        old.shape = old.undone(shape, &source);
+                    }
+                    return Err(Unpublishable::Unsigned(unsigned));
+                }
+                batch.edits.append(edits);
                 (shape, denial)
             }
             None => {
@@ -109,6 +149,9 @@ impl Zones {
                 // Signs all, on all cores.
                 let denial = source.denial(&shape, None);
                 let all = source.all(&shape)?;
+                if let Some(unsigned) = source.take_unsigned() {
+                    return Err(Unpublishable::Unsigned(unsigned));
+                }
                 if let Some(signing) = &signing {
                     signing.signer.sweep();
                 }
@@ -120,8 +163,7 @@ impl Zones {
             }
         };
         let row = self.rows.zone(&apex.to_string());
-        let common = ZoneAnswers { row, ..source.common(denial)? };
-        self.set_answers(id, Some(Arc::new(common)));
+        self.set_answers(id, Some(Arc::new(ZoneAnswers { row, denial, ..common })));
         let compiled = Compiled { zone: Arc::clone(&model.zone), routed, shape, signing };
         self.placed.insert(apex.clone(), Placed { id, compiled: Some(compiled) });
         if is_new || !is_partial {
@@ -218,7 +260,7 @@ impl Zones {
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
         match entries(&source, &compiled.shape) {
             Ok(edits) => batch.edits.append(edits),
-            Err(error) => tracing::error!(zone = %apex, %error, "the zone stays as it was"),
+            Err(error) => tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays as it was"),
         }
     }
 
@@ -244,14 +286,23 @@ impl Zones {
     /// Makes signatures of at most `count` owners anew, of those that are near their end or from a
     /// time to come. The zones that they were in; more may be due.
     pub(super) fn renew(&mut self, batch: &mut Batch, count: usize) -> Vec<Name> {
-        let mut renewed = Vec::new();
+        let mut renewed: Vec<(Name, ZoneId, Vec<Name>, Arc<Shape>)> = Vec::new();
         let mut left = count;
-        for (apex, Placed { id, compiled }) in &self.placed {
-            let Some(denial) = self.denial(*id) else { continue };
+        let ended = self.renewals.until(self.now);
+        for id in ended.chain(self.made.behind(self.now + CLOCK_SLACK)) {
+            if left == 0 {
+                break;
+            }
+            let Some(ZoneAnswers { apex, denial: Some(denial), .. }) = self.answers(*id) else { continue };
+            let Some(Placed { compiled, .. }) = self.placed.get(apex) else { continue };
+            // One that is due for both reasons comes twice.
+            if renewed.iter().any(|(_, known, ..)| known == id) {
+                continue;
+            }
             let due: Vec<Name> = denial
                 .due(self.now, CLOCK_SLACK)
                 .take(left)
-                .filter_map(|link| Name::from_wire(&link.name).ok())
+                .filter_map(|link| Name::from_wire(link.name()).ok())
                 .collect();
             let Some(compiled) = compiled.as_ref().filter(|_| !due.is_empty()) else { continue };
             left -= due.len();
@@ -281,16 +332,17 @@ impl Zones {
     /// When signatures of any zone are to be made anew next; now, if there are such from a time to
     /// come.
     pub(super) fn next_renewal(&self, now: u64) -> Option<u64> {
-        let denials = self.answers.iter().flatten().filter_map(|zone| zone.denial.as_ref());
-        denials
-            .filter_map(|denial| {
-                if denial.due(now, CLOCK_SLACK).next().is_some() { Some(now) } else { denial.next_renewal() }
-            })
-            .min()
+        let is_from_a_time_to_come = self.made.last().is_some_and(|made| now + CLOCK_SLACK < made);
+        let next = self.renewals.first();
+        if is_from_a_time_to_come { Some(next.map_or(now, |next| next.min(now))) } else { next }
+    }
+
+    fn answers(&self, id: ZoneId) -> Option<&ZoneAnswers> {
+        self.answers.get(id.0 as usize)?.as_deref()
     }
 
     fn denial(&self, id: ZoneId) -> Option<&Denial> {
-        self.answers.get(id.0 as usize)?.as_ref()?.denial.as_ref()
+        self.answers(id)?.denial.as_ref()
     }
 
     fn at_present(&self, compiled: &Compiled) -> Option<Signing> {
@@ -299,6 +351,9 @@ impl Zones {
 
     fn set_answers(&mut self, id: ZoneId, answers: Option<Arc<ZoneAnswers>>) {
         self.free.retain(|free| *free != id);
+        let denial = answers.as_ref().and_then(|answers| answers.denial.as_ref());
+        self.renewals.set(&id, denial.and_then(Denial::next_renewal));
+        self.made.set(&id, denial.and_then(Denial::newest));
         let place = id.0 as usize;
         if place >= self.answers.len() {
             self.answers.resize(place + 1, None);
@@ -385,6 +440,13 @@ impl Compiled {
         }
         let _ = Arc::make_mut(&mut self.shape).follow(source.zone, &self.zone, &changed);
         some.map(|_| None)
+    }
+
+    /// The shape that this had before it was [`amended`](Self::amended) to that of another version.
+    fn undone(&self, mut shape: Arc<Shape>, source: &Source<'_>) -> Arc<Shape> {
+        let changed = crate::zone::diff(&self.zone, source.zone);
+        let _ = Arc::make_mut(&mut shape).follow(source.zone, &self.zone, &changed);
+        shape
     }
 }
 

@@ -1,5 +1,6 @@
 //! Targets and routes of one zone, checked: every index is inside, every owner inside the zone.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -167,13 +168,10 @@ impl Route {
     /// Every target that the route names, each once, in order of first mention.
     #[must_use]
     pub fn targets(&self) -> Vec<TargetId> {
-        let mut seen = Vec::new();
+        let (mut seen, mut known) = (Vec::new(), HashSet::new());
         for chain in self.regions.iter().map(|(_, chain)| chain).chain([&self.default]) {
-            for member in chain.iter().flat_map(|tier| &tier.members) {
-                if !seen.contains(&member.target) {
-                    seen.push(member.target);
-                }
-            }
+            let members = chain.iter().flat_map(|tier| &tier.members);
+            seen.extend(members.map(|member| member.target).filter(|target| known.insert(*target)));
         }
         seen
     }

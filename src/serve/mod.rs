@@ -19,6 +19,7 @@ mod counters;
 mod durations;
 mod entropy;
 mod service;
+mod tap;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use mio::Waker;
 
 use self::bind::Bound;
+use self::tap::Tapped;
 use self::udp::allowed_cores;
 use crate::limits;
 
@@ -43,6 +45,7 @@ pub use self::connections::{ConnectionTally, Connections, Ticket};
 pub use self::counters::{Counters, Tally, WAYS, type_at, way_at};
 pub use self::durations::Spread;
 pub use self::service::Service;
+pub use self::tap::{Copied, Copies, Protocol, Selection, Selections, Switch, Taker, Taps, rcode};
 pub use self::tcp::{Desk, Gathered, Output, Rest};
 
 /// How to serve.
@@ -104,6 +107,7 @@ impl Sockets {
             stop: Arc::default(),
             wakers: Vec::new(),
             threads: Vec::new(),
+            taps: Taps::default(),
             meters: Meters { udp: Vec::new(), tcp: Vec::new(), encrypted: Vec::new(), connections },
         };
         let cores = allowed_cores(options.workers);
@@ -115,7 +119,8 @@ impl Sockets {
                 let counters = Arc::<Counters>::default();
                 running.meters.udp.push(Arc::clone(&counters));
                 let (service, stop) = (service.clone(), Arc::clone(&running.stop));
-                let worker = udp::Worker { socket, service, counters, stop, payload, core };
+                let tapped = running.tapped();
+                let worker = udp::Worker { socket, service, counters, tapped, stop, payload, core };
                 let name = format!("udp-{}", running.threads.len());
                 running.threads.push(worker.start(name)?);
             }
@@ -131,6 +136,7 @@ impl Sockets {
                 service: service.clone(),
                 counters,
                 connections: Arc::clone(&running.meters.connections),
+                tap: running.tap(),
                 stop: Arc::clone(&running.stop),
                 idle: options.tcp_idle,
             };
@@ -148,6 +154,7 @@ pub struct Running {
     stop: Arc<AtomicBool>,
     wakers: Vec<Waker>,
     threads: Vec<JoinHandle<()>>,
+    taps: Taps,
     meters: Meters,
 }
 
@@ -179,6 +186,12 @@ impl Running {
         self.meters.clone()
     }
 
+    /// What has the workers copy queries.
+    #[must_use]
+    pub fn taps(&self) -> Taps {
+        self.taps.clone()
+    }
+
     /// Ends it: queries being answered get their answers, then all sockets are closed. A client
     /// that doesn't take its answers is waited for until its time-out.
     pub fn stop(mut self) {
@@ -187,6 +200,16 @@ impl Running {
             // A worker catches panics; it has nothing else to tell.
             let _ = thread.join();
         }
+    }
+
+    fn tap(&mut self) -> Arc<Switch> {
+        let switch = Arc::<Switch>::default();
+        self.taps = std::mem::take(&mut self.taps).and(Taps::new(vec![Arc::clone(&switch)]));
+        switch
+    }
+
+    fn tapped(&mut self) -> Tapped {
+        Tapped::new(self.tap())
     }
 
     fn signal(&self) {

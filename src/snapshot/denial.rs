@@ -53,12 +53,10 @@ struct Chunk {
 /// One name of the chain.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Its place in the order.
-    pub key: Box<[u8]>,
-    /// The name, in lower-case wire form.
-    pub name: Box<[u8]>,
-    /// Rendered at the apex: NSEC or NSEC3 and its signatures, in the authority section.
-    pub record: Box<[u8]>,
+    /// Key, name and record, one behind the other: a large zone has a million.
+    octets: Box<[u8]>,
+    key_octets: u16,
+    name_octets: u16,
     /// When the first of the signatures at this name is to be made anew; seconds since 1970.
     pub renewal: u64,
     /// When the signatures were made, at the latest.
@@ -79,7 +77,7 @@ impl Key {
         match order {
             Order::Names => key.names(lower),
             Order::Hashes => {
-                let hash = hash(lower);
+                let hash = nsec3_hash(lower);
                 key.octets[..hash.len()].copy_from_slice(&hash);
                 key.length = hash.len();
             }
@@ -127,7 +125,7 @@ impl Key {
 
 /// The hash of a name in lower case (RFC 5155 5), without salt and further rounds (RFC 9276 3.1).
 #[must_use]
-pub fn hash(lower: &[u8]) -> [u8; 20] {
+pub fn nsec3_hash(lower: &[u8]) -> [u8; 20] {
     let mut hash = [0; 20];
     hash.copy_from_slice(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, lower).as_ref());
     hash
@@ -164,7 +162,7 @@ impl Denial {
     #[must_use]
     pub fn matching(&self, lower: &[u8]) -> Option<&Link> {
         let key = Key::of(self.order, lower);
-        self.at_or_before(key.as_octets()).filter(|link| *link.key == *key.as_octets())
+        self.at_or_before(key.as_octets()).filter(|link| link.key() == key.as_octets())
     }
 
     /// The link at a key, or the last before it; the last of all if there is none before.
@@ -174,7 +172,7 @@ impl Denial {
         let Some(chunk) = place.checked_sub(1).and_then(|place| self.chunks.get(place)) else {
             return self.chunks.last()?.links.last();
         };
-        let within = chunk.links.partition_point(|link| *link.key <= *key);
+        let within = chunk.links.partition_point(|link| link.key() <= key);
         chunk.links.get(within.checked_sub(1)?)
     }
 
@@ -182,7 +180,7 @@ impl Denial {
     pub fn after(&self, key: &[u8]) -> impl Iterator<Item = &Link> {
         let place = self.chunks.partition_point(|chunk| chunk.first() <= key).saturating_sub(1);
         let within =
-            self.chunks.get(place).map_or(0, |chunk| chunk.links.partition_point(|link| *link.key <= *key));
+            self.chunks.get(place).map_or(0, |chunk| chunk.links.partition_point(|link| link.key() <= key));
         self.chunks[place.min(self.chunks.len())..].iter().flat_map(|chunk| &chunk.links).skip(within)
     }
 
@@ -190,7 +188,7 @@ impl Denial {
     pub fn before(&self, key: &[u8]) -> impl Iterator<Item = &Link> {
         let end = self.chunks.partition_point(|chunk| chunk.first() < key);
         let last = end.checked_sub(1).map(|place| &self.chunks[place].links);
-        let within = last.map_or(0, |links| links.partition_point(|link| *link.key < *key));
+        let within = last.map_or(0, |links| links.partition_point(|link| link.key() < key));
         let behind = last.map_or(0, |links| links.len() - within);
         self.chunks[..end].iter().rev().flat_map(|chunk| chunk.links.iter().rev()).skip(behind)
     }
@@ -227,6 +225,12 @@ impl Denial {
         (!self.chunks.is_empty()).then_some(self.renewal)
     }
 
+    /// When the newest signature was made.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        (!self.chunks.is_empty()).then_some(self.made)
+    }
+
     /// This chain with links put in, or taken out where there is none; sorted by key, each once.
     #[must_use]
     pub fn changed(&self, changes: Vec<(Box<[u8]>, Option<Link>)>) -> Denial {
@@ -245,10 +249,10 @@ impl Denial {
             let mut links = Vec::with_capacity(chunk.links.len() + 1);
             let mut old = chunk.links.iter().peekable();
             while let Some((key, link)) = changes.next_if(|(key, _)| is_within(key)) {
-                while let Some(before) = old.next_if(|old| *old.key < *key) {
+                while let Some(before) = old.next_if(|old| old.key() < &*key) {
                     links.push(before.clone());
                 }
-                let _ = old.next_if(|old| old.key == key);
+                let _ = old.next_if(|old| old.key() == &*key);
                 links.extend(link);
             }
             links.extend(old.cloned());
@@ -266,15 +270,40 @@ impl Chunk {
     }
 
     fn first(&self) -> &[u8] {
-        self.links.first().map_or(&[], |link| &link.key)
+        self.links.first().map_or(&[], Link::key)
     }
 }
 
 impl Link {
+    /// A link of its place in the order, the name in lower-case wire form, and what is rendered at the
+    /// apex: NSEC or NSEC3 and its signatures, in the authority section. `renewal` and `made` are
+    /// those of the signatures.
+    ///
+    /// # Panics
+    /// If a key or name is longer than any is.
+    #[must_use]
+    pub fn new(key: &[u8], name: &[u8], record: &[u8], renewal: u64, made: u64) -> Link {
+        let octets = |part: &[u8]| u16::try_from(part.len()).expect("a name's octets");
+        let (key_octets, name_octets) = (octets(key), octets(name));
+        Link { octets: [key, name, record].concat().into(), key_octets, name_octets, renewal, made }
+    }
+
+    /// Its place in the order.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.octets[..usize::from(self.key_octets)]
+    }
+
+    /// The name, in lower-case wire form.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.octets[usize::from(self.key_octets)..][..usize::from(self.name_octets)]
+    }
+
     /// The record and its signatures.
     #[must_use]
     pub fn rendered(&self) -> Option<Rendered<'_>> {
-        Rendered::read(&self.record)
+        Rendered::read(&self.octets[usize::from(self.key_octets) + usize::from(self.name_octets)..])
     }
 }
 
@@ -300,8 +329,27 @@ mod tests {
     use super::*;
     use crate::wire::name::Name;
 
+    /// Vectors of `ldns-nsec3-hash -t 0 -a 1 NAME`.
+    #[test]
+    fn hashes_are_those_of_another_implementation() {
+        for (name, expected) in [
+            ("example.com.", "onib9mgub9h0rml3cdf5bgrj59dkjhvk"),
+            ("WWW.Example.com.", "mifdndt3nff3od53o7tla1hrff95jkuk"),
+        ] {
+            let hash = nsec3_hash(Name::parse(name, None).unwrap().to_lower().as_wire());
+            assert_eq!(base32(&hash), expected, "{name}");
+        }
+    }
+
+    fn base32(octets: &[u8]) -> String {
+        let bits = octets.iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1));
+        let bits: Vec<u8> = bits.collect();
+        let digit = |five: &[u8]| five.iter().fold(0, |value, bit| value << 1 | bit);
+        bits.chunks(5).map(|five| char::from_digit(digit(five).into(), 32).unwrap()).collect()
+    }
+
     fn link(key: &[u8]) -> Link {
-        Link { key: key.into(), name: key.into(), record: [].into(), renewal: 5, made: 1 }
+        Link::new(key, key, &[], 5, 1)
     }
 
     proptest! {
@@ -329,7 +377,7 @@ mod tests {
                     if is_put { map.insert(key, ()); } else { map.remove(&key); }
                 }
                 let keys = |links: Vec<&Link>| -> Vec<u16> {
-                    links.iter().map(|link| u16::from_be_bytes([link.key[0], link.key[1]])).collect()
+                    links.iter().map(|link| u16::from_be_bytes([link.key()[0], link.key()[1]])).collect()
                 };
                 prop_assert_eq!(keys(chain.links().collect()), map.keys().copied().collect::<Vec<_>>());
                 let octets = asked.to_be_bytes();

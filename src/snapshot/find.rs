@@ -2,7 +2,7 @@
 
 use super::Snapshot;
 use super::entry::{Entry, Flags};
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 use crate::wire::query::LowerName;
 
 /// What answers for a name.

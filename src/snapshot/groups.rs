@@ -7,7 +7,7 @@
 //! A name's group is known from its hash alone, so that it can be fetched ahead. Tables are built
 //! once and never changed: there is nothing to take out and nothing to grow.
 
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 
 /// Offsets in a group: what 64 octets hold beside their tags.
 const PLACES: usize = 12;

@@ -18,7 +18,6 @@ pub mod entry;
 pub mod find;
 mod groups;
 pub mod network;
-pub(crate) mod prefetch;
 mod row;
 mod shard;
 pub mod slot;
@@ -63,7 +62,7 @@ pub struct Snapshot {
 }
 
 /// A zone by its place in the snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZoneId(pub u32);
 
 /// What all names of a zone share.
@@ -155,6 +154,11 @@ impl Snapshot {
     #[must_use]
     pub fn zone(&self, id: ZoneId) -> Option<&ZoneAnswers> {
         self.zones.get(id.0 as usize)?.as_deref()
+    }
+
+    /// What the names of each zone share.
+    pub fn zones(&self) -> impl Iterator<Item = &ZoneAnswers> {
+        self.zones.iter().flatten().map(|zone| &**zone)
     }
 
     /// Whether any zone is signed.

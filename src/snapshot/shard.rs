@@ -2,7 +2,7 @@
 
 use super::entry::{name_of, octets_of};
 use super::groups::Groups;
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 
 /// Octets of a line of the cache.
 const LINE_OCTETS: usize = 64;

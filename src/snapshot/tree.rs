@@ -24,8 +24,9 @@ const LARGE_SHARDS: usize = FAN_OUT * FAN_OUT;
 const SMALL_OWNERS_MAX: usize = 16_384;
 /// Below so many changes a second thread costs more than it saves.
 const PARALLEL_CHANGES_MIN: usize = 20_000;
-/// The same, of parts of a zone with about a thousand owners.
-const PARALLEL_PARTS_MIN: usize = 16;
+/// How many changes, or parts of a zone, one thread takes at a time: a part of a large zone has about
+/// a thousand owners.
+const PIECES_TOGETHER: usize = 32;
 
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -130,45 +131,40 @@ impl Tree {
 
     /// Every change, in groups one behind the other, with the most labels of a name.
     fn changes(&self, edits: &Edits) -> (Vec<Vec<Change>>, u8) {
-        let mut groups = Vec::new();
-        let mut labels_max = 0;
-        let mut single = Vec::new();
+        // In their order: single changes as they come, and each part of many.
+        let mut pieces = Vec::new();
         for (item, edit) in edits.items().iter().enumerate() {
-            let change = |number, name: &[u8]| {
-                let change = Change { hash: self.hash(name), item: item as u32, number };
-                (change, labels(name).count() as u8)
-            };
             match edit {
-                Item::Put(at) | Item::Remove(at) => {
-                    let (change, labels) = change(0, edits.name(*at));
-                    labels_max = labels_max.max(labels);
-                    single.push(change);
-                }
-                Item::Lay(entries) => {
-                    groups.push(std::mem::take(&mut single));
-                    let laid = |part: usize| {
-                        let (mut changes, mut labels_max) = (Vec::new(), 0);
-                        entries.names(part, &mut |number, name| {
-                            let (change, labels) = change(number, name);
-                            labels_max = labels_max.max(labels);
-                            changes.push(change);
-                        });
-                        (part, changes, labels_max)
-                    };
-                    let mut parts = match entries.part_count() {
-                        count @ ..PARALLEL_PARTS_MIN => (0..count).map(laid).collect(),
-                        count => cores::share(count, || (), |part, ()| laid(part)),
-                    };
-                    parts.sort_unstable_by_key(|(part, ..)| *part);
-                    for (_, changes, labels) in parts {
-                        labels_max = labels_max.max(labels);
-                        groups.push(changes);
-                    }
-                }
+                Item::Put(_) | Item::Remove(_) => pieces.push((item, 0)),
+                Item::Lay(entries) => pieces.extend((0..entries.part_count()).map(|part| (item, part))),
             }
         }
-        groups.push(single);
-        (groups, labels_max)
+        let of_piece = |changes: &mut Vec<Change>, &(item, part): &(usize, usize)| {
+            let mut labels_max = 0;
+            let mut add = |number, name: &[u8]| {
+                labels_max = labels_max.max(labels(name).count());
+                changes.push(Change { hash: self.hash(name), item: item as u32, number });
+            };
+            match &edits.items()[item] {
+                Item::Put(at) | Item::Remove(at) => add(0, edits.name(*at)),
+                Item::Lay(entries) => entries.names(part, &mut add),
+            }
+            labels_max as u8
+        };
+        let of_group = |group: usize| {
+            let pieces = &pieces[group * PIECES_TOGETHER..];
+            let mut changes = Vec::new();
+            let pieces = &pieces[..pieces.len().min(PIECES_TOGETHER)];
+            let labels_max = pieces.iter().map(|piece| of_piece(&mut changes, piece)).max();
+            (group, changes, labels_max.unwrap_or_default())
+        };
+        let mut groups = match pieces.len().div_ceil(PIECES_TOGETHER) {
+            count @ ..=1 => (0..count).map(of_group).collect(),
+            count => cores::share(count, || (), |group, ()| of_group(group)),
+        };
+        groups.sort_unstable_by_key(|(group, ..)| *group);
+        let labels_max = groups.iter().map(|(.., labels)| *labels).max().unwrap_or_default();
+        (groups.into_iter().map(|(_, changes, _)| changes).collect(), labels_max)
     }
 
     /// Changes by shard, in their order, and where those of each shard end.

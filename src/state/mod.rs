@@ -3,6 +3,7 @@
 //! ```text
 //! state/health.json               verdicts, with the format's version
 //! state/addresses.json            what targets' host names were resolved to, likewise
+//! state/ds/example.com             there was a DS of the zone: without keys it is no new one
 //! state/events.jsonl             what happened, and events.1.jsonl before it
 //! state/zones/example.com/...     the files that the zone was last loaded from
 //! ```

@@ -152,7 +152,8 @@ fn run(
         }
         let is_news = !pass.is_unchanged() || pass.diagnostics().next().is_some();
         // Keys come before the zone that needs them.
-        for (zone, keyring) in keeper.learn(pass.zones.iter().filter_map(|(_, result)| result.as_ref().ok()))
+        for (zone, keyring) in
+            keeper.learn(pass.zones.iter_mut().filter_map(|(_, result)| result.as_mut().ok()))
         {
             control.send(Change::Keys { zone, keyring });
         }

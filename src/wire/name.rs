@@ -317,6 +317,10 @@ impl Ord for Name {
         let theirs = label_starts(&other.wire, &mut theirs);
         for (our, their) in ours.iter().rev().zip(theirs.iter().rev()) {
             let (our, their) = (label_at(&self.wire, *our), label_at(&other.wire, *their));
+            // Names of one zone share most labels as they are, which costs one step to see.
+            if our == their {
+                continue;
+            }
             let folded = our.iter().map(u8::to_ascii_lowercase);
             match folded.cmp(their.iter().map(u8::to_ascii_lowercase)) {
                 Ordering::Equal => {}

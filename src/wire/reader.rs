@@ -23,6 +23,11 @@ impl<'m> Reader<'m> {
         self.at == self.octets.len()
     }
 
+    /// All octets that are left.
+    pub(crate) fn rest(&self) -> &'m [u8] {
+        &self.octets[self.at..]
+    }
+
     /// The next `length` octets.
     pub(crate) fn take(&mut self, length: usize) -> Option<&'m [u8]> {
         let taken = self.octets.get(self.at..self.at.checked_add(length)?)?;

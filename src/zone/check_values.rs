@@ -34,6 +34,7 @@ pub(super) fn values(zone: &Zone) -> Vec<Finding> {
                     null_mx(owner, rrset, &mut findings);
                 }
                 Rtype::SRV => hosts(owner, rrset, 6, &mut findings),
+                Rtype::NSEC3PARAM => rounds(owner, rrset, &mut findings),
                 Rtype::DS | Rtype::CDS => signers(owner, rrset, 2, &mut findings),
                 Rtype::DNSKEY | Rtype::CDNSKEY => signers(owner, rrset, 3, &mut findings),
                 Rtype::PTR if is_no_address(owner.name()) => {
@@ -131,6 +132,20 @@ fn signers(owner: Owner<'_>, rrset: Rrset<'_>, at: usize, findings: &mut Vec<Fin
         if let Some(digest) = retired.filter(|_| is_digest) {
             let message = format!("{rtype} has a digest of {digest}, which must not be used");
             findings.push(odd(owner.name(), rtype, message, "make it with digest type 2, SHA-256"));
+        }
+    }
+}
+
+/// Rounds and salt of NSEC3: resolvers take a zone with many for an unsigned one.
+fn rounds(owner: Owner<'_>, rrset: Rrset<'_>, findings: &mut Vec<Finding>) {
+    for rdata in rrset.rdata() {
+        let [_, _, high, low, salt, ..] = rdata else { continue };
+        let rounds = u16::from_be_bytes([*high, *low]);
+        if rounds > 0 || *salt > 0 {
+            let message =
+                format!("NSEC3PARAM has {rounds} further rounds and {salt} octets of salt (RFC 9276 3.1)");
+            let help = "sign with neither: NSEC3PARAM 1 0 0 -";
+            findings.push(odd(owner.name(), Rtype::NSEC3PARAM, message, help));
         }
     }
 }

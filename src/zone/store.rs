@@ -19,7 +19,7 @@ use super::builder::{Builder, Built, OddityKind};
 use super::index::{Index, Item, Place};
 use super::owner::{Full, Owner, hash};
 use super::state::Reading;
-use crate::snapshot::prefetch::prefetch;
+use crate::prefetch::prefetch;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 

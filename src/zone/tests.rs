@@ -223,6 +223,9 @@ fn keys_that_nobody_relies_on_any_more_are_told() {
         ("sub DS 1 13 1 ab", "DS has a digest of SHA-1 (RFC 9905), which must not be used"),
         ("@ DNSKEY 257 3 5 AQID", "DNSKEY is of algorithm 5, which must not be used (RFC 9904)"),
         ("@ CDS 0 0 0 00", ""),
+        ("@ NSEC3PARAM 1 0 0 -", ""),
+        ("@ NSEC3PARAM 1 0 10 -", "NSEC3PARAM has 10 further rounds and 0 octets of salt (RFC 9276 3.1)"),
+        ("@ NSEC3PARAM 1 0 0 abcd", "NSEC3PARAM has 0 further rounds and 2 octets of salt (RFC 9276 3.1)"),
     ] {
         let text = format!(
             "$TTL 300\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\nsub NS ns1\n{records}\n"

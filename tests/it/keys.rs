@@ -245,7 +245,8 @@ fn ldns_verifies_a_zone_signed_here_with_imported_rsa_too() {
         stdout(make.current_dir(&made).args(["-a", algorithm, "-f", "KSK"]).args(bits).arg("example.com"));
         keys(&lab, &["import", "example.com", &ending(&made, ".key")[0]]);
         let apex = Name::parse("example.com.", None).unwrap();
-        let signed = Signed { apex: apex.clone(), policy: Policy::default(), max_ttl: 300 };
+        let signed =
+            Signed { apex: apex.clone(), policy: Policy::default(), max_ttl: 300, is_leaving: false };
         let held = Store::new(&lab.path("keys")).zone(&apex).read(now()).unwrap();
         lab.write("signed.zone", &signed_zone(&keyring(&signed, &held)));
         stdout(Command::new("ldns-verify-zone").arg(lab.path("signed.zone")));
@@ -257,7 +258,7 @@ fn ldns_verifies_a_zone_with_a_key_signing_key() {
     let lab = lab("");
     let apex = Name::parse("example.com.", None).unwrap();
     let policy = Policy { keys: waypost::dnssec::KeySplit::KskZsk, ..Policy::default() };
-    let signed = Signed { apex: apex.clone(), policy, max_ttl: 300 };
+    let signed = Signed { apex: apex.clone(), policy, max_ttl: 300, is_leaving: false };
     let turn = turn(&Store::new(&lab.path("keys")).zone(&apex), &signed, None, now()).unwrap();
     lab.write("signed.zone", &signed_zone(&turn.keyring));
     stdout(Command::new("ldns-verify-zone").arg(lab.path("signed.zone")));

@@ -253,6 +253,7 @@ pub struct Ask {
     payload: Option<u16>,
     source: IpAddr,
     tcp: bool,
+    dnssec_ok: bool,
 }
 
 /// What came back.
@@ -271,6 +272,7 @@ impl Ask {
             payload: Some(1232),
             source: Ipv4Addr::LOCALHOST.into(),
             tcp: false,
+            dnssec_ok: false,
         }
     }
 
@@ -287,6 +289,12 @@ impl Ask {
 
     pub fn from(mut self, source: &str) -> Ask {
         self.source = source.parse().unwrap();
+        self
+    }
+
+    /// With DO: a resolver that validates says what it found.
+    pub fn dnssec_ok(mut self) -> Ask {
+        self.dnssec_ok = true;
         self
     }
 
@@ -308,6 +316,7 @@ impl Ask {
         if let Some(payload) = self.payload {
             let mut edns = Edns::new();
             edns.set_max_payload(payload);
+            edns.set_dnssec_ok(self.dnssec_ok);
             if let Some(subnet) = self.subnet {
                 edns.options_mut().insert(EdnsOption::Subnet(subnet));
             }

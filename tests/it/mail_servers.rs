@@ -25,12 +25,12 @@ use crate::lab::{free_port, stdout, wait_for};
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Their directory, readable to the users that they become; with a certificate for mail.example.com.
-struct Place {
+pub struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         let place = Place { directory: tempfile::tempdir().unwrap() };
         fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         place.certificate("mail", 90);
@@ -38,7 +38,7 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
 
@@ -47,14 +47,26 @@ impl Place {
         self.path(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
+    }
+
+    /// Mail that Postfix took, as it is in its queue.
+    pub fn held(&self) -> Vec<String> {
+        let queue = stdout(Command::new("find").arg(self.path("postfix/queue/hold")).args(["-type", "f"]));
+        let etc = self.path("postfix/etc");
+        queue.lines().map(|path| stdout(Command::new("/usr/sbin/postcat").args(["-c", &etc, path]))).collect()
     }
 
     fn certificate(&self, name: &str, days: u32) {
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-        openssl.args(["-subj", "/CN=mail.example.com", "-addext", "subjectAltName=DNS:mail.example.com"]);
+        openssl.args([
+            "-subj",
+            "/CN=mail.example.com",
+            "-addext",
+            "subjectAltName=DNS:mail.example.com,IP:127.0.0.1",
+        ]);
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-days", &days.to_string()]);
         openssl.args([
             "-keyout",
@@ -90,7 +102,7 @@ impl Place {
 }
 
 /// A server that is ended with all its processes: it leads its own group.
-struct Peer {
+pub struct Peer {
     child: Child,
 }
 
@@ -131,7 +143,7 @@ fn mail(protocol: Protocol, port: u16, encryption: Encryption) -> Check {
 }
 
 /// Dovecot with all that it listens on.
-struct Dovecot {
+pub struct Dovecot {
     peer: Peer,
     imap: u16,
     imaps: u16,
@@ -139,10 +151,10 @@ struct Dovecot {
     sieve: u16,
     lmtp: u16,
     /// Where Postfix asks what it may offer with AUTH.
-    auth: u16,
+    pub auth: u16,
 }
 
-fn dovecot(place: &Place, certificate: &str) -> Dovecot {
+pub fn dovecot(place: &Place, certificate: &str) -> Dovecot {
     let [imap, imaps, pop3s, sieve, lmtp, auth] = std::array::from_fn(|_| free_port(&["127.0.0.1"]));
     fs::create_dir_all(place.path("dovecot/state")).unwrap();
     let config = format!(
@@ -210,7 +222,7 @@ fn a_certificate_that_ends_soon() {
 }
 
 /// Postfix with SMTP, submission and submissions.
-fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
+pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     let ports: [u16; 3] = std::array::from_fn(|_| free_port(&["127.0.0.1"]));
     for directory in ["postfix", "postfix/etc", "postfix/queue", "postfix/data"] {
         fs::create_dir_all(place.path(directory)).unwrap();
@@ -223,7 +235,7 @@ fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
          mydestination =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks_style = host\n\
          smtpd_peername_lookup = no\nsmtpd_tls_cert_file = {cert}.pem\nsmtpd_tls_key_file = {cert}.key\n\
          smtpd_tls_security_level = may\nsmtpd_tls_auth_only = yes\nsmtpd_sasl_type = dovecot\n\
-         smtpd_sasl_path = inet:127.0.0.1:{auth}\nlocal_recipient_maps =\nalias_maps =\nalias_database =\n",
+         smtpd_sasl_path = inet:127.0.0.1:{auth}\nlocal_recipient_maps =\nheader_checks = static:HOLD\nalias_maps =\nalias_database =\n",
         log = place.path("postfix/mail.log"),
         cert = place.path("mail"),
     );
@@ -233,7 +245,7 @@ fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     master += &service(submission, " -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes");
     master += &service(submissions, " -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes");
     master += "postlog unix-dgram n - n - 1 postlogd\nanvil unix - - n - 1 anvil\n\
-               tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\n";
+               tlsmgr unix - - n 1000? 1 tlsmgr\ncleanup unix n - n - 0 cleanup\nrewrite unix - - n - - trivial-rewrite\n";
     fs::write(place.path("postfix/etc/main.cf"), main).unwrap();
     fs::write(place.path("postfix/etc/master.cf"), master).unwrap();
     let etc = place.path("postfix/etc");
@@ -245,7 +257,7 @@ fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     (postfix, ports)
 }
 
-struct Postfix {
+pub struct Postfix {
     etc: String,
 }
 
@@ -279,7 +291,7 @@ fn postfix_takes_probes_for_clients_with_manners() {
 }
 
 /// nginx with a page over HTTPS.
-fn nginx(place: &Place, protocols: &str) -> (Peer, u16) {
+pub fn nginx(place: &Place, protocols: &str) -> (Peer, u16) {
     let port = free_port(&["127.0.0.1"]);
     let config = format!(
         "daemon off;\npid {base}/nginx.pid;\nerror_log {base}/error.log info;\nevents {{}}\n\

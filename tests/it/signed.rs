@@ -22,14 +22,20 @@ ns.secure A 192.0.2.53
 insecure NS ns1
 ";
 
-struct Unbound {
+pub struct Unbound {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Unbound {
     /// Validates with the keys that the server has now, and keeps nothing.
     fn start(lab: &Lab, server: &Server) -> Unbound {
+        let nothing_kept = "    cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    val-bogus-ttl: 0\n";
+        Unbound::start_with(lab, server, nothing_kept)
+    }
+
+    /// The same with options of the test's own.
+    pub fn start_with(lab: &Lab, server: &Server, options: &str) -> Unbound {
         let port = free_port(&["127.0.0.1"]);
         let directory = lab.directory.path().display();
         let keys = server.ask("mail.example.", "DNSKEY").data();
@@ -56,9 +62,7 @@ server:
     client-subnet-always-forward: yes
     max-client-subnet-ipv4: 24
     local-zone: "example." nodefault
-    cache-max-ttl: 0
-    cache-max-negative-ttl: 0
-    val-bogus-ttl: 0
+{options}
 {anchors}
 stub-zone:
     name: "mail.example"
@@ -112,7 +116,7 @@ fn dig(server: SocketAddr, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output(&mut dig).stdout).into_owned()
 }
 
-fn signed_lab(denial: &str) -> (Lab, Sites) {
+pub fn signed_lab(denial: &str) -> (Lab, Sites) {
     let (sites, web_port, mx_port) = Sites::start();
     let lab = Lab::new();
     lab.write("zones/mail.example.zone", &(ZONE.to_owned() + MORE));

@@ -7,9 +7,9 @@
 //! load subnets DATABASE COUNTRIES COUNT                        clients' subnets, for FILE
 //! ```
 //!
-//! FILE has a query a line: `NAME TYPE [SUBNET]`, all with EDNS, with a client subnet (RFC 7871)
-//! where there is one. They are sent in the order of the file, round and round. The report is
-//! one JSON object.
+//! FILE has a query a line: `NAME TYPE [SUBNET] [DO]`, all with EDNS, with a client subnet (RFC 7871)
+//! where there is one, and wanting signatures (RFC 3225) where it says so. They are sent in the
+//! order of the file, round and round. The report is one JSON object.
 
 mod queries;
 mod subnets;

@@ -8,6 +8,8 @@ use std::path::Path;
 const PAYLOAD: u16 = 1232;
 const OPT: u16 = 41;
 const CLIENT_SUBNET: u16 = 8;
+/// DNSSEC OK among the flags of OPT (RFC 3225 3).
+const DNSSEC_OK: u32 = 0x8000;
 
 /// Queries one behind the other; the first two octets of each are room for its id.
 pub(crate) struct Queries {
@@ -57,11 +59,14 @@ fn append(out: &mut Vec<u8>, line: &str) -> Option<()> {
     out.push(0);
     out.extend(OPT.to_be_bytes());
     out.extend(PAYLOAD.to_be_bytes());
-    out.extend(0_u32.to_be_bytes());
-    let option = match words.next() {
-        Some(subnet) => client_subnet(subnet)?,
-        None => Vec::new(),
-    };
+    let (mut flags, mut option) = (0, Vec::new());
+    for word in words {
+        match word {
+            "DO" => flags |= DNSSEC_OK,
+            subnet => option = client_subnet(subnet)?,
+        }
+    }
+    out.extend(flags.to_be_bytes());
     out.extend(u16::try_from(option.len()).ok()?.to_be_bytes());
     out.extend(option);
     Some(())

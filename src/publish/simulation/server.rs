@@ -192,7 +192,7 @@ impl Server {
                 Errand::KeepAddresses(saved) => self.disk.addresses = saved,
                 Errand::KeepZone(files, contents) => drop(self.disk.zones.insert(files.zone, contents)),
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
-                Errand::GiveMemoryBack | Errand::KeepEvent(_) | Errand::Tell(..) => {}
+                Errand::GiveMemoryBack | Errand::KeepEvent(_) | Errand::Tell(..) | Errand::WriteDown(_) => {}
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The buffers of a worker, in which queries of one connection after the other are answered.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::answer::{Client, Transport};
 use crate::limits::{MESSAGE_OCTETS, QUERIES_FETCHED, TCP_GATHERED_OCTETS, TCP_READ_OCTETS};
@@ -8,6 +9,7 @@ use crate::serve::counters::{Counters, alone};
 use crate::serve::durations::Sampler;
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
+use crate::serve::tap::{Exchanged, Switch, Tapped};
 use crate::serve::udp::coarse_now;
 use crate::wire::query::LowerName;
 
@@ -26,6 +28,7 @@ pub struct Desk {
     names: Box<[LowerName; QUERIES_FETCHED]>,
     entropy: Entropy,
     sampler: Sampler,
+    tapped: Tapped,
     transport: Transport,
 }
 
@@ -53,9 +56,9 @@ pub enum Rest {
 }
 
 impl Desk {
-    /// For connections of one transport.
+    /// For connections of one transport, whose queries are copied by this tap.
     #[must_use]
-    pub fn new(transport: Transport) -> Desk {
+    pub fn new(transport: Transport, tap: Arc<Switch>) -> Desk {
         Desk {
             input: vec![0; TCP_READ_OCTETS].into(),
             // The last answer that is gathered may be of any length.
@@ -63,6 +66,7 @@ impl Desk {
             names: Box::new([const { LowerName::root() }; QUERIES_FETCHED]),
             entropy: Entropy::new(),
             sampler: Sampler::default(),
+            tapped: Tapped::new(tap),
             transport,
         }
     }
@@ -74,6 +78,7 @@ impl Desk {
             names: &mut self.names,
             entropy: &mut self.entropy,
             sampler: &mut self.sampler,
+            tapped: &mut self.tapped,
             transport: self.transport,
         };
         (&mut self.input, output)
@@ -86,6 +91,7 @@ pub struct Output<'d> {
     names: &'d mut [LowerName; QUERIES_FETCHED],
     entropy: &'d mut Entropy,
     sampler: &'d mut Sampler,
+    tapped: &'d mut Tapped,
     transport: Transport,
 }
 
@@ -139,7 +145,15 @@ impl Output<'_> {
             }
         }
         counters.durations.end(began, gathered.answers);
-        Gathered { output: &self.octets[..end], ..gathered }
+        let output = &self.octets[..end];
+        self.tapped.take(self.transport, || {
+            let answers = Messages { input: output, at: 0 };
+            // The port isn't known here.
+            let client = (peer, 0).into();
+            let pairs = Messages { input, at: 0 }.zip(answers);
+            pairs.map(move |(query, answer)| Exchanged { client, query, answer })
+        });
+        Gathered { output, ..gathered }
     }
 }
 

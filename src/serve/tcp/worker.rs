@@ -22,6 +22,7 @@ use crate::limits::{TCP_ACCEPT_PAUSE, TCP_EVENTS, TCP_WRITE};
 use crate::serve::connections::Connections;
 use crate::serve::counters::{Counters, alone};
 use crate::serve::service::Service;
+use crate::serve::tap::Switch;
 
 /// How many times deadlines are looked at in the shortest time-out: one is late by its eighth.
 const LOOKS: u32 = 8;
@@ -41,6 +42,8 @@ pub(crate) struct Worker<S> {
     pub(crate) counters: Arc<Counters>,
     /// The connections of all workers.
     pub(crate) connections: Arc<Connections>,
+    /// Its own tap.
+    pub(crate) tap: Arc<Switch>,
     /// Set when it shall end.
     pub(crate) stop: Arc<AtomicBool>,
     /// How long a connection may take from query to query.
@@ -77,7 +80,7 @@ impl<S: Service> Worker<S> {
             free: Vec::new(),
             again: VecDeque::new(),
             accept_at: None,
-            desk: Desk::new(Transport::Tcp { idle: keepalive(self.idle) }),
+            desk: Desk::new(Transport::Tcp { idle: keepalive(self.idle) }, self.tap),
         };
         let thread = thread::Builder::new().name(name).spawn(move || serving.run())?;
         Ok(Started { waker, thread })

@@ -10,6 +10,7 @@ use crate::serve::counters::{Counters, alone};
 use crate::serve::durations::Sampler;
 use crate::serve::entropy::Entropy;
 use crate::serve::service::Service;
+use crate::serve::tap::Tapped;
 use crate::wire::query::LowerName;
 
 /// What is needed to answer batch after batch. A round allocates nothing.
@@ -31,7 +32,12 @@ impl<P: Source> Batch<P> {
     /// Waits for queries, a while at most, and answers those that are there. An error is one of
     /// receiving, other than that nothing came.
     #[inline]
-    pub(super) fn round<S: Service>(&mut self, service: &S, counters: &Counters) -> io::Result<()> {
+    pub(super) fn round<S: Service>(
+        &mut self,
+        service: &S,
+        counters: &Counters,
+        tapped: &mut Tapped,
+    ) -> io::Result<()> {
         let received = match self.source.receive() {
             Ok(received) => received,
             Err(error) if is_pause(&error) => return Ok(()),
@@ -44,6 +50,7 @@ impl<P: Source> Batch<P> {
         counters.durations.end(began, received);
         alone(&counters.answered, sent.answered);
         alone(&counters.send_errors, sent.failed);
+        tapped.take(Transport::Udp, || self.source.exchanged());
         Ok(())
     }
 

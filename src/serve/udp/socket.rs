@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 
 use super::source::{Exchange, Sent, Source};
 use super::sys::Datagrams;
+use crate::serve::tap::Exchanged;
 
 /// A socket, and the memory of one batch.
 pub(super) struct Socket<'s> {
@@ -40,5 +41,9 @@ impl Source for Socket<'_> {
             }
         }
         sent
+    }
+
+    fn exchanged(&self) -> impl Iterator<Item = Exchanged<'_>> {
+        self.datagrams.exchanged()
     }
 }

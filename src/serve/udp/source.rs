@@ -6,6 +6,8 @@
 use std::io;
 use std::net::IpAddr;
 
+use crate::serve::tap::Exchanged;
+
 /// Moves queries in and answers out, a batch at a time, in memory of its own.
 pub(super) trait Source {
     /// Waits a while for queries and takes those that are there, at most
@@ -19,6 +21,9 @@ pub(super) trait Source {
 
     /// Sends all answers that were written.
     fn send(&mut self) -> Sent;
+
+    /// What the last receive took and was answered, until the next one.
+    fn exchanged(&self) -> impl Iterator<Item = Exchanged<'_>>;
 }
 
 /// A received query and the room for its answer.

@@ -18,12 +18,13 @@ use std::io;
 use std::mem::{offset_of, size_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
-use std::ptr::{NonNull, addr_of_mut, null_mut};
+use std::ptr::{NonNull, addr_of, addr_of_mut, null_mut};
 
 use libc::{c_int, c_uint};
 
 use super::source::Exchange;
 use crate::limits::{UDP_BATCH, UDP_PAYLOAD_OCTETS_MAX, UDP_QUERY_OCTETS};
+use crate::serve::tap::Exchanged;
 
 /// Room for one control message with an `in6_pktinfo`, the larger of the two.
 const CONTROL_OCTETS: usize = 64;
@@ -171,6 +172,23 @@ impl Datagrams {
         self.queued
     }
 
+    /// The datagrams of the last receive that have a response.
+    pub(super) fn exchanged(&self) -> impl Iterator<Item = Exchanged<'_>> {
+        (0..self.used).filter_map(|i| {
+            let slot = self.slot(i);
+            // SAFETY: slot and header are inside the allocation. The shared borrow of `self`, which
+            // what is given carries on, keeps writers away: the exclusive one of `exchanges` is over.
+            unsafe {
+                let header = &*self.incoming(i);
+                let octets = (*slot).answer_part.iov_len.min(UDP_PAYLOAD_OCTETS_MAX);
+                let answer = &(&*addr_of!((*slot).answer))[..octets];
+                let query = &(&*addr_of!((*slot).query))[..(header.msg_len as usize).min(UDP_QUERY_OCTETS)];
+                let client = socket_address(&*addr_of!((*slot).peer))?;
+                (octets > 0).then_some(Exchanged { client, query, answer })
+            }
+        })
+    }
+
     /// Sends the queued responses from the `first` on; tells how many the kernel took, at least
     /// one.
     pub(super) fn send(&mut self, socket: impl AsFd, first: usize) -> io::Result<usize> {
@@ -216,6 +234,11 @@ impl Drop for Datagrams {
 
 /// The address in what the kernel wrote.
 fn address(peer: &libc::sockaddr_storage) -> Option<IpAddr> {
+    socket_address(peer).map(|address| address.ip())
+}
+
+/// The address in what the kernel wrote, with its port.
+fn socket_address(peer: &libc::sockaddr_storage) -> Option<SocketAddr> {
     let peer: *const libc::sockaddr_storage = peer;
     // SAFETY: a sockaddr_storage has the size and alignment of every sockaddr, any octets are
     // valid values of their fields, and the family tells which of them it is.
@@ -223,11 +246,12 @@ fn address(peer: &libc::sockaddr_storage) -> Option<IpAddr> {
         match c_int::from((*peer).ss_family) {
             libc::AF_INET => {
                 let peer = &*peer.cast::<libc::sockaddr_in>();
-                Some(Ipv4Addr::from(u32::from_be(peer.sin_addr.s_addr)).into())
+                let address = Ipv4Addr::from(u32::from_be(peer.sin_addr.s_addr));
+                Some((address, u16::from_be(peer.sin_port)).into())
             }
             libc::AF_INET6 => {
                 let peer = &*peer.cast::<libc::sockaddr_in6>();
-                Some(Ipv6Addr::from(peer.sin6_addr.s6_addr).into())
+                Some((Ipv6Addr::from(peer.sin6_addr.s6_addr), u16::from_be(peer.sin6_port)).into())
             }
             _ => None,
         }

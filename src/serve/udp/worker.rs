@@ -13,6 +13,7 @@ use super::sys;
 use crate::limits::UDP_WAIT;
 use crate::serve::counters::{Counters, alone};
 use crate::serve::service::Service;
+use crate::serve::tap::Tapped;
 
 /// What one worker needs.
 pub(crate) struct Worker<S> {
@@ -22,6 +23,8 @@ pub(crate) struct Worker<S> {
     pub(crate) service: S,
     /// Its own counters.
     pub(crate) counters: Arc<Counters>,
+    /// Its own tap.
+    pub(crate) tapped: Tapped,
     /// Set when it shall end.
     pub(crate) stop: Arc<AtomicBool>,
     /// Octets of an answer, at most.
@@ -36,7 +39,7 @@ impl<S: Service> Worker<S> {
         thread::Builder::new().name(name).spawn(move || self.run())
     }
 
-    fn run(self) {
+    fn run(mut self) {
         if let Some(core) = self.core {
             sys::pin(core);
         }
@@ -49,10 +52,10 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn rounds(&self) {
+    fn rounds(&mut self) {
         let mut batch = Batch::new(Socket::new(&self.socket), self.payload);
         while !self.stop.load(Ordering::Relaxed) {
-            if batch.round(&self.service, &self.counters).is_err() {
+            if batch.round(&self.service, &self.counters, &mut self.tapped).is_err() {
                 alone(&self.counters.receive_errors, 1);
                 // Out of memory, or an interface gone: asking again at once would only spin.
                 thread::sleep(UDP_WAIT);

@@ -1,0 +1,289 @@
+//! Queries and answers written down: as lines of JSON, and as dnstap.
+//!
+//! ```text
+//! workers --> rings (`serve`) --> thread `query-log` --+--> lines, to a file or standard output
+//!                                                      +--> frames, to a Unix socket (dnstap)
+//! ```
+//!
+//! Workers copy what is selected and go on; this thread does all else. A disk that is full, or a
+//! reader that stalls or goes, costs what it doesn't take, which is counted. Neither waits for the
+//! other, but that standard output which isn't read holds up both.
+
+mod dnstap;
+mod frames;
+mod line;
+mod lines;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+use std::{fmt, io};
+
+use self::frames::Frames;
+use self::lines::Lines;
+use crate::limits::{DNSTAP_FINISH, TAP_PAUSE};
+use crate::publish::Status;
+use crate::serve::{Copies, Selection, Selections, Taker, Taps};
+
+/// What is to be written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// As lines of JSON.
+    pub lines: Option<QueryLog>,
+    /// As dnstap.
+    pub dnstap: Option<Dnstap>,
+}
+
+/// The query log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryLog {
+    /// Its file; none: standard output.
+    pub file: Option<PathBuf>,
+    /// Which queries.
+    pub selection: Selection,
+}
+
+/// Dnstap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dnstap {
+    /// The socket that its reader listens at.
+    pub socket: PathBuf,
+    /// Who the messages say that they come from.
+    pub identity: String,
+    /// Which version of it.
+    pub version: String,
+    /// Which queries.
+    pub selection: Selection,
+}
+
+/// Starts and turns it, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    orders: Sender<Order>,
+    tally: Arc<Tally>,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct Writing {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Want(Box<Wanted>),
+    Serve(Taps, Arc<Status>),
+    Stop,
+}
+
+/// What came of copies, by taker.
+#[derive(Debug, Default)]
+struct Tally {
+    written: [AtomicU64; 2],
+    lost: [AtomicU64; 2],
+    is_connected: AtomicBool,
+    taps: OnceLock<Taps>,
+}
+
+/// Starts the thread, which has nothing to do yet.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn start() -> io::Result<Writing> {
+    let (orders, taken) = channel();
+    let handle = Handle { orders, tally: Arc::default() };
+    let tally = Arc::clone(&handle.tally);
+    let run = move || Thread::new(tally).run(&taken);
+    let thread = thread::Builder::new().name("query-log".into()).spawn(run)?;
+    Ok(Writing { handle, thread })
+}
+
+impl Writing {
+    /// What turns it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends it: what was copied is written, for a moment at most.
+    pub fn stop(self) {
+        self.handle.order(Order::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the query log's thread ended by a panic");
+        }
+    }
+}
+
+impl Handle {
+    /// Writes down what is wanted from now on.
+    pub fn want(&self, wanted: Wanted) {
+        self.order(Order::Want(Box::new(wanted)));
+    }
+
+    /// Takes copies from these workers from now on; the zones that answered are looked up here.
+    pub fn serve(&self, taps: Taps, status: Arc<Status>) {
+        // There is one set of workers in the life of a server.
+        let _ = self.tally.taps.set(taps.clone());
+        self.order(Order::Serve(taps, status));
+    }
+
+    /// Queries that one of them has written.
+    #[must_use]
+    pub fn written(&self, taker: Taker) -> u64 {
+        self.tally.written[taker as usize].load(Ordering::Relaxed)
+    }
+
+    /// Queries that one of them should have written, and couldn't.
+    #[must_use]
+    pub fn dropped(&self, taker: Taker) -> u64 {
+        let in_rings = self.tally.taps.get().map_or(0, |taps| taps.dropped(taker));
+        in_rings + self.tally.lost[taker as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether a dnstap reader has accepted.
+    #[must_use]
+    pub fn is_dnstap_connected(&self) -> bool {
+        self.tally.is_connected.load(Ordering::Relaxed)
+    }
+
+    fn order(&self, order: Order) {
+        // A thread that ended writes nothing more; the server goes on.
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Tally {
+    fn write(&self, taker: Taker, count: u64) {
+        self.written[taker as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn lose(&self, taker: Taker, count: u64) {
+        self.lost[taker as usize].fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+struct Thread {
+    tally: Arc<Tally>,
+    wanted: Wanted,
+    workers: Option<(Taps, Arc<Status>)>,
+    copies: Vec<Copies>,
+    lines: Option<Lines>,
+    frames: Option<Frames>,
+}
+
+impl Thread {
+    fn new(tally: Arc<Tally>) -> Thread {
+        let wanted = Wanted::default();
+        Thread { tally, wanted, workers: None, copies: Vec::new(), lines: None, frames: None }
+    }
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            let is_idle = self.copies.is_empty() && self.frames.is_none();
+            let order = if is_idle {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                orders.recv_timeout(TAP_PAUSE)
+            };
+            match order {
+                Ok(Order::Want(wanted)) => self.want(*wanted),
+                Ok(Order::Serve(taps, status)) => {
+                    self.workers = Some((taps, status));
+                    self.turn();
+                }
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return self.end(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.round();
+        }
+    }
+
+    /// What stays as it is goes on where it was.
+    fn want(&mut self, wanted: Wanted) {
+        let before = std::mem::replace(&mut self.wanted, wanted);
+        let file = |wanted: &Wanted| wanted.lines.as_ref().map(|lines| lines.file.clone());
+        if file(&before) != file(&self.wanted) {
+            self.lines = file(&self.wanted).map(Lines::new);
+        }
+        let reader = |wanted: &Wanted| {
+            let dnstap = wanted.dnstap.clone();
+            dnstap.map(|dnstap| Dnstap { selection: Selection::all(), ..dnstap })
+        };
+        if reader(&before) != reader(&self.wanted) {
+            if let Some(mut frames) = self.frames.take() {
+                frames.close(&self.tally);
+            }
+            self.frames = reader(&self.wanted).map(Frames::new);
+        }
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        let Some((taps, _)) = &self.workers else { return };
+        let Wanted { lines, dnstap } = &self.wanted;
+        let selections = Selections::none()
+            .with(Taker::QueryLog, lines.as_ref().map(|lines| lines.selection.clone()))
+            .with(Taker::Dnstap, dnstap.as_ref().map(|dnstap| dnstap.selection.clone()));
+        self.copies.extend(taps.turn(&Arc::new(selections)));
+    }
+
+    /// Writes all that was copied since the last round.
+    fn round(&mut self) {
+        let now = Instant::now();
+        if let Some((_, status)) = &self.workers {
+            let model = status.model();
+            for copies in &mut self.copies {
+                while let Some(copied) = copies.take() {
+                    let question = line::Question::read(copied.query);
+                    let zone = question.as_ref().and_then(|question| question.zone(&model));
+                    if let (Some(lines), Some(wanted)) = (&mut self.lines, &self.wanted.lines)
+                        && copied.is_for(Taker::QueryLog)
+                        && is_of(&wanted.selection, zone)
+                    {
+                        lines.put(&copied, question.as_ref(), zone);
+                    }
+                    if let (Some(frames), Some(wanted)) = (&mut self.frames, &self.wanted.dnstap)
+                        && copied.is_for(Taker::Dnstap)
+                        && is_of(&wanted.selection, zone)
+                    {
+                        frames.put(&copied, zone, &self.tally);
+                    }
+                }
+            }
+        }
+        self.copies.retain(|copies| !copies.is_over());
+        if let Some(lines) = &mut self.lines {
+            lines.write(now, &self.tally);
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.write(now, &self.tally);
+        }
+    }
+
+    fn end(mut self) {
+        self.round();
+        let until = Instant::now() + DNSTAP_FINISH;
+        if let Some(frames) = &mut self.frames {
+            frames.finish(until, &self.tally);
+        }
+    }
+}
+
+/// Whether a zone that answered is one of those that are wanted: a worker sees only whether the
+/// name is below one of them.
+fn is_of(selection: &Selection, zone: Option<&crate::wire::name::Name>) -> bool {
+    selection.zones.is_empty() || zone.is_some_and(|zone| selection.zones.contains(zone))
+}
+
+impl fmt::Display for QueryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => file.display().fmt(f),
+            None => f.write_str("standard output"),
+        }
+    }
+}
