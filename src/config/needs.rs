@@ -59,7 +59,7 @@ impl<'r> Reader<'r> {
         }
         // An unknown name of a site is told once, also where the site has no target.
         for wish in sites.values().flat_map(|site| &site.needs) {
-            if self.target_ids.get(wish.0).is_none() && !self.is_route(wish.0) {
+            if !self.target_ids.contains_key(wish.0) && !self.is_route(wish.0) {
                 self.unknown(wish);
             }
         }
