@@ -155,6 +155,10 @@ pub const STICKY_ALTERNATIVES: usize = 256;
 /// they are wanted; those in use stay.
 pub const STICKY_TABLES: usize = 1024;
 
+/// How long a chain of targets that need each other may be. A longer one is an error of the file:
+/// nobody can say any more what a death takes along.
+pub const NEEDS_DEPTH: usize = 16;
+
 /// Addresses of one family that a target's host name gives. The others, in the order of addresses,
 /// are neither answered nor probed: no client tries more.
 pub const RESOLVED_ADDRESSES: usize = 16;
@@ -377,6 +381,30 @@ pub const PAGE_ZONES: usize = 1000;
 
 /// Events on the status page, the newest first. `waypost events` has more.
 pub const PAGE_EVENTS: usize = 50;
+
+/// Alerts that are remembered as firing for one probe. Beyond that the target is down all the same,
+/// and up again when those that are remembered have been resolved.
+pub const ALERTS_FIRING: usize = 100;
+
+/// Octets of a file that says how a target is. The first line counts, and is short.
+pub const VERDICT_FILE_OCTETS: u64 = 4096;
+
+/// How often last words are kept over a restart while they only say the same again. After a crash a
+/// word may seem this much older than it is.
+pub const VERDICTS_KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// Longest time for which a told verdict holds. A request for more is refused.
+pub const VERDICT_TTL_MOST: Duration = Duration::from_secs(86_400);
+
+/// After how long an unanswered connection of a probe is tried once more beside the first, and again
+/// after as long; twice the usual time of the target's answers if that is longer.
+pub const REDIAL_AFTER: Duration = Duration::from_millis(250);
+
+/// How often. A living server sees further connections only where packets were lost.
+pub const REDIALS: usize = 3;
+
+/// Between the probes that confirm a refused connection: no lost packet looks like one.
+pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
 
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);

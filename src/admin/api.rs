@@ -17,8 +17,8 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use super::description::description;
 use super::guard::Who;
-use super::hook;
 use super::input::{Asked, Body};
+use super::{hook, verdicts};
 use crate::health::Desired;
 use crate::health::tick::rfc3339;
 use crate::limits;
@@ -39,6 +39,8 @@ pub(super) fn router(control: Control) -> Router {
         .route("/v1/force", post(force))
         .route("/v1/failback", post(failback))
         .route("/v1/doubt/accept", post(accept))
+        .route("/v1/verdicts", post(verdicts::verdict))
+        .route("/v1/verdicts/alertmanager", post(verdicts::alertmanager))
         .route("/v1/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(limits::ADMIN_REQUEST_OCTETS))
         .with_state(control)
@@ -73,7 +75,7 @@ impl From<Refused> for Problem {
         let status = match refused {
             Refused::Whom(_) => StatusCode::NOT_FOUND,
             Refused::Invalid(_) => StatusCode::BAD_REQUEST,
-            Refused::Nothing(_) | Refused::Stranded(_) => StatusCode::CONFLICT,
+            Refused::Nothing(_) | Refused::Stranded(_) | Refused::Overloaded(_) => StatusCode::CONFLICT,
             Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };
         let problem = Problem::new(status, refused.to_string());

@@ -5,7 +5,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::api::{self, Problem};
-use super::stream;
+use super::{stream, verdicts};
 
 /// OpenAPI 3.1, as JSON.
 #[must_use]
@@ -29,7 +29,9 @@ pub fn description() -> String {
         api::undrain,
         api::force,
         api::failback,
-        api::accept
+        api::accept,
+        verdicts::verdict,
+        verdicts::alertmanager
     ),
     components(schemas(Problem)),
     modifiers(&Everywhere)

@@ -1,6 +1,10 @@
-//! The program that is told of a drain, as one that ends the sessions of whoever is still there.
+//! Who is told of a drain, as to end the sessions of whoever is still there: a program, and a page
+//! to which it is posted.
 
 use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Serialize;
 
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -8,10 +12,23 @@ use tokio::time::timeout;
 use crate::limits::HOOK_TIME;
 use crate::publish::Done;
 
-/// Runs the configured program, if there is one. Nobody waits for it.
+/// What is posted.
+#[derive(Debug, Serialize)]
+struct Drained {
+    drained: String,
+    targets: Vec<String>,
+    by: String,
+    reason: Option<String>,
+}
+
+/// Tells whom the configuration names. Nobody waits for it.
 pub(super) fn drained(done: &Done, whom: &str, by: &str, reason: Option<&str>) {
-    let Some((program, arguments)) = done.drain_hook.split_first() else { return };
     let targets: Vec<String> = done.targets.iter().map(|(zone, target)| format!("{zone}/{target}")).collect();
+    if let Some(url) = done.drain_hook.url.clone() {
+        let (drained, by, reason) = (whom.to_owned(), by.to_owned(), reason.map(str::to_owned));
+        tokio::spawn(post(url, Drained { drained, targets: targets.clone(), by, reason }));
+    }
+    let Some((program, arguments)) = done.drain_hook.program.split_first() else { return };
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -32,4 +49,29 @@ pub(super) fn drained(done: &Done, whom: &str, by: &str, reason: Option<&str>) {
             Err(_) => tracing::warn!(program, "the drain hook took too long and was ended"),
         }
     });
+}
+
+/// Posts it, and once more after a failure.
+async fn post(url: String, drained: Drained) {
+    // Probes have installed it already, where there are any.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = match reqwest::Client::builder().timeout(HOOK_TIME / 2).build() {
+        Ok(client) => client,
+        Err(error) => return tracing::warn!(url, %error, "the drain hook can't be posted"),
+    };
+    for is_last in [false, true] {
+        let answer = client.post(&url).json(&drained).send().await;
+        match answer.and_then(reqwest::Response::error_for_status) {
+            Ok(_) => return tracing::info!(url, "the drain hook was posted"),
+            Err(error) => {
+                // Without the address, which is told beside it and may have a secret in its query.
+                let error = error.without_url();
+                let again = if is_last { "" } else { ", once more in a second" };
+                tracing::warn!(url, error = &error as &dyn std::error::Error, "the drain hook failed{again}");
+            }
+        }
+        if !is_last {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
 }

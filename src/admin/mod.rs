@@ -20,6 +20,7 @@ mod input;
 mod page;
 mod session;
 mod stream;
+pub mod verdicts;
 
 use std::fs;
 use std::io;

@@ -61,6 +61,12 @@ impl Local {
         self.answer(self.client.get(format!("http://localhost{path}")).timeout(PATIENCE + wait))
     }
 
+    /// Asks for text.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        let request = self.client.get(format!("http://localhost{path}")).timeout(PATIENCE);
+        request.send().ok()?.error_for_status().ok()?.text().ok()
+    }
+
     /// Orders something.
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
         self.answer(self.client.post(format!("http://localhost{path}")).timeout(PATIENCE).json(body))

@@ -1,11 +1,14 @@
 //! `waypost drain`, `undrain`, `force-up`, `force-down`, `failback`: the operator's hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::admin::{SocketArg, order};
 use crate::admin::api::OrderRequest;
 use crate::health::Desired;
+
+/// Between the lines of one who waits.
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
 /// An order that stays in force.
 #[derive(Debug, clap::Args)]
@@ -84,6 +87,44 @@ pub(super) fn doubt(args: &DoubtArgs) -> Result<(), Failure> {
     order(&args.server, "/v1/doubt/accept", &OrderRequest::default()).map(|_| ())
 }
 
+/// Waits, and says now and then how long still, and how much this server is asked.
+fn await_caches(server: &SocketArg, settled: Duration) {
+    let local = server.connect().ok();
+    let answered = || sum_of(&local.as_ref()?.text("/metrics")?, "waypost_responses_total");
+    let end = Instant::now() + settled;
+    let mut before = answered();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let step = left.min(BETWEEN_LINES);
+        std::thread::sleep(step);
+        let after = answered();
+        let rate = match (before, after) {
+            (Some(before), Some(after)) => {
+                format!("; {:.1} answers/s go out", (after - before).max(0.0) / step.as_secs_f64())
+            }
+            _ => String::new(),
+        };
+        before = after;
+        let left = end.saturating_duration_since(Instant::now()).as_secs();
+        println!("{left}s until the last older answer has expired{rate}");
+    }
+}
+
+/// The sum of a metric's samples.
+fn sum_of(text: &str, metric: &str) -> Option<f64> {
+    let samples = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(metric)?;
+        if !rest.starts_with(['{', ' ']) {
+            return None;
+        }
+        rest.rsplit(' ').next()?.parse::<f64>().ok()
+    });
+    Some(samples.sum())
+}
+
 fn give(args: &Args, path: &str, state: Option<Desired>) -> Result<(), Failure> {
     let request = OrderRequest {
         whom: args.whom.clone(),
@@ -96,7 +137,7 @@ fn give(args: &Args, path: &str, state: Option<Desired>) -> Result<(), Failure> 
     let settled = Duration::from_secs(answer.settled_after);
     if args.wait {
         println!("waiting {} until caches have let go", humantime::format_duration(settled));
-        std::thread::sleep(settled);
+        await_caches(&args.server, settled);
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod dnssec;
 mod duration;
 mod http;
 mod metrics;
+mod needs;
 mod notify;
 mod probe;
 mod probing;

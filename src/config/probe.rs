@@ -1,14 +1,23 @@
 //! `[probes.NAME]`: what a probe asks and how often.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::duration::show;
 use super::reader::{File, Table, Value};
 use super::{http, metrics};
 use crate::health::Pace;
-use crate::probe::spec::{Check, Dns, Encryption, Exec, Mail, Protocol, Spec, Tls, TlsVersion};
+use crate::limits::VERDICT_TTL_MOST;
+use crate::probe::spec::{
+    Check, Dns, Encryption, Exec, FileCheck, Mail, Protocol, Push, Spec, Tls, TlsVersion,
+};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+
+/// How long a word may hold.
+const TTLS: RangeInclusive<Duration> = Duration::from_secs(1)..=VERDICT_TTL_MOST;
+
+const ALERT_HELP: &str = "write for example alert = { alertname = \"QueueDrowning\", site = \"{site}\" }";
 
 /// The words of `type`.
 const TYPES: &[(&str, Type)] = &[
@@ -20,6 +29,8 @@ const TYPES: &[(&str, Type)] = &[
     ("icmp", Type::Icmp),
     ("exec", Type::Exec),
     ("prometheus", Type::Prometheus),
+    ("push", Type::Push),
+    ("file", Type::File),
     ("smtp", Type::Mail(Protocol::Smtp, Encrypted::IfTold, 25)),
     ("submission", Type::Mail(Protocol::Submission, Encrypted::Start, 587)),
     ("submissions", Type::Mail(Protocol::Submission, Encrypted::Implicit, 465)),
@@ -41,6 +52,8 @@ enum Type {
     Icmp,
     Exec,
     Prometheus,
+    Push,
+    File,
     /// With its encryption and its port.
     Mail(Protocol, Encrypted, u16),
 }
@@ -63,10 +76,17 @@ pub(super) fn spec(
     apex: &Name,
 ) -> Option<Spec> {
     let kind = table.need("type", "\"https\"")?.one_of(TYPES);
-    let pace = pace(file, table);
+    let usual = match kind {
+        // These cost nothing, and who waits for a word wants it heard.
+        Some(Type::Push | Type::File) => Pace { interval: Duration::from_secs(1), ..Pace::default() },
+        _ => Pace::default(),
+    };
+    let pace = pace(file, table, usual);
     let check = check(file, key, table, kind?, apex)?;
-    let has_connection =
-        !matches!(check, Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_));
+    let has_connection = !matches!(
+        check,
+        Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::Push(_) | Check::File(_)
+    );
     let tripwire = if has_connection { table.get("tripwire").and_then(|value| value.bool()) } else { None };
     Some(Spec { name: name.to_owned(), check, pace, tripwire })
 }
@@ -99,6 +119,36 @@ fn check(file: &File<'_>, key: &Value<'_>, table: &Table<'_>, kind: Type, apex: 
             }
             let warning = table.get("warning_is_healthy").and_then(|value| value.bool()).unwrap_or(true);
             Some(Check::Exec(Exec { argv, warning_is_healthy: warning }))
+        }
+        Type::Push => {
+            let mut alert = Vec::new();
+            if let Some(labels) = table.table("alert") {
+                for (name, value) in labels.others() {
+                    alert.extend(value.string().map(|wanted| (name.to_owned(), wanted)));
+                }
+                if alert.is_empty() {
+                    file.error(&key.key_span, "no label is wanted: every alert would match", ALERT_HELP);
+                    return None;
+                }
+            }
+            // Alerts are silent while all is well; who tells how it is, isn't.
+            let ttl = if alert.is_empty() { table.need("ttl", "\"30s\"") } else { table.get("ttl") };
+            let ttl = match ttl {
+                Some(value) => Some(value.duration(TTLS)?),
+                None if alert.is_empty() => return None,
+                None => None,
+            };
+            Some(Check::Push(Push { ttl, alert }))
+        }
+        Type::File => {
+            let path = table.need("path", "\"/run/waypost/{target}\"")?;
+            let text = path.string()?;
+            if !text.starts_with('/') {
+                path.error("a file is named by its whole path", "write it as \"/run/waypost/{target}\"");
+                return None;
+            }
+            let ttl = table.need("ttl", "\"30s\"")?.duration(TTLS)?;
+            Some(Check::File(FileCheck { path: text, ttl }))
         }
         Type::Tcp => Some(Check::Tcp { port: table.need("port", "25")?.integer(1..=65_535)? }),
         Type::Tls => Some(Check::Tls { port: port(443)?, tls: tls(table, None, file, key)? }),
@@ -149,8 +199,8 @@ fn question(value: &Value<'_>, apex: &Name) -> Option<Name> {
         .ok()
 }
 
-fn pace(file: &File<'_>, table: &Table<'_>) -> Pace {
-    let mut pace = Pace::default();
+fn pace(file: &File<'_>, table: &Table<'_>, usual: Pace) -> Pace {
+    let mut pace = usual;
     let day = Duration::from_secs(86_400);
     let times = [
         ("interval", &mut pace.interval, Duration::from_millis(100)..=day),

@@ -206,6 +206,8 @@ pub struct AdminSection {
 pub struct HooksSection {
     /// When a site or target was drained: a program and its arguments.
     pub drain: Option<OneOrMany<String>>,
+    /// Where it is posted as JSON, beside that.
+    pub drain_url: Option<String>,
 }
 
 /// A canary: an address, and a probe of it.
@@ -417,6 +419,12 @@ pub struct SiteSection {
     pub description: Option<String>,
     /// What the operator says of all its targets.
     pub state: Option<StateWord>,
+    /// What must be served for the site to be: all its other targets need these.
+    pub needs: Option<OneOrMany<String>>,
+    /// How many shares of clients each of its targets can take in all.
+    pub capacity: Option<u32>,
+    /// How many each has while everything is well.
+    pub load: Option<u32>,
 }
 
 /// A probe.
@@ -427,7 +435,8 @@ pub struct ProbeSection {
     pub r#type: ProbeType,
     /// Host header of http, https and prometheus, and the certificate's name.
     pub host: Option<String>,
-    /// Path of http, https and prometheus. Default: /, and /metrics.
+    /// Path of http, https and prometheus, by default / and /metrics; or the file of file, with
+    /// {address} and {target} filled in.
     pub path: Option<String>,
     /// Port, where it isn't the type's own.
     pub port: Option<u16>,
@@ -463,6 +472,11 @@ pub struct ProbeSection {
     pub command: Option<OneOrMany<String>>,
     /// Whether exit code 1 of exec is healthy. Default: true.
     pub warning_is_healthy: Option<bool>,
+    /// How long a verdict of push or file holds; silence beyond that is a failure.
+    pub ttl: Option<DurationText>,
+    /// Labels of the alerts that take a target of push down; {site}, {target} and {address} are
+    /// filled in.
+    pub alert: Option<BTreeMap<String, String>>,
     /// Name given with EHLO and LHLO. Default: that of `[probing]`.
     pub ehlo: Option<String>,
     /// Whether smtp, lmtp, imap, pop3 and managesieve must offer STARTTLS and its handshake succeed.
@@ -538,6 +552,12 @@ pub struct TargetSection {
     pub state: Option<StateWord>,
     /// What to take it for until its first probe has answered. Default: up.
     pub assume: Option<AssumeWord>,
+    /// Targets, or routes at its site, that must be served for this to be.
+    pub needs: Option<OneOrMany<String>>,
+    /// How many shares of clients it can take in all. Default: its site's.
+    pub capacity: Option<u32>,
+    /// How many it has while everything is well. Default: its site's.
+    pub load: Option<u32>,
 }
 
 /// A route. Every other key is a region's name, with its chain.
@@ -659,6 +679,8 @@ pub enum ProbeType {
     Icmp,
     Exec,
     Prometheus,
+    Push,
+    File,
     Smtp,
     Submission,
     Submissions,
@@ -797,6 +819,8 @@ mod tests {
             ("http", "host = \"h\""),
             ("https", "host = \"h\""),
             ("prometheus", "host = \"h\"\nmetric = \"m\"\nbelow = 1\ntls = true"),
+            ("push", "ttl = \"30s\""),
+            ("file", "path = \"/run/waypost/tw\"\nttl = \"30s\""),
             ("tcp", "port = 1"),
             ("tls", "tls_name = \"h\""),
             ("smtp", "starttls = true\ntls_name = \"h\""),

@@ -19,7 +19,7 @@ use crate::health::{Desired, Order, Orders, Scope, Tick};
 use crate::limits;
 use crate::notify::Receiver;
 use crate::probe::Manners;
-use crate::probe::spec::Spec;
+use crate::probe::spec::{Check, Spec};
 use crate::querylog;
 use crate::wire::name::Name;
 
@@ -53,7 +53,7 @@ pub struct Server {
     /// The local API.
     pub admin: Admin,
     /// A program to run when a site or target was drained.
-    pub drain_hook: Vec<String>,
+    pub drain_hook: Hook,
     /// Addresses outside of all sites that vouch for the network, with what they are asked.
     pub canaries: Vec<(IpAddr, Spec)>,
     /// Maintenance windows: orders with a beginning and an end.
@@ -78,6 +78,15 @@ pub struct Server {
     pub geofeeds: Vec<PathBuf>,
     /// CIDR lists of regions.
     pub network_files: Vec<(RegionId, PathBuf)>,
+}
+
+/// Who is told of drains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hook {
+    /// A program with its arguments; empty: none.
+    pub program: Vec<String>,
+    /// Where it is posted.
+    pub url: Option<String>,
 }
 
 /// The local API.
@@ -162,7 +171,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         tls: None,
         bundles: None,
         admin: Admin::default(),
-        drain_hook: Vec::new(),
+        drain_hook: Hook::default(),
         query_log: querylog::Wanted::default(),
         canaries: Vec::new(),
         maintenance: Orders::default(),
@@ -209,13 +218,19 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         table.finish();
     }
     if let Some(table) = root.table("hooks") {
-        server.drain_hook = table.get("drain").map_or_else(Vec::new, |value| value.strings());
+        server.drain_hook = Hook {
+            program: table.get("drain").map_or_else(Vec::new, |value| value.strings()),
+            url: table.get("drain_url").and_then(|value| url(&value)),
+        };
         table.finish();
     }
     for (name, key, table) in root.tables("canaries") {
         let address =
             table.need("address", "\"192.0.2.53\"").and_then(|value| value.parsed("address", "192.0.2.53"));
         let spec = super::probe::spec(file, name, &key, &table, &Name::root());
+        if spec.as_ref().is_some_and(|spec| matches!(spec.check, Check::Push(_))) {
+            file.error(&key.key_span, "nobody tells how a canary is", "use a probe that asks");
+        }
         server.canaries.extend(address.zip(spec));
         table.finish();
     }
@@ -466,4 +481,17 @@ fn host_name() -> String {
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "waypost".to_owned())
+}
+
+/// An address that can be posted to.
+fn url(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        value.error(
+            format!("\"{text}\" is no address to post to"),
+            "write \"https://hooks.example.com/drained\"",
+        );
+        return None;
+    }
+    Some(text)
 }

@@ -440,3 +440,88 @@ fn signing_has_defaults_and_each_mistake_its_place() {
     }
     assert!(findings("[dnssec]")[0].contains("`sign` is missing; add for example sign = true"));
 }
+
+#[test]
+fn needs_are_found_by_target_by_route_and_for_a_whole_site() {
+    let text = "\
+[sites.tw]
+needs = \"uplink-tw\"
+capacity = 100
+[sites.my]
+[targets.web-tw]
+site = \"tw\"
+ipv4 = \"192.0.2.1\"
+needs = [\"imap\", \"store\"]
+capacity = 40
+[targets.imap-tw]
+site = \"tw\"
+ipv4 = \"192.0.2.2\"
+[targets.imap-my]
+site = \"my\"
+ipv4 = \"192.0.2.3\"
+[targets.uplink-tw]
+site = \"tw\"
+ipv4 = \"192.0.2.4\"
+[targets.store]
+ipv4 = \"192.0.2.5\"
+[routes.imap]
+type = \"address\"
+default = [\"imap-tw\", \"imap-my\"]
+[routes.web]
+type = \"address\"
+default = \"web-tw\"
+";
+    let (config, warnings) = parse(text).unwrap();
+    assert_eq!(warnings.len(), 0, "what is needed is used: {warnings:?}");
+    let targets = &config.routing.targets;
+    let needs = |at: usize| -> Vec<&str> { targets[at].needs.iter().map(|one| &*one.name).collect() };
+    assert_eq!(needs(0), ["imap at tw", "store", "uplink-tw"]);
+    assert_eq!(targets[0].needs[0].any_of, [crate::route::TargetId(1)]);
+    assert_eq!((needs(1), needs(2), needs(3)), (vec!["uplink-tw"], vec![], vec![]));
+    assert_eq!((targets[0].capacity, targets[1].capacity, targets[2].capacity), (Some(40), Some(100), None));
+}
+
+#[test]
+fn each_mistake_of_needs_has_its_place() {
+    let route = "[routes.w]\ntype = \"address\"\ndefault = [\"web-tw\", \"web-my\"]\n";
+    let targets = |first: &str, second: &str| {
+        format!(
+            "{route}[targets.web-tw]\nipv4 = \"192.0.2.1\"\n{first}\n[targets.web-my]\nipv4 = \"192.0.2.2\"\n{second}\n"
+        )
+    };
+    for (first, second, expected) in [
+        (
+            "needs = [\"web-my\", \"web-mx\"]",
+            "",
+            "6:20 \"web-mx\" is neither a target nor a route; did you mean \"web-my\"?",
+        ),
+        (
+            "needs = \"web-my\"",
+            "needs = \"web-tw\"",
+            "9:9 \"web-my\" needs \"web-tw\", which in the end needs \"web-my\"",
+        ),
+        ("needs = \"web-tw\"", "", "6:9 \"web-tw\" needs \"web-tw\", which in the end needs \"web-tw\""),
+        ("needs = \"w\"", "", "6:9 \"w\" is a route, and \"web-tw\" stands at no site"),
+        (
+            "site = \"tw\"",
+            "site = \"my\"\nneeds = \"imap\"\n[targets.imap-tw]\nsite = \"tw\"\nipv4 = \"192.0.2.3\"\n[routes.imap]\ntype = \"address\"\ndefault = \"imap-tw\"",
+            "10:9 route \"imap\" has no target at site \"my\"",
+        ),
+        ("capacity = 0", "", "6:12 this isn't a number from 1 to 1000000"),
+        ("", "[sites.tw]\nneeds = \"web-tx\"", "10:9 \"web-tx\" is neither a target nor a route"),
+    ] {
+        let found = findings(&targets(first, second));
+        assert!(found.iter().any(|one| one.contains(expected)), "{expected:?} isn't in {found:?}");
+    }
+    let chain = |count: usize| -> String {
+        let link = |n: usize| {
+            let needs = if n + 1 < count { format!("needs = \"t{}\"\n", n + 1) } else { String::new() };
+            format!("[targets.t{n}]\nipv4 = \"192.0.2.{n}\"\n{needs}")
+        };
+        let links: String = (0..count).map(link).collect();
+        format!("{links}[routes.w]\ntype = \"address\"\ndefault = \"t0\"\n")
+    };
+    assert!(parse(&chain(crate::limits::NEEDS_DEPTH + 1)).is_ok());
+    let found = findings(&chain(crate::limits::NEEDS_DEPTH * 3));
+    assert!(found[0].contains("a chain of more than 16 targets"), "{found:?}");
+}

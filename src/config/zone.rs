@@ -10,6 +10,7 @@ pub use super::worst_case::{WorstCase, worst_case};
 
 use super::chain::chain;
 use super::dnssec::{self, Unsigned};
+use super::needs::{Site, Wish, wishes};
 use super::probe;
 use super::reader::{File, Table, Value};
 use super::route_options::{failback, is_chosen, min_healthy, sticky, ttl};
@@ -91,29 +92,33 @@ pub fn parse(
         probe_spans: Vec::new(),
         target_spans: Vec::new(),
         used_probes: BTreeSet::new(),
+        wishes: Vec::new(),
         routed: BTreeMap::new(),
     };
     let sites = reader.sites(&root);
     reader.probes(&root);
     reader.targets(&root, &sites);
     reader.routes(&root);
+    reader.needs(&sites);
     reader.unused();
     root.finish();
     let config = reader.config;
     file.finish(Some(config))
 }
 
-struct Reader<'r> {
-    file: &'r File<'r>,
+pub(super) struct Reader<'r> {
+    pub(super) file: &'r File<'r>,
     apex: &'r Name,
     regions: &'r [String],
     /// By name: there may be hundreds, each named by thousands of routes.
     region_ids: HashMap<&'r str, RegionId>,
-    target_ids: HashMap<&'r str, TargetId>,
-    config: ZoneConfig,
+    pub(super) target_ids: HashMap<&'r str, TargetId>,
+    pub(super) config: ZoneConfig,
     probe_spans: Vec<Range<usize>>,
     target_spans: Vec<Range<usize>>,
     used_probes: BTreeSet<String>,
+    /// What targets need, in their order.
+    pub(super) wishes: Vec<Vec<Wish<'r>>>,
     /// Which route has which kind of records at which owner: two can't.
     routed: BTreeMap<(Name, &'static str), String>,
 }
@@ -123,14 +128,16 @@ const STATES: &[(&str, Desired)] =
 
 impl<'r> Reader<'r> {
     /// What the operator says of whole sites.
-    fn sites(&self, root: &Table<'r>) -> BTreeMap<&'r str, Desired> {
+    fn sites(&self, root: &Table<'r>) -> BTreeMap<&'r str, Site<'r>> {
         let mut sites = BTreeMap::new();
         for (name, _, table) in root.tables("sites") {
             let desired = table.get("state").and_then(|value| value.one_of(STATES)).unwrap_or_default();
             // For people; nothing reads it.
             table.get("description").and_then(|value| value.str());
+            let needs = wishes(&table);
+            let (capacity, load) = (shares(&table, "capacity"), shares(&table, "load"));
             table.finish();
-            sites.insert(name, desired);
+            sites.insert(name, Site { desired, needs, capacity, load });
         }
         sites
     }
@@ -145,7 +152,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn targets(&mut self, root: &Table<'r>, sites: &BTreeMap<&'r str, Desired>) {
+    fn targets(&mut self, root: &Table<'r>, sites: &BTreeMap<&'r str, Site<'r>>) {
         let has_sites = !sites.is_empty();
         for (name, key, table) in root.tables("targets") {
             let site = table.get("site").and_then(|value| {
@@ -159,7 +166,8 @@ impl<'r> Reader<'r> {
                 }
                 Some(site.to_owned())
             });
-            let of_site = site.as_deref().and_then(|site| sites.get(site)).copied().unwrap_or_default();
+            let here = site.as_deref().and_then(|site| sites.get(site));
+            let of_site = here.map(|site| site.desired).unwrap_or_default();
             let own = table.get("state").and_then(|value| value.one_of(STATES)).unwrap_or_default();
             let target = Target {
                 name: name.to_owned(),
@@ -181,8 +189,12 @@ impl<'r> Reader<'r> {
                     .unwrap_or(true),
                 probes: self.target_probes(&table),
                 probes_need: probes_need(&table),
+                needs: Vec::new(),
+                capacity: shares(&table, "capacity").or(here.and_then(|site| site.capacity)),
+                load: shares(&table, "load").or(here.and_then(|site| site.load)),
                 site,
             };
+            self.wishes.push(wishes(&table));
             // A mistyped address is told already; it is no missing one.
             let has_address = ["ipv4", "ipv6", "address_of"].into_iter().any(|key| table.get(key).is_some());
             if name.contains(PART_MARK) {
@@ -403,8 +415,10 @@ impl<'r> Reader<'r> {
     /// What nobody names is often a name mistyped elsewhere.
     fn unused(&self) {
         let routing = &self.config.routing;
+        let needs = routing.targets.iter().flat_map(|target| &target.needs);
+        let needed = needs.flat_map(|needed| needed.any_of.iter().copied());
         let named: BTreeSet<u32> =
-            routing.routes.iter().flat_map(Route::targets).map(|target| target.0).collect();
+            routing.routes.iter().flat_map(Route::targets).chain(needed).map(|target| target.0).collect();
         for (place, span) in self.target_spans.iter().enumerate() {
             if !named.contains(&(place as u32)) {
                 let message = format!("no route names target \"{}\"", routing.targets[place].name);
@@ -418,6 +432,11 @@ impl<'r> Reader<'r> {
             }
         }
     }
+}
+
+/// A number of shares of clients.
+fn shares(table: &Table<'_>, key: &'static str) -> Option<u32> {
+    table.get(key)?.integer(1..=1_000_000)
 }
 
 /// `"all"`, `"any"`, or how many.

@@ -45,7 +45,12 @@ impl Service {
                 (Protocol::Imap, Encryption::Implicit(_)) => Some((Service::Imap { tls: true }, mail.port)),
                 _ => None,
             },
-            Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
+            Check::Prometheus(_)
+            | Check::Dns(_)
+            | Check::Icmp
+            | Check::Exec(_)
+            | Check::Push(_)
+            | Check::File(_) => None,
         }
     }
 
@@ -68,7 +73,12 @@ pub(super) fn tls_name(check: &Check) -> Option<&str> {
     let tls = match check {
         Check::Http(http) => http.tls.as_ref(),
         Check::Prometheus(prometheus) => prometheus.page.tls.as_ref(),
-        Check::Tcp { .. } | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
+        Check::Tcp { .. }
+        | Check::Dns(_)
+        | Check::Icmp
+        | Check::Exec(_)
+        | Check::Push(_)
+        | Check::File(_) => None,
         Check::Tls { tls, .. } => Some(tls),
         Check::Mail(mail) => mail.encryption.tls(),
     };

@@ -78,7 +78,8 @@ mod tests {
 
     fn memory(state: State) -> Memory {
         let id = KeyId { algorithm: Algorithm::Ed25519, tag: 1 };
-        let key = KeyMemory { id, role: Role::Csk, state, since: Tick(0), start: Start::First, is_unseen: false };
+        let key =
+            KeyMemory { id, role: Role::Csk, state, since: Tick(0), start: Start::First, is_unseen: false };
         Memory { keys: vec![key], ..Memory::default() }
     }
 

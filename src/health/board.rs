@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
+use super::needs::{Met, NeedNews};
 use super::{
     Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject,
     Tick, Transition,
@@ -24,18 +25,20 @@ use crate::wire::name::Name;
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     /// In the order of their subjects.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// Invariant `index-whole`: every entry is found here, by borrowed parts of its subject.
-    index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
+    pub(super) index: HashMap<Name, HashMap<String, [Option<SubjectId>; 2]>>,
     /// Why verdicts are held, while they are.
     doubt: Option<Doubt>,
     /// Whether a person said that the failures are real; until there is no more reason to doubt.
     is_accepted: bool,
+    /// Whose needs came to be met or no longer are, since this was asked last.
+    pub(super) news: Vec<NeedNews>,
 }
 
 /// A short name for a subject. Good until the next [`Board::configure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubjectId(u32);
+pub struct SubjectId(pub(super) u32);
 
 /// A subject as the configuration wants it watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct Watched {
     pub need: Need,
     /// Its probes. None: always as assumed.
     pub probes: Vec<(String, Pace)>,
+    /// What it needs: of each, one of these targets of its zone.
+    pub needs: Vec<Vec<String>>,
 }
 
 /// What became of a report.
@@ -83,6 +88,8 @@ pub struct Row<'a> {
     pub changes: [u64; State::ALL.len()],
     /// Whether its death is doubted: it is served as before.
     pub is_held: bool,
+    /// Whether probes keep it out: its own, or those of what it needs.
+    pub is_out: bool,
     /// Whether it is a canary.
     pub is_canary: bool,
     /// Who ordered what, in words, if anybody did.
@@ -111,8 +118,8 @@ pub struct ProbeRow<'a> {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    subject: Subject,
+pub(super) struct Entry {
+    pub(super) subject: Subject,
     desired: Desired,
     said: Option<String>,
     site: String,
@@ -123,10 +130,12 @@ struct Entry {
     assume_up: bool,
     state: State,
     since: Tick,
-    recovered: Option<Tick>,
+    pub(super) recovered: Option<Tick>,
     /// How often it came to each state.
     changes: [u64; State::ALL.len()],
     probes: Vec<Probe>,
+    pub(super) needs: Vec<Vec<SubjectId>>,
+    pub(super) met: Met,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +157,7 @@ impl Board {
         let mut before: HashMap<Subject, Entry> =
             self.entries.drain(..).map(|entry| (entry.subject.clone(), entry)).collect();
         self.index.clear();
+        let named: Vec<Vec<Vec<String>>> = watched.iter().map(|wanted| wanted.needs.clone()).collect();
         let mut transitions = Vec::new();
         for (id, wanted) in (0..).zip(watched) {
             let Subject { zone, target, family } = &wanted.subject;
@@ -160,6 +170,8 @@ impl Board {
             transitions.extend(entry.configure(wanted, now));
             self.entries.push(entry);
         }
+        self.look_up_needs(&named);
+        self.settle_needs(now);
         transitions
     }
 
@@ -182,6 +194,9 @@ impl Board {
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
+        if transition.is_some() {
+            self.settle_needs(now);
+        }
         Some(Observed { transition, is_verdict_new, next_after })
     }
 
@@ -262,15 +277,17 @@ impl Board {
         let is_changed = doubt.is_some() != self.doubt.is_some();
         if is_changed {
             self.doubt = doubt;
+            self.settle_needs(now);
         }
         is_changed
     }
 
     /// A person says that the failures are real. Says whether they were doubted.
-    pub fn accept(&mut self) -> bool {
+    pub fn accept(&mut self, now: Tick) -> bool {
         self.is_accepted = self.doubt.take().is_some();
         if self.is_accepted {
             self.entries.iter_mut().for_each(|entry| entry.left = None);
+            self.settle_needs(now);
         }
         self.is_accepted
     }
@@ -281,7 +298,7 @@ impl Board {
     }
 
     /// A death that is doubted is a suspicion: served, with the short TTL.
-    fn held(&self, entry: &Entry, standing: Standing) -> Standing {
+    pub(super) fn held(&self, entry: &Entry, standing: Standing) -> Standing {
         if self.is_held(entry) { Standing { state: State::Suspect, ..standing } } else { standing }
     }
 
@@ -305,6 +322,7 @@ impl Board {
             site: &entry.site,
             changes: entry.changes,
             is_held: self.is_held(entry),
+            is_out: entry.is_out_by_probes(),
             is_canary: entry.is_canary,
             said: entry.said.as_deref(),
             probes: entry.probes.iter().map(|probe| probe.row(now)).collect(),
@@ -314,7 +332,12 @@ impl Board {
     /// Every verdict, for a file.
     #[must_use]
     pub fn save(&self) -> Saved {
-        Saved { subjects: self.entries.iter().map(Entry::save).collect(), ..Saved::default() }
+        Saved {
+            subjects: self.entries.iter().map(Entry::save).collect(),
+            doubt: self.doubt.clone(),
+            is_accepted: self.is_accepted,
+            ..Saved::default()
+        }
     }
 
     /// Takes verdicts over from before a restart: after the first [`Board::configure`] and before
@@ -331,6 +354,17 @@ impl Board {
                 entry.set_back(then.since(now));
             }
         }
+        // The clock may be another one now; what was doubted was doubted as long ago.
+        let by = then.since(now);
+        self.doubt = saved.doubt.clone().map(|doubt| Doubt { from: doubt.from - by, ..doubt });
+        self.is_accepted = saved.is_accepted;
+        let recovered: Vec<Option<Tick>> = self.entries.iter().map(|entry| entry.recovered).collect();
+        self.settle_needs(now);
+        // Nothing came back by the restart.
+        for (entry, recovered) in self.entries.iter_mut().zip(recovered) {
+            entry.recovered = recovered.filter(|_| !entry.is_out_by_probes());
+        }
+        self.news.clear();
     }
 }
 
@@ -350,6 +384,8 @@ impl Entry {
             recovered: None,
             changes: [0; State::ALL.len()],
             probes: Vec::new(),
+            needs: Vec::new(),
+            met: Met::default(),
         }
     }
 
@@ -398,7 +434,7 @@ impl Entry {
         // While it is DOWN there is nothing to release; a later return must be released anew.
         self.recovered = match (from, to) {
             (_, State::Down) => None,
-            (State::Down, _) => Some(now),
+            (State::Down, _) if !self.met.lacks_by_probes => Some(now),
             _ => self.recovered,
         };
         Some(Transition {
@@ -444,7 +480,12 @@ impl Entry {
         })
     }
 
-    fn standing(&self, now: Tick) -> Standing {
+    /// Whether probes keep it from being served: its own, or those of what it needs.
+    pub(super) fn is_out_by_probes(&self) -> bool {
+        self.state == State::Down || self.met.lacks_by_probes
+    }
+
+    pub(super) fn standing(&self, now: Tick) -> Standing {
         Standing {
             state: self.state,
             desired: self.desired,
@@ -452,6 +493,8 @@ impl Entry {
             stale: self.is_stale(now),
             since: self.since,
             recovered: self.recovered,
+            lacks: self.met.lacks,
+            is_shaky: self.met.is_shaky,
         }
     }
 
@@ -488,6 +531,7 @@ impl Entry {
             state: self.state,
             since: self.since,
             recovered: self.recovered,
+            left: self.left,
             probes: self
                 .probes
                 .iter()
@@ -505,6 +549,7 @@ impl Entry {
             };
         }
         self.recovered = saved.recovered;
+        self.left = saved.left;
         let worst = self.composed();
         self.since = if worst == saved.state { saved.since } else { now };
         if saved.state == State::Down && worst != State::Down {

@@ -24,6 +24,7 @@ fn watched(target: &str, probes: &[&str]) -> Watched {
         need: Need::All,
         assume_up: true,
         probes: probes.iter().map(|name| ((*name).to_owned(), Pace::default())).collect(),
+        needs: Vec::new(),
     }
 }
 
@@ -331,4 +332,98 @@ proptest! {
             prop_assert_eq!(Standing { stale: false, ..old }, Standing { stale: false, ..new });
         }
     }
+}
+
+/// `webmail` needs `imap`, which needs one of two stores.
+fn chained() -> Board {
+    let needs = |target: &str, needed: &[&str]| Watched {
+        needs: vec![needed.iter().map(|name| (*name).to_owned()).collect()],
+        ..watched(target, &["web"])
+    };
+    board(&[
+        needs("webmail", &["imap"]),
+        needs("imap", &["store-a", "store-b"]),
+        watched("store-a", &["web"]),
+        watched("store-b", &["web"]),
+    ])
+}
+
+#[test]
+fn what_is_needed_takes_along_all_that_needs_it_and_is_suspected_with_it() {
+    let (mut board, mut now) = (chained(), START);
+    for target in ["webmail", "imap", "store-a", "store-b"] {
+        feed(&mut board, &mut now, target, "web", "+");
+    }
+    assert_eq!(board.take_need_news(), []);
+    let standing = |board: &Board, now| board.standing(&subject("webmail"), now);
+    feed(&mut board, &mut now, "store-a", "web", "---");
+    assert!(standing(&board, now).is_eligible() && !standing(&board, now).is_moving(), "one store will do");
+    feed(&mut board, &mut now, "store-b", "web", "-");
+    assert!(standing(&board, now).is_eligible() && standing(&board, now).is_moving());
+    feed(&mut board, &mut now, "store-b", "web", "--");
+    assert!(!standing(&board, now).is_eligible());
+    assert_eq!(state(&board, "webmail"), State::Up, "its own probes are well");
+    let lost: Vec<String> = board
+        .take_need_news()
+        .into_iter()
+        .filter(|news| news.lacks.is_some())
+        .map(|news| news.subject.target)
+        .collect();
+    assert_eq!(lost, ["imap", "webmail"]);
+    assert_eq!(standing(&board, now).recovered, None);
+
+    now = now + Duration::from_secs(60);
+    feed(&mut board, &mut now, "store-a", "web", "++");
+    assert!(standing(&board, now).is_eligible());
+    assert_eq!(standing(&board, now).recovered, Some(now), "a failback waits for it");
+}
+
+#[test]
+fn a_restart_knows_at_once_who_lacks_something_and_brings_nothing_back() {
+    let (mut before, mut now) = (chained(), START);
+    for target in ["webmail", "imap"] {
+        feed(&mut before, &mut now, target, "web", "+");
+    }
+    for store in ["store-a", "store-b"] {
+        feed(&mut before, &mut now, store, "web", "---");
+    }
+    let mut after = chained();
+    after.restore(&before.save(), now);
+    assert_eq!(after.standing(&subject("webmail"), now), before.standing(&subject("webmail"), now));
+    assert!(!after.standing(&subject("webmail"), now).is_eligible());
+    assert_eq!(after.take_need_news(), []);
+}
+
+#[test]
+fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback() {
+    let mut board = chained();
+    let with = |desired, on: &str| -> Vec<Watched> {
+        let entries = chained().entries;
+        let needs = |entry: &Entry| match &*entry.subject.target {
+            "webmail" => vec![vec!["imap".to_owned()]],
+            "imap" => vec![vec!["store-a".to_owned(), "store-b".to_owned()]],
+            _ => Vec::new(),
+        };
+        let is_meant = |entry: &Entry| entry.subject.target == on;
+        entries
+            .iter()
+            .map(|entry| Watched {
+                desired: if is_meant(entry) { desired } else { Desired::Auto },
+                needs: needs(entry),
+                ..watched(&entry.subject.target, &["web"])
+            })
+            .collect()
+    };
+    board.configure(with(Desired::Drained, "imap"), START);
+    assert!(!board.standing(&subject("webmail"), START).is_eligible());
+    board.configure(with(Desired::Auto, "imap"), START);
+    let standing = board.standing(&subject("webmail"), START);
+    assert!(standing.is_eligible() && standing.recovered.is_none());
+    // Who is forced up is served without what it needs.
+    let mut now = START;
+    for store in ["store-a", "store-b"] {
+        feed(&mut board, &mut now, store, "web", "---");
+    }
+    board.configure(with(Desired::Up, "imap"), now);
+    assert!(board.standing(&subject("webmail"), now).is_eligible());
 }

@@ -16,6 +16,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Tick;
 
 /// Fewer addresses than this are too few to say what is usual.
@@ -42,7 +44,7 @@ pub struct Canary {
 }
 
 /// Why verdicts are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubt {
     /// Departures from this moment on are held.
     pub from: Tick,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::doubt::Doubt;
 use super::machine::Memory;
+use super::pushed::SavedPush;
 use super::{Orders, State, Tick};
 use crate::route::model::Family;
 
@@ -11,9 +13,18 @@ use crate::route::model::Family;
 pub struct Saved {
     /// In the order of their subjects.
     pub subjects: Vec<SavedSubject>,
+    /// Why verdicts are held, while they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// Whether a person said that the failures are real, while there is reason to doubt them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_accepted: bool,
     /// What operators ordered. A board saves none: they are its writer's.
     #[serde(default)]
     pub orders: Orders,
+    /// What others told of targets; likewise.
+    #[serde(default)]
+    pub pushed: Vec<SavedPush>,
 }
 
 impl Saved {
@@ -44,6 +55,9 @@ pub struct SavedSubject {
     /// When it came back from DOWN, while that hasn't been released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Tick>,
+    /// When it left UP, until it is UP again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Tick>,
     /// The verdict of each probe.
     pub probes: Vec<SavedProbe>,
 }

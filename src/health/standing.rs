@@ -90,13 +90,27 @@ pub struct Standing {
     /// When it last came back from `Down`, if a failback has not been released since; a route
     /// with `failback = "manual"` or `"after"` asks this.
     pub recovered: Option<Tick>,
+    /// Which of the needs of its target isn't met, by its place among them: then it may not be
+    /// served, however well it is itself.
+    pub lacks: Option<u16>,
+    /// Whether a need rests on something whose failure is being confirmed.
+    pub is_shaky: bool,
 }
 
 impl Standing {
     /// A target without probes: as good as its operator says.
     #[must_use]
     pub fn unprobed(desired: Desired, assume_up: bool) -> Standing {
-        Standing { state: State::Unknown, desired, assume_up, stale: false, since: Tick(0), recovered: None }
+        Standing {
+            state: State::Unknown,
+            desired,
+            assume_up,
+            stale: false,
+            since: Tick(0),
+            recovered: None,
+            lacks: None,
+            is_shaky: false,
+        }
     }
 
     /// Whether it may be served.
@@ -105,6 +119,7 @@ impl Standing {
         match self.desired {
             Desired::Up => true,
             Desired::Down | Desired::Drained => false,
+            Desired::Auto if self.lacks.is_some() => false,
             Desired::Auto => match self.state {
                 State::Up | State::Suspect => true,
                 State::Down => false,
@@ -116,6 +131,6 @@ impl Standing {
     /// Whether something is moving here, so that answers should carry the short TTL.
     #[must_use]
     pub fn is_moving(&self) -> bool {
-        self.desired == Desired::Auto && matches!(self.state, State::Suspect)
+        self.desired == Desired::Auto && (self.is_shaky || self.state == State::Suspect)
     }
 }

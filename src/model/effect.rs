@@ -114,7 +114,10 @@ pub fn stranded(
 }
 
 /// Routes that name one of the targets, with each of their types.
-fn concerned<'z>(zone: &'z ZoneModel, targets: &[TargetId]) -> impl Iterator<Item = (&'z Route, Rtype)> {
+pub(super) fn concerned<'z>(
+    zone: &'z ZoneModel,
+    targets: &[TargetId],
+) -> impl Iterator<Item = (&'z Route, Rtype)> {
     let wholes: Vec<TargetId> = targets.iter().map(|target| zone.routing.whole(*target)).collect();
     let named = move |route: &&Route| route.targets().iter().any(|target| wholes.contains(target));
     let routes = zone.routing.routes.iter().filter(named);

@@ -3,6 +3,7 @@
 //! The writer owns the current one; explanations and comparisons read it, whether it is being
 //! served or was only read from files.
 
+pub mod capacity;
 pub mod effect;
 pub mod event;
 pub mod explain;

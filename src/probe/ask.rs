@@ -13,7 +13,7 @@ use super::evidence::{Failure, Seen, printable};
 use super::http::Client;
 use super::manners::USER_AGENT;
 use super::tripwire::{Kind, Wire};
-use super::{Check, ProberOptions, Spec, Trust, dns, exec, http, icmp, mail, prometheus, tls};
+use super::{Check, ProberOptions, Spec, Trust, dns, exec, file, http, icmp, mail, prometheus, tls};
 use crate::health::{Outcome, Report};
 
 /// What all probes share: whom they trust, who they are, and where they connect to.
@@ -26,6 +26,12 @@ pub struct Asker {
     user_agent: HeaderValue,
     /// Tells answers to earlier questions from those to this one.
     questions: Arc<AtomicU16>,
+}
+
+/// A report, and whether the target's own kernel refused.
+pub(super) struct Answer {
+    pub(super) report: Report,
+    pub(super) is_refused: bool,
 }
 
 impl Asker {
@@ -47,7 +53,7 @@ impl Asker {
     /// Probes an address of a target once. Ends within the pace's time-out.
     pub async fn ask(&self, address: IpAddr, target: &str, spec: &Spec) -> Report {
         let deadline = Deadline::new(Instant::now(), spec.pace.timeout);
-        self.ask_until(address, target, spec, deadline).await
+        self.ask_until(address, target, spec, deadline).await.report
     }
 
     pub(super) async fn ask_until(
@@ -56,17 +62,19 @@ impl Asker {
         target: &str,
         spec: &Spec,
         deadline: Deadline,
-    ) -> Report {
+    ) -> Answer {
         let started = Instant::now();
         let seen = self.check(address, target, &spec.check, deadline).await;
         let latency = started.elapsed();
+        let is_refused = seen.as_ref().is_err_and(|failure| failure.refused);
         let (outcome, evidence, figures) = match seen {
             Ok(Seen { evidence, figures }) => (Outcome::Healthy, evidence, figures),
-            Err(Failure { evidence, blocked, figures }) => {
+            Err(Failure { evidence, blocked, figures, .. }) => {
                 (if blocked { Outcome::Blocked } else { Outcome::Failed }, evidence, figures)
             }
         };
-        Report { outcome, latency, evidence: printable(&evidence), figures }
+        let report = Report { outcome, latency, evidence: printable(&evidence), figures };
+        Answer { report, is_refused }
     }
 
     async fn check(
@@ -99,6 +107,12 @@ impl Asker {
             Check::Dns(dns) => dns::ask(to(dns.port), dns, self.question(), dialer, deadline).await,
             Check::Icmp => icmp::ask(address, self.question(), dialer, deadline).await,
             Check::Exec(exec) => exec::ask(exec, address, target, deadline).await,
+            // A prober that runs knows what it was told; a single question can't.
+            Check::Push(_) => Err(Failure::blocked("told to a running server, and not asked for")),
+            Check::File(check) => {
+                let path = check.path.replace("{address}", &address.to_string()).replace("{target}", target);
+                file::ask(path.into(), check, deadline).await
+            }
         }
     }
 

@@ -1,13 +1,15 @@
 //! A connection within the time that a probe has.
 
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::evidence::{Failure, of_socket};
-use crate::limits::PROBE_FAREWELL;
+use crate::limits::{PROBE_FAREWELL, REDIAL_AFTER, REDIALS};
 
 /// When a probe must have ended. All its steps share one, so that a slow answer to each of ten
 /// steps isn't ten times as patient.
@@ -15,11 +17,18 @@ use crate::limits::PROBE_FAREWELL;
 pub(super) struct Deadline {
     at: Instant,
     timeout: Duration,
+    /// After so long without an answer a connection is tried once more beside the first.
+    redial: Duration,
 }
 
 impl Deadline {
     pub(super) fn new(started: Instant, timeout: Duration) -> Deadline {
-        Deadline { at: started + timeout, timeout }
+        Deadline { at: started + timeout, timeout, redial: REDIAL_AFTER }
+    }
+
+    /// Whoever takes so long as a rule isn't dialled anew before.
+    pub(super) fn with_usual(self, usual: Duration) -> Deadline {
+        Deadline { redial: self.redial.max(usual * 2), ..self }
     }
 
     /// What is left for being polite once the verdict is made.
@@ -47,14 +56,30 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) async fn connect(&self, to: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
-        let connected = async {
-            let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            if let Some(source) = self.source(to) {
-                socket.bind(source)?;
-            }
-            socket.connect(to).await
-        };
+        let connected = self.dial(to, deadline.redial);
         deadline.limit("connection", connected).await?.map_err(|error| of_socket(&error))
+    }
+
+    /// Tries again beside a try that nobody answers: TCP itself repeats a lost first packet after a
+    /// whole second, which is all the time that a probe has.
+    async fn dial(&self, to: SocketAddr, redial: Duration) -> io::Result<TcpStream> {
+        let mut tries = JoinSet::new();
+        let source = self.source(to);
+        tries.spawn(once(to, source));
+        let (mut left, mut next) = (REDIALS, Instant::now() + redial);
+        loop {
+            tokio::select! {
+                Some(tried) = tries.join_next() => match tried.map_err(io::Error::other)? {
+                    // This machine's own trouble with a further try says nothing of the first.
+                    Err(error) if !tries.is_empty() && error.kind() != ErrorKind::ConnectionRefused => {}
+                    decided => return decided,
+                },
+                () = sleep_until(next), if left > 0 => {
+                    (left, next) = (left - 1, next + redial);
+                    tries.spawn(once(to, source));
+                }
+            }
+        }
     }
 
     /// The address to send from, with any port.
@@ -64,4 +89,12 @@ impl Dialer {
             SocketAddr::V6(_) => self.ipv6.map(|source| SocketAddr::new(source.into(), 0)),
         }
     }
+}
+
+async fn once(to: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source {
+        socket.bind(source)?;
+    }
+    socket.connect(to).await
 }

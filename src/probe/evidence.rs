@@ -25,11 +25,13 @@ pub(super) struct Failure {
     /// The server is there, or nothing was learnt of it: the prober wasn't let in.
     pub(super) blocked: bool,
     pub(super) figures: Vec<(String, f64)>,
+    /// The target's own kernel said that nobody listens: no lost packet looks like that.
+    pub(super) refused: bool,
 }
 
 impl Failure {
     pub(super) fn new(evidence: impl Into<String>) -> Failure {
-        Failure { evidence: evidence.into(), blocked: false, figures: Vec::new() }
+        Failure { evidence: evidence.into(), blocked: false, figures: Vec::new(), refused: false }
     }
 
     pub(super) fn blocked(evidence: impl Into<String>) -> Failure {
@@ -51,7 +53,7 @@ pub(super) fn of_socket(error: &io::Error) -> Failure {
     if Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno)) {
         return Failure::blocked(format!("not sent: {evidence}"));
     }
-    Failure::new(evidence)
+    Failure { refused: error.kind() == io::ErrorKind::ConnectionRefused, ..Failure::new(evidence) }
 }
 
 /// One printable line of bounded length. What servers say is theirs: line ends, escape sequences

@@ -17,6 +17,7 @@ mod dial;
 mod dns;
 mod evidence;
 mod exec;
+mod file;
 mod http;
 mod icmp;
 mod imap;
@@ -26,6 +27,7 @@ pub mod manners;
 mod pop3;
 pub mod prober;
 mod prometheus;
+pub(crate) mod push;
 mod round;
 mod sieve;
 mod smtp;
@@ -39,8 +41,8 @@ pub use manners::Manners;
 pub use prober::{Figures, Job, Prober, ProberOptions};
 pub use prometheus::parse_selector;
 pub use spec::{
-    Bound, Check, Dns, Encryption, Exec, HeaderRule, Http, HttpMethod, Mail, Prometheus, Protocol, Spec, Tls,
-    TlsVersion, Wanted,
+    Bound, Check, Dns, Encryption, Exec, FileCheck, HeaderRule, Http, HttpMethod, Mail, Prometheus, Protocol,
+    Push, Spec, Tls, TlsVersion, Wanted,
 };
 pub use tls::CERTIFICATE_DAYS;
 pub use trust::Trust;

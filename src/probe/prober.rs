@@ -15,9 +15,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::push::Verdicts;
 use super::tripwire::{self, Kind};
-use super::{Asker, Manners, Spec, round};
-use crate::health::{Outcome, ProbeKey, Report, Tick};
+use super::{Asker, Check, Manners, Spec, round};
+use crate::health::{Outcome, ProbeKey, Pushed, Report, Tick};
 use crate::limits::{TRIPWIRE_CONFIRMATION, TRIPWIRES};
 
 /// Longest time over which the first probes of new jobs are spread: a verdict comes soon after
@@ -104,6 +105,8 @@ impl fmt::Debug for Prober {
 /// What the jobs share.
 struct Shared {
     asker: Asker,
+    /// What others told.
+    verdicts: Verdicts,
     turns: Semaphore,
     reports: mpsc::Sender<(ProbeKey, Report, Tick)>,
     sent: AtomicU64,
@@ -129,6 +132,7 @@ impl Prober {
     ) -> Prober {
         let shared = Shared {
             asker: Asker::new(options),
+            verdicts: Verdicts::default(),
             turns: Semaphore::new(options.manners.max_in_flight),
             reports,
             sent: AtomicU64::new(0),
@@ -142,6 +146,7 @@ impl Prober {
     /// Runs exactly these jobs: stops those gone, leaves alone the unchanged ones, starts new and
     /// changed ones. Returns at once.
     pub fn apply(&self, wanted: Vec<Job>) {
+        self.shared.verdicts.keep_only(&wanted);
         let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
         self.attach(&mut attached, &wanted);
         let mut running = self.running();
@@ -206,6 +211,13 @@ impl Prober {
     pub fn pace(&self, key: &ProbeKey, next_after: Duration) {
         if let Some(running) = self.running().get(key) {
             running.pace.send_replace(next_after);
+        }
+    }
+
+    /// Somebody tells how a target is: the probe that waits for it is asked at once.
+    pub fn tell(&self, key: &ProbeKey, pushed: Pushed) {
+        if self.shared.verdicts.tell(key, pushed) {
+            self.pace(key, Duration::ZERO);
         }
     }
 
@@ -277,7 +289,12 @@ async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Insta
             let (Ok(_place), Ok(_turn)) = (budget.acquire().await, shared.turns.acquire().await) else {
                 return;
             };
-            (Instant::now(), round::ask(&shared.asker, &job, usual, &budget).await)
+            let started = Instant::now();
+            let reports = match &job.spec.check {
+                Check::Push(push) => vec![shared.verdicts.report(&job.key, push)],
+                _ => round::ask(&shared.asker, &job, usual, &budget).await,
+            };
+            (started, reports)
         };
         let reported = Instant::now();
         // From here on a pace is the answer to these reports.
@@ -329,7 +346,7 @@ fn jittered(interval: Duration, random: u64) -> Duration {
     interval.mul_f64(1.0 - JITTER * part)
 }
 
-fn now() -> Tick {
+pub(super) fn now() -> Tick {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Tick(0) + since_epoch
 }

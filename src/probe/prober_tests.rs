@@ -196,6 +196,7 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
         need: crate::health::Need::All,
         assume_up: true,
         probes: vec![(job.key.probe.clone(), job.spec.pace)],
+        needs: Vec::new(),
     };
     board.configure(vec![watched], now());
     prober.apply(vec![job]);
@@ -215,9 +216,9 @@ async fn a_death_is_known_within_an_interval_and_the_burst() {
         }
     }
     assert!(listener.is_none());
-    // At most one interval, and two more tries 300 ms apart.
+    // At most one interval, and two more tries 50 ms apart: a refusal needs no patience.
     let took = died.elapsed();
-    assert!(took > Duration::from_millis(1500) && took < Duration::from_millis(2500), "{took:?}");
+    assert!(took > Duration::from_millis(800) && took < Duration::from_millis(1800), "{took:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! asked --------------- nothing until the time-out ---> failed  \
 //!    +- confirm_interval -> asked ------------------- > failed   > a verdict, at the first time-out
 //!    +- and another ------------> asked ------------- > failed  /
+//!
+//! asked -> refused -> asked -> refused -> asked -> refused      a verdict, in a tenth of a second
 //! ```
 //!
 //! One after the other, a target that hangs would be served until as many time-outs have passed as
@@ -15,9 +17,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until};
 
+use super::ask::Answer;
 use super::dial::Deadline;
 use super::{Asker, Check, Job};
 use crate::health::{Outcome, Report};
+use crate::limits::REFUSAL_CONFIRMATION;
 
 /// Reports in the order in which they came: failures, or one that isn't a failure at the end.
 ///
@@ -31,30 +35,40 @@ pub(super) async fn ask(
 ) -> Vec<Report> {
     let pace = job.spec.pace;
     let started = Instant::now();
-    let deadline = Deadline::new(started, pace.timeout);
+    let deadline = Deadline::new(started, pace.timeout).with_usual(usual.unwrap_or_default());
     let first = asker.ask_until(job.address, &job.key.subject.target, &job.spec, deadline);
     tokio::pin!(first);
     // A program is a heavier thing than a connection.
     let mut left = match (&job.spec.check, usual) {
-        (Check::Exec(_), _) | (_, None) => 0,
+        (Check::Exec(_) | Check::File(_), _) | (_, None) => 0,
         _ => pace.fall.saturating_sub(1),
     };
     // Who is always slow isn't asked twice each time.
     let patience = pace.confirm_interval.max(usual.unwrap_or_default() * 2);
     let mut next = started + patience;
-    let mut further = JoinSet::new();
+    let mut further: JoinSet<Answer> = JoinSet::new();
     let mut reports: Vec<Report> = Vec::new();
     let mut is_first_over = false;
+    let mut is_refused = false;
     loop {
         tokio::select! {
-            report = &mut first, if !is_first_over => {
+            answer = &mut first, if !is_first_over => {
                 is_first_over = true;
-                reports.push(report);
+                is_refused = answer.is_refused;
+                next = Instant::now() + pace.confirm_interval.min(REFUSAL_CONFIRMATION);
+                reports.push(answer.report);
             }
-            Some(Ok(report)) = further.join_next() => reports.push(report),
-            () = sleep_until(next), if left > 0 && reports.is_empty() => {
+            Some(Ok(answer)) = further.join_next() => {
+                is_refused &= answer.is_refused;
+                reports.push(answer.report);
+            }
+            () = sleep_until(next), if left > 0 && (reports.is_empty() || is_refused) => {
                 left -= 1;
-                next += pace.confirm_interval;
+                next += if is_refused {
+                    pace.confirm_interval.min(REFUSAL_CONFIRMATION)
+                } else {
+                    pace.confirm_interval
+                };
                 if let Ok(place) = budget.clone().try_acquire_owned() {
                     let (asker, job) = (asker.clone(), job.clone());
                     further.spawn(async move {
@@ -65,7 +79,8 @@ pub(super) async fn ask(
             }
         }
         let is_answered = reports.last().is_some_and(|report| report.outcome != Outcome::Failed);
-        if is_answered || (is_first_over && further.is_empty()) {
+        let is_confirming = is_refused && left > 0;
+        if is_answered || (is_first_over && further.is_empty() && !is_confirming) {
             return reports;
         }
     }
@@ -134,10 +149,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_at_once() {
+    async fn a_refusal_is_told_and_confirmed_at_once() {
         let port = listener().await.1;
         let (outcomes, took) = round(port, USUAL, 8).await;
-        assert_eq!(outcomes, [Outcome::Failed]);
+        assert_eq!(outcomes, [Outcome::Failed; 3]);
         assert!(took < Duration::from_millis(500), "{took:?}");
     }
 

@@ -1,5 +1,7 @@
 //! What a probe asks: `[probes.*]` of a zone's TOML, checked.
 
+use std::time::Duration;
+
 use crate::health::Pace;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -45,6 +47,10 @@ pub enum Check {
     Icmp,
     /// A program that judges (the interface of Nagios plugins).
     Exec(Exec),
+    /// Nothing: others tell.
+    Push(Push),
+    /// A file in which a script says how the target is.
+    File(FileCheck),
 }
 
 impl Check {
@@ -68,6 +74,8 @@ impl Check {
             Check::Dns(_) => "dns",
             Check::Icmp => "icmp",
             Check::Exec(_) => "exec",
+            Check::Push(_) => "push",
+            Check::File(_) => "file",
         }
     }
 }
@@ -245,6 +253,25 @@ pub struct Exec {
     pub argv: Vec<String>,
     /// Whether exit code 1 is healthy; default yes.
     pub warning_is_healthy: bool,
+}
+
+/// Verdicts that others tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// How long a word holds; silence beyond that is a failure. None, by alerts alone: for ever.
+    pub ttl: Option<Duration>,
+    /// Labels of the alerts that take the target down; empty: whoever tells says how it is. With
+    /// `{site}`, `{target}` and `{address}` in their values.
+    pub alert: Vec<(String, String)>,
+}
+
+/// A file whose first line is `up`, or `down` and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCheck {
+    /// Its path, with `{address}` and `{target}` in it.
+    pub path: String,
+    /// How old it may be.
+    pub ttl: Duration,
 }
 
 /// How a TLS connection is checked.

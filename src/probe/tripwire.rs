@@ -63,7 +63,12 @@ impl Kind {
                 };
                 Some((Kind::Greeted { tls }, mail.port))
             }
-            Check::Prometheus(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) => None,
+            Check::Prometheus(_)
+            | Check::Dns(_)
+            | Check::Icmp
+            | Check::Exec(_)
+            | Check::Push(_)
+            | Check::File(_) => None,
         }
     }
 

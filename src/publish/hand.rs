@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::watching::target_id;
 use super::writer::Writer;
-use crate::health::{Desired, Order, Scope, Standing, Tick, order};
+use crate::config::server::Hook;
+use crate::health::{Desired, Order, Scope, Tick, order};
 use crate::limits;
 use crate::model::ZoneModel;
-use crate::model::effect::{Effect, Stranded, effects, stranded};
+use crate::model::capacity::{Overload, overloaded};
+use crate::model::effect::{Effect, Standings, Stranded, effects, stranded};
 use crate::model::event::{Event, Kind};
 use crate::model::severity::Turn;
 use crate::route::addresses::is_meant;
@@ -62,8 +64,8 @@ pub struct Done {
     pub settled_after: Duration,
     /// Which answers changed.
     pub effects: Vec<Effect>,
-    /// The program that is told of drains, with its arguments; empty: none.
-    pub drain_hook: Vec<String>,
+    /// Who is told of drains.
+    pub drain_hook: Hook,
     /// Targets concerned, by zone.
     pub targets: Vec<(String, String)>,
 }
@@ -79,6 +81,8 @@ pub enum Refused {
     Nothing(String),
     /// Clients would be left without an eligible target.
     Stranded(Vec<Stranded>),
+    /// Those who are left couldn't take the load.
+    Overloaded(Vec<Overload>),
     /// The server is ending.
     Ending,
 }
@@ -87,6 +91,10 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Whom(text) | Refused::Invalid(text) | Refused::Nothing(text) => f.write_str(text),
+            Refused::Overloaded(routes) => {
+                let routes: Vec<String> = routes.iter().map(Overload::to_string).collect();
+                write!(f, "refused, since {}. --force does it all the same", routes.join("; "))
+            }
             Refused::Ending => f.write_str("the server is ending"),
             Refused::Stranded(routes) => {
                 f.write_str("refused, since no eligible target would be left for")?;
@@ -103,9 +111,9 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Who is meant.
-struct Meant {
+pub(super) struct Meant {
     scope: Scope,
-    zones: Vec<(Name, Vec<String>)>,
+    pub(super) zones: Vec<(Name, Vec<String>)>,
 }
 
 impl Writer {
@@ -166,21 +174,6 @@ impl Writer {
         span: Option<Duration>,
         now: Tick,
     ) -> Result<Done, Refused> {
-        let takes_out = matches!(desired, Desired::Drained | Desired::Down);
-        let mut left = Vec::new();
-        for (zone, targets) in self.zones_of(&meant) {
-            let board = self.status.board();
-            let before = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
-            let after = |target: TargetId, family: Family| {
-                let standing = before(target, family);
-                let desired = if targets.contains(&target) { desired } else { standing.desired };
-                Standing { desired, ..standing }
-            };
-            left.extend(stranded(&zone, &self.model.geography, &targets, (&before, &after), now));
-        }
-        if takes_out && !hand.force && !left.is_empty() {
-            return Err(Refused::Stranded(left));
-        }
         let order = Order {
             scope: meant.scope.clone(),
             desired,
@@ -189,10 +182,40 @@ impl Writer {
             until: span.map(|span| now + span),
             reason: hand.reason.clone(),
         };
+        let takes_out = matches!(desired, Desired::Drained | Desired::Down);
+        if takes_out && !hand.force {
+            self.check_order(&order, &meant, now)?;
+        }
         let text = format!("{} {}", order.scope, order.sentence());
         let until = order.until;
         self.orders.give(order);
         Ok(self.carried_out(hand, &meant, text, until, now))
+    }
+
+    /// Whether clients would be left without an eligible target, or go to too few: found out with a board that has
+    /// heard the order.
+    fn check_order(&mut self, order: &Order, meant: &Meant, now: Tick) -> Result<(), Refused> {
+        let board = self.status.board().clone();
+        let mut rehearsed = board.clone();
+        let orders = self.orders.clone();
+        let looked = std::mem::replace(&mut self.looked, now);
+        self.orders.give(order.clone());
+        rehearsed.configure(self.watched(), now);
+        (self.orders, self.looked) = (orders, looked);
+        let (mut left, mut heavy) = (Vec::new(), Vec::new());
+        for (zone, targets) in self.zones_of(meant) {
+            let before = |target: TargetId, family: Family| zone.standing(&board, target, family, now);
+            let after = |target: TargetId, family: Family| zone.standing(&rehearsed, target, family, now);
+            let (geography, standings): (_, (Standings<'_>, Standings<'_>)) =
+                (&self.model.geography, (&before, &after));
+            left.extend(stranded(&zone, geography, &targets, standings, now));
+            heavy.extend(overloaded(&zone, geography, &targets, standings, now));
+        }
+        match (left.is_empty(), heavy.is_empty()) {
+            (false, _) => Err(Refused::Stranded(left)),
+            (true, false) => Err(Refused::Overloaded(heavy)),
+            (true, true) => Ok(()),
+        }
     }
 
     fn take_back(&mut self, hand: &Hand, meant: Meant, now: Tick) -> Result<Done, Refused> {
@@ -232,7 +255,7 @@ impl Writer {
     }
 
     fn believe(&mut self, hand: &Hand, now: Tick) -> Result<Done, Refused> {
-        if !self.status.board_mut().accept() {
+        if !self.status.board_mut().accept(now) {
             return Err(Refused::Nothing("nothing is doubted".to_owned()));
         }
         self.decide_all(now);
@@ -243,8 +266,9 @@ impl Writer {
         let cause = Some(hand.by.clone());
         let turn = Some(Turn::Ends);
         self.tell(Event { cause, turn, ..Event::new(now, Kind::Doubt, text.clone()) });
+        self.tell_need_news(now);
         let (until, settled_after) = (None, CACHE_MARGIN);
-        Ok(Done { text, until, settled_after, effects: vec![], drain_hook: vec![], targets: vec![] })
+        Ok(Done { text, until, settled_after, effects: vec![], drain_hook: Hook::default(), targets: vec![] })
     }
 
     fn carried_out(
@@ -292,6 +316,7 @@ impl Writer {
             effects: effects.clone(),
             ..Event::new(now, kind, text.clone())
         });
+        self.tell_need_news(now);
         self.keep_health();
         let zones = self.zones_of(meant);
         let ttls = zones.iter().flat_map(|(zone, targets)| {
@@ -320,6 +345,7 @@ impl Writer {
         self.watch_targets(now);
         self.decide_all(now);
         self.publish(None, now);
+        self.tell_need_news(now);
         self.keep_health();
     }
 
@@ -329,12 +355,13 @@ impl Writer {
             .filter_map(|(apex, names)| {
                 let zone = self.model.zones.get(apex)?.clone();
                 let targets = names.iter().filter_map(|name| target_id(&zone, name)).collect();
+                let targets = zone.routing.with_dependents(targets);
                 Some((zone, targets))
             })
             .collect()
     }
 
-    fn meant(&self, Whom(text): &Whom) -> Result<Meant, Refused> {
+    pub(super) fn meant(&self, Whom(text): &Whom) -> Result<Meant, Refused> {
         if let Some((zone, target)) = text.rsplit_once('/') {
             let apex = Name::parse(zone, Some(&Name::root()))
                 .map_err(|error| Refused::Whom(format!("\"{zone}\" is no zone: {error}")))?;

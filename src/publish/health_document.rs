@@ -41,6 +41,8 @@ pub struct AddressHealth {
     pub canary: bool,
     /// Whether it may be served.
     pub eligible: bool,
+    /// What it needs and isn't there, so that it isn't served.
+    pub lacks: Option<String>,
     /// When the state began.
     pub since: String,
     /// Whether results are overdue: the prober itself is silent.
@@ -90,7 +92,7 @@ pub struct Unresolved {
 }
 
 impl HealthDocument {
-    pub(super) fn of(row: &Row<'_>, address: Option<IpAddr>) -> HealthDocument {
+    pub(super) fn of(row: &Row<'_>, address: Option<IpAddr>, lacks: Option<&str>) -> HealthDocument {
         HealthDocument::Address(Box::new(AddressHealth {
             zone: row.subject.zone.to_string(),
             target: row.subject.target.clone(),
@@ -101,6 +103,7 @@ impl HealthDocument {
             held: row.is_held,
             canary: row.is_canary,
             eligible: row.standing.is_eligible(),
+            lacks: lacks.map(str::to_owned),
             since: rfc3339(row.standing.since),
             stale: row.standing.stale,
             recovered: row.standing.recovered.map(rfc3339),

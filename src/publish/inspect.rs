@@ -43,14 +43,14 @@ impl Inspector {
             return Some(documents.iter().filter_map(|one| serde_json::to_string(one).ok()).collect());
         }
         let now = now();
-        self.health(target, |row, address| health_line(row, address, now), unresolved_line)
+        self.health(target, |row, address, lacks| health_line(row, address, lacks, now), unresolved_line)
     }
 
     /// What is shown for each address of all targets, or of one; and for a name without addresses.
     fn health<T>(
         &self,
         target: Option<&str>,
-        shown: impl Fn(&Row<'_>, Option<IpAddr>) -> T,
+        shown: impl Fn(&Row<'_>, Option<IpAddr>, Option<&str>) -> T,
         unresolved: impl Fn(&Name, &str, &Name) -> T,
     ) -> Option<Vec<T>> {
         let now = now();
@@ -77,7 +77,12 @@ impl Inspector {
                 let mut targets = zone.routing.targets.iter();
                 targets.find(|target| target.name == row.subject.target)?.address(row.subject.family)
             });
-            shown(row, address)
+            let target = zone.and_then(|zone| {
+                zone.routing.targets.iter().find(|target| target.name == row.subject.target)
+            });
+            let lacks = target.zip(row.standing.lacks);
+            let lacks = lacks.and_then(|(target, nth)| target.needs.get(usize::from(nth)));
+            shown(row, address, lacks.map(|needed| needed.name.as_str()))
         });
         Some(found.chain(nameless).collect())
     }
@@ -174,7 +179,7 @@ fn joined(labels: &[&[u8]]) -> Option<Name> {
 }
 
 /// `web-tw 198.51.100.10 UP since 2026-11-24T08:33:28Z (5m): https "HTTP 200" 12 ms, 3s ago`.
-fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
+fn health_line(row: &Row<'_>, address: Option<IpAddr>, lacks: Option<&str>, now: Tick) -> String {
     let standing = &row.standing;
     let address = address.map_or_else(String::new, |address| address.to_string());
     let mut line = format!("{} {address} {}", row.subject.target, state_word(row));
@@ -183,6 +188,9 @@ fn health_line(row: &Row<'_>, address: Option<IpAddr>, now: Tick) -> String {
     }
     if row.is_held {
         line.push_str(" HELD: its death is doubted, it is served as before");
+    }
+    if let Some(needed) = lacks {
+        let _ = write!(line, " NOT SERVED: needs {needed}");
     }
     if standing.stale {
         line.push_str(" STALE");

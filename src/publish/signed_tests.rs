@@ -269,6 +269,7 @@ proptest! {
             need: crate::health::Need::All,
             assume_up: down >> at & 1 == 0,
             probes: Vec::new(),
+            needs: Vec::new(),
         });
         let mut board = Board::default();
         board.configure(watched.collect(), Tick(NOW * 1000));
@@ -322,6 +323,7 @@ fn a_transition_signs_nothing() {
             need: crate::health::Need::All,
             assume_up: down >> at & 1 == 0,
             probes: Vec::new(),
+            needs: Vec::new(),
         });
         let mut board = Board::default();
         board.configure(watched.collect(), Tick(NOW * 1000));

@@ -363,6 +363,7 @@ mod tests {
             need: crate::health::Need::All,
             assume_up: true,
             probes: Vec::new(),
+            needs: Vec::new(),
         }
     }
 

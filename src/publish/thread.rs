@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::hand::{Done, Hand, Refused};
 use super::status::Status;
+use super::verdicts::{Alert, Verdict};
 use super::writer::{Beginning, Change, Errand, Writer};
 use crate::bundles::Bindery;
 use crate::diagnostic::Diagnostic;
@@ -115,6 +116,26 @@ impl Control {
         let (answer, answered) = oneshot::channel();
         let _ = self.changes.send(Change::Hand(Box::new(hand), answer)).await;
         answered.await.unwrap_or(Err(Refused::Ending))
+    }
+
+    /// Tells how a target is. How many probes waited for it.
+    ///
+    /// # Errors
+    /// [`Refused`], with nobody told.
+    pub async fn verdict(&self, verdict: Verdict) -> Result<usize, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.changes.send(Change::Verdict(Box::new(verdict), answer)).await;
+        answered.await.unwrap_or(Err(Refused::Ending))
+    }
+
+    /// Tells of alerts. How many probes they were for.
+    ///
+    /// # Errors
+    /// [`Refused::Ending`].
+    pub async fn alerts(&self, alerts: Vec<Alert>) -> Result<usize, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.changes.send(Change::Alerts(alerts, answer)).await;
+        answered.await.map_err(|_| Refused::Ending)
     }
 
     /// Hands a change over; false once the writer has ended. Not for async code.
@@ -264,6 +285,7 @@ impl Outside {
         match (errand, &self.keeper) {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
+            (Errand::Tell(key, pushed), _) => self.prober.tell(&key, pushed),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
             (Errand::WriteBundle(signer, serial), _) => {
                 if let Some(bindery) = &self.bindery {

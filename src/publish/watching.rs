@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
 use crate::health::{
-    Desired, Need, Outcome, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched, order,
+    Desired, Need, NeedNews, Outcome, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched,
+    order,
 };
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
@@ -14,7 +15,7 @@ use crate::model::event::{Event, Kind};
 use crate::model::severity::Turn;
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
-use crate::route::{Family, Target, TargetId};
+use crate::route::{Family, Routing, Target, TargetId};
 use crate::wire::name::Name;
 
 /// How often silent probers are looked for. A silence is told this much late at most.
@@ -58,12 +59,16 @@ impl Writer {
 
     fn take_transition(&mut self, transition: &Transition, before: Standing, now: Tick) {
         let subject = &transition.subject;
+        let news = self.status.board_mut().take_need_news();
         if let Some(zone) = self.model.zones.get(&subject.zone).cloned() {
             let changed = {
                 let board = self.status.board();
                 let scene =
                     Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-                self.slots.decide_target(&zone, &subject.target, scene)
+                let targets =
+                    [&subject.target].into_iter().chain(news.iter().map(|news| &news.subject.target));
+                targets
+                    .fold(false, |changed, target| self.slots.decide_target(&zone, target, scene) | changed)
             };
             if changed {
                 self.publish(None, now);
@@ -74,6 +79,7 @@ impl Writer {
         } else {
             self.tell_transition(transition, Vec::new());
         }
+        self.tell_needs(&news, now);
         self.keep_health();
     }
 
@@ -84,6 +90,7 @@ impl Writer {
             board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
         };
         let Some(doubt) = changed else { return };
+        let news = self.status.board_mut().take_need_news();
         let turn = Some(if doubt.is_some() { Turn::Begins } else { Turn::Ends });
         let text = match doubt {
             Some(why) => {
@@ -97,6 +104,8 @@ impl Writer {
         self.decide_all(now);
         self.publish(None, now);
         self.tell(Event { turn, ..Event::new(now, Kind::Doubt, text) });
+        self.keep_health();
+        self.tell_needs(&news, now);
     }
 
     fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
@@ -107,6 +116,39 @@ impl Writer {
             if target == id && family == subject.family { before } else { after(target, family) }
         };
         effects(zone, &self.model.geography, &[id], (&then, &after), now)
+    }
+
+    /// Tells what has become of needs since this was told last.
+    pub(super) fn tell_need_news(&self, now: Tick) {
+        let news = self.status.board_mut().take_need_news();
+        self.tell_needs(&news, now);
+    }
+
+    /// Tells of targets whose needs aren't met any more, or are again.
+    fn tell_needs(&self, news: &[NeedNews], now: Tick) {
+        for NeedNews { subject, lacked, lacks, is_by_probes, before } in
+            news.iter().filter(|news| news.lacked != news.lacks)
+        {
+            let Some(zone) = self.model.zones.get(&subject.zone) else { continue };
+            let Some(target) = find(zone, &subject.target) else { continue };
+            let needed = |nth: &Option<u16>| Some(target.needs.get(usize::from((*nth)?))?.name.as_str());
+            let whom = format!("{}{}", subject.target, self.address(subject));
+            let (text, named) = match (needed(lacks), needed(lacked)) {
+                (Some(needed), _) => (format!("{whom} isn't served: it needs {needed}"), needed),
+                (None, Some(needed)) => (format!("{whom} has {needed} again, which it needs"), needed),
+                (None, None) => continue,
+            };
+            let cause = format!("needs {named}");
+            tracing::info!(kind = "transition", zone = %subject.zone, target = %subject.target, %cause, "{text}");
+            let effects = self.effects_of(zone, subject, *before, now);
+            self.tell(Event {
+                subject: Some(format!("{}/{whom}", subject.zone)),
+                cause: Some(cause),
+                effects,
+                turn: is_by_probes.then_some(if lacks.is_some() { Turn::Begins } else { Turn::Ends }),
+                ..Event::new(now, Kind::Transition, text)
+            });
+        }
     }
 
     /// One line for the log, and an event.
@@ -188,10 +230,18 @@ impl Writer {
         self.looked = now;
         self.status.set_orders(self.orders.clone());
         self.canaries = self.server.canaries.iter().map(canary).collect();
+        let watched = self.watched();
+        self.status.board_mut().configure(watched, now)
+    }
+
+    /// All targets, and what is said of them.
+    pub(super) fn watched(&self) -> Vec<Watched> {
         let mut watched = Vec::new();
         for (apex, zone) in &self.model.zones {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
-            for target in &zone.routing.targets {
+            let needs = zone.routing.targets.iter().flat_map(|target| &target.needs);
+            let needed: BTreeSet<TargetId> = needs.flat_map(|need| need.any_of.iter().copied()).collect();
+            for (id, target) in (0..).map(TargetId).zip(&zone.routing.targets) {
                 let probes: Vec<_> = specs
                     .iter()
                     .filter(|spec| target.probes.contains(&spec.name))
@@ -202,7 +252,9 @@ impl Writer {
                 let has_address = |family: &Family| target.address(*family).is_some();
                 // What is said of a host without addresses is asked by its first family.
                 let is_host = !Family::BOTH.iter().any(has_address) && target.parts.is_empty();
-                let asked = move |family: &Family| is_host && said_of.is_some() && *family == Family::V4;
+                let is_asked =
+                    is_host && (said_of.is_some() || !target.needs.is_empty() || needed.contains(&id));
+                let asked = move |family: &Family| is_asked && *family == Family::V4;
                 let families = Family::BOTH.into_iter();
                 for family in families.filter(|family| has_address(family) || asked(family)) {
                     watched.push(Watched {
@@ -215,6 +267,7 @@ impl Writer {
                         assume_up: target.assume_up,
                         // Without an address nothing is probed, so nothing is overdue.
                         probes: if has_address(&family) { probes.clone() } else { Vec::new() },
+                        needs: needs_of(&zone.routing, target),
                     });
                 }
             }
@@ -228,8 +281,9 @@ impl Writer {
             need: Need::All,
             assume_up: true,
             probes: vec![(canary.key.probe.clone(), canary.spec.pace)],
+            needs: Vec::new(),
         }));
-        self.status.board_mut().configure(watched, now)
+        watched
     }
 
     /// What is said of a target and by whom: an order goes before the file.
@@ -296,6 +350,14 @@ fn canary((address, spec): &(std::net::IpAddr, Spec)) -> Job {
     let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
     let subject = Subject { zone: Name::root(), target: format!("canary {}", spec.name), family };
     Job { key: ProbeKey { subject, probe: spec.name.clone() }, address: *address, spec: spec.clone() }
+}
+
+/// What a target needs, by the names under which that is watched.
+fn needs_of(routing: &Routing, target: &Target) -> Vec<Vec<String>> {
+    let name = |id: TargetId| routing.targets.get(id.0 as usize).map(|target| target.name.clone());
+    let names =
+        |ids: &Vec<TargetId>| ids.iter().flat_map(|id| routing.answering(*id)).filter_map(name).collect();
+    target.needs.iter().map(|needed| names(&needed.any_of)).collect()
 }
 
 pub(super) fn target_id(zone: &ZoneModel, name: &str) -> Option<TargetId> {

@@ -19,12 +19,13 @@ use super::inspect::Inspector;
 use super::names::Names;
 use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
+use super::verdicts::{Alert, Told, Verdict};
 use super::zones::{Batch, Zones};
 use crate::compile::signer::Signer;
 use crate::config::server::Server;
 use crate::diagnostic::Diagnostic;
 use crate::dnssec::Keyring;
-use crate::health::{Orders, ProbeKey, Saved, Subject, Tick};
+use crate::health::{Orders, ProbeKey, Pushed, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
 use crate::model::severity::Turn;
@@ -58,6 +59,10 @@ pub enum Change {
     Files(Box<Pass>),
     /// An operator gives an order. What came of it is told to whoever asked.
     Hand(Box<Hand>, oneshot::Sender<Result<Done, Refused>>),
+    /// Somebody tells how a target is. How many probes waited for that is told back.
+    Verdict(Box<Verdict>, oneshot::Sender<Result<usize, Refused>>),
+    /// Alertmanager tells of alerts. Likewise.
+    Alerts(Vec<Alert>, oneshot::Sender<usize>),
     /// The keys of a signed zone are others now, or do other things.
     Keys {
         /// The zone.
@@ -88,6 +93,8 @@ pub(super) enum Errand {
     Probe(Vec<Job>),
     /// Send a probe again so long after its report.
     Pace(ProbeKey, Duration),
+    /// Hand this word to a probe that waits for it.
+    Tell(ProbeKey, Pushed),
     /// Resolve exactly these names, by these servers.
     Resolve(BTreeSet<Name>, Vec<SocketAddr>),
     /// Keep verdicts over a restart.
@@ -154,6 +161,8 @@ pub(super) struct Writer {
     names: Names,
     /// What operators ordered while the server runs.
     pub(super) orders: Orders,
+    /// What others told of targets.
+    pub(super) told: Told,
     /// Subjects that were stale at the last look, and when that was.
     pub(super) silent: BTreeSet<Subject>,
     pub(super) listened: Tick,
@@ -196,6 +205,7 @@ impl Writer {
             published: Arc::new(Published::from_pointee(snapshot)),
             names: Names::restored(addresses),
             orders: health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default(),
+            told: health.as_ref().map(|saved| Told::restored(&saved.pushed)).unwrap_or_default(),
             silent: BTreeSet::new(),
             listened: now,
             canaries: Vec::new(),
@@ -219,9 +229,12 @@ impl Writer {
         if let Some(health) = health {
             writer.status.board_mut().restore(&health, now);
         }
+        // A beginning is no news.
+        writer.status.board_mut().take_need_news();
         writer.decide_all(now);
         writer.publish(Some(batch), now);
         writer.probe();
+        writer.tell_again();
         writer.resolve();
         writer
     }
@@ -254,6 +267,12 @@ impl Writer {
                 // Whoever asked may have gone; what was ordered stands.
                 let _ = answer.send(self.take_hand(*hand, now));
             }
+            Change::Verdict(verdict, answer) => {
+                let _ = answer.send(self.take_verdict(&verdict, now));
+            }
+            Change::Alerts(alerts, answer) => {
+                let _ = answer.send(self.take_alerts(&alerts, now));
+            }
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
             Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
@@ -278,6 +297,7 @@ impl Writer {
         self.status.board_mut().set_back(by);
         self.slots.set_back(by);
         self.orders.set_back(by);
+        self.told.set_back(by);
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
         self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
         self.keep_health();
@@ -360,7 +380,9 @@ impl Writer {
         }
         self.publish(Some(batch), now);
         self.probe();
+        self.tell_again();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
+        self.tell_need_news(now);
         self.errand(Errand::KeepAddresses(self.names.save()));
     }
 
@@ -408,10 +430,12 @@ impl Writer {
         self.decide_all(now);
         self.publish(Some(batch), now);
         self.probe();
+        self.tell_again();
         self.resolve();
         for transition in &transitions {
             self.tell_transition(transition, Vec::new());
         }
+        self.tell_need_news(now);
         self.keep_health();
     }
 
@@ -425,6 +449,7 @@ impl Writer {
             ("[tcp]", server.tcp != self.server.tcp),
             ("[tls]", server.tls != self.server.tls),
             ("[bundles]", server.bundles != self.server.bundles),
+            ("[admin]", server.admin != self.server.admin),
         ] {
             if differs {
                 tracing::warn!(kind = "file", "{key} changed in the configuration; it takes a restart");
@@ -612,7 +637,8 @@ impl Writer {
     }
 
     pub(super) fn keep_health(&self) {
-        let saved = Saved { orders: self.orders.clone(), ..self.status.board().save() };
+        let (orders, pushed) = (self.orders.clone(), self.told.save());
+        let saved = Saved { orders, pushed, ..self.status.board().save() };
         self.errand(Errand::KeepHealth(saved));
     }
 

@@ -129,6 +129,22 @@ impl Routing {
         parts.iter().copied().chain(itself)
     }
 
+    /// These and all targets that need one of them, directly or by others.
+    #[must_use]
+    pub fn with_dependents(&self, mut targets: Vec<TargetId>) -> Vec<TargetId> {
+        let mut place = 0;
+        while let Some(needed) = targets.get(place).map(|id| self.whole(*id)) {
+            for (id, target) in (0..).map(TargetId).zip(&self.targets) {
+                let has_need = target.needs.iter().any(|need| need.any_of.contains(&needed));
+                if has_need && !targets.contains(&id) {
+                    targets.push(id);
+                }
+            }
+            place += 1;
+        }
+        targets
+    }
+
     /// The target that the file has: the whole of a part, and otherwise the target itself.
     #[must_use]
     pub fn whole(&self, id: TargetId) -> TargetId {

@@ -120,17 +120,24 @@ impl Judge<'_> {
         match best {
             Some(best) => Judged { moving: judged.iter().any(|judged| judged.moving), ..*best },
             None => {
-                let desired = (self.standing)(id, Family::V4).desired;
-                self.weigh(id, Standing::unprobed(desired, target.assume_up))
+                let Standing { desired, lacks, is_shaky, recovered, .. } = (self.standing)(id, Family::V4);
+                let unprobed = Standing::unprobed(desired, target.assume_up);
+                self.weigh(id, Standing { lacks, is_shaky, recovered, ..unprobed })
             }
         }
     }
 
     fn weigh(&self, target: TargetId, standing: Standing) -> Judged {
+        // What is dead itself is told as such.
+        let is_itself_out = !Standing { lacks: None, ..standing }.is_eligible();
         let verdict = match standing.desired {
             Desired::Up => Verdict::Eligible,
             Desired::Down => Verdict::Out(Reason::OperatorDown),
             Desired::Drained => Verdict::Out(Reason::Drained),
+            Desired::Auto if standing.lacks.is_some() && !is_itself_out => {
+                let nth = standing.lacks.unwrap_or_default();
+                Verdict::Out(Reason::Needs { target, nth })
+            }
             Desired::Auto if standing.is_eligible() => self.failback(standing),
             Desired::Auto if standing.state == State::Unknown => Verdict::Out(Reason::NotProbedYet),
             Desired::Auto => Verdict::Out(Reason::Down { since: standing.since, stale: standing.stale }),

@@ -23,5 +23,7 @@ mod tests;
 
 pub use addresses::{Addresses, Resolved};
 pub use decide::{Alternative, Decision, Pick, Preference, Service, decide, types};
-pub use model::{Failback, Family, Kind, Member, Minimum, Route, Routing, Target, TargetId, Tier, Ttl};
+pub use model::{
+    Dependency, Failback, Family, Kind, Member, Minimum, Route, Routing, Target, TargetId, Tier, Ttl,
+};
 pub use trail::{Reason, Step};

@@ -76,6 +76,21 @@ pub struct Target {
     pub probes: Vec<String>,
     /// How many of them must be well.
     pub probes_need: Need,
+    /// What must be served for this to be; its own needs before its site's.
+    pub needs: Vec<Dependency>,
+    /// How many shares of clients it can take in all.
+    pub capacity: Option<u32>,
+    /// How many it has of its own, while everything is well.
+    pub load: Option<u32>,
+}
+
+/// Something that a target needs to be of use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// As people call it: `imap-tw`, `imap at tw`.
+    pub name: String,
+    /// One of these has to be eligible; never empty.
+    pub any_of: Vec<TargetId>,
 }
 
 impl Target {

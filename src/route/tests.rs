@@ -30,6 +30,9 @@ fn routing(targets: u32, v6: &[u32], route: Route) -> Routing {
         desired: Desired::Auto,
         assume_up: true,
         probes: vec!["p".to_owned()],
+        needs: Vec::new(),
+        capacity: None,
+        load: None,
     };
     Routing { targets: (0..targets).map(target).collect(), routes: vec![route], apex }
 }
@@ -56,7 +59,16 @@ fn route(kind: Kind, regions: Vec<(RegionId, Vec<Tier>)>, default: Vec<Tier>) ->
 }
 
 fn standing(state: State) -> Standing {
-    Standing { state, desired: Desired::Auto, assume_up: true, stale: false, since: Tick(0), recovered: None }
+    Standing {
+        state,
+        desired: Desired::Auto,
+        assume_up: true,
+        stale: false,
+        since: Tick(0),
+        recovered: None,
+        lacks: None,
+        is_shaky: false,
+    }
 }
 
 /// Decides for `region` with the targets in `states` as said and all others up.
@@ -406,6 +418,8 @@ fn any_standing() -> impl Strategy<Value = Standing> {
             stale,
             since: Tick(0),
             recovered: recovered.filter(|_| state == State::Up),
+            lacks: None,
+            is_shaky: false,
         },
     )
 }

@@ -100,6 +100,13 @@ pub enum Reason {
     },
     /// No probe has answered yet, and it is assumed down until then.
     NotProbedYet,
+    /// Something that it needs isn't served.
+    Needs {
+        /// Whose need, since a part has those of its whole.
+        target: TargetId,
+        /// Which, by its place among them.
+        nth: u16,
+    },
     /// `state = "down"`, by the operator.
     OperatorDown,
     /// `state = "drained"`, by the operator.
@@ -121,7 +128,7 @@ impl Step {
         let suspicion = |suspect: bool| if suspect { ", suspect: a failure is being confirmed" } else { "" };
         match *self {
             Step::PassedOver { target, reason } => {
-                format!("{} passed over: {}", name(target), reason.describe(now))
+                format!("{} passed over: {}", name(target), reason.describe(routing, now))
             }
             Step::LeftChain => {
                 "no target of the chain has this type: the route's other targets give it".to_owned()
@@ -144,7 +151,7 @@ impl Step {
             }
             Step::FilledUp { target, tier } => format!("{} fills up: tier {tier}", name(target)),
             Step::Demoted { target, reason } => {
-                format!("{} put behind: {}", name(target), reason.describe(now))
+                format!("{} put behind: {}", name(target), reason.describe(routing, now))
             }
             Step::Ranked { target, rank, suspect } => {
                 format!("{} at {rank}{}", name(target), suspicion(suspect))
@@ -159,7 +166,7 @@ impl Step {
 impl Reason {
     /// The reason in words, as seen at `now`.
     #[must_use]
-    pub fn describe(self, now: Tick) -> String {
+    pub fn describe(self, routing: &Routing, now: Tick) -> String {
         match self {
             Reason::NoAddress(Family::V4) => "no IPv4 address".to_owned(),
             Reason::NoAddress(Family::V6) => "no IPv6 address".to_owned(),
@@ -170,6 +177,11 @@ impl Reason {
                 format!("DOWN for {}, by the last word of a silent prober", Rough(now.since(since)))
             }
             Reason::NotProbedYet => "not probed yet, assumed down".to_owned(),
+            Reason::Needs { target, nth } => {
+                let needs = routing.targets.get(target.0 as usize).map_or(&[][..], |target| &target.needs);
+                let needed = needs.get(usize::from(nth)).map_or("?", |needed| &needed.name);
+                format!("needs {needed}, which isn't served")
+            }
             Reason::OperatorDown => "set down by the operator".to_owned(),
             Reason::Drained => "drained by the operator".to_owned(),
             Reason::Waiting { recovered, until } => {
@@ -207,10 +219,11 @@ mod tests {
     #[test]
     fn reasons_read_as_sentences() {
         let now = Tick(1_000_000);
+        let routing = Routing::none(&crate::wire::name::Name::root());
         let waiting = Reason::Waiting { recovered: Tick(870_000), until: Some(Tick(1_470_000)) };
-        assert_eq!(waiting.describe(now), "recovered 2m 10s ago, failback in 7m 50s");
+        assert_eq!(waiting.describe(&routing, now), "recovered 2m 10s ago, failback in 7m 50s");
         let down = Reason::Down { since: Tick(999_500), stale: true };
-        assert_eq!(down.describe(now), "DOWN for 500ms, by the last word of a silent prober");
+        assert_eq!(down.describe(&routing, now), "DOWN for 500ms, by the last word of a silent prober");
         assert_eq!(Rough(Duration::from_secs(90_000)).to_string(), "1d 1h");
         assert_eq!(Rough(Duration::from_secs(7_260)).to_string(), "2h 1m");
     }

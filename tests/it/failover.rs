@@ -198,3 +198,34 @@ fn a_probe_lives_as_long_as_its_configuration() {
     assert_eq!(sites.web[0].connections(), before, "probed after its configuration was gone");
     server.stop();
 }
+
+#[test]
+fn webmail_leaves_a_site_whose_mail_store_died() {
+    let (sites, web_port, mx_port) = Sites::start();
+    let (lab, mut sites) = (Lab::new(), sites);
+    lab.write("zones/mail.example.zone", ZONE);
+    let text = routes(web_port, mx_port, "500ms");
+    let text = text.replace("[targets.web-tw]\n", "[targets.web-tw]\nneeds = [\"exchangers\"]\n");
+    lab.write("zones/mail.example.toml", &text);
+    let server = lab.start();
+    wait_until_all_up(&server);
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.10"]);
+
+    sites.mx[0].down();
+    wait_until_sent_to(&server, TW, "127.0.1.20", Duration::from_millis(1500));
+    let why = server.inspect("webmail.mail.example.why.waypost", Some(TW)).join("\n");
+    assert!(why.contains("web-tw passed over: needs exchangers at tw, which isn't served"), "{why}");
+    let health = server.inspect("web-tw.health.waypost", None).join("\n");
+    assert!(health.contains(" UP ") && health.contains("NOT SERVED: needs exchangers at tw"), "{health}");
+    let events = server.inspect("json.events.waypost", None).join("\n");
+    assert!(events.contains("\"cause\":\"needs exchangers at tw\""), "{events}");
+    assert!(events.contains("webmail.mail.example."), "its effects are told: {events}");
+
+    sites.mx[0].up();
+    wait_until_sent_to(&server, TW, "127.0.1.10", Duration::from_secs(10));
+    // Draining what is needed takes along what needs it.
+    let mut drain = crate::lab::waypost();
+    crate::lab::stdout(drain.args(["drain", "mx-tw"]).current_dir(lab.directory.path()));
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.20"]);
+    server.stop();
+}

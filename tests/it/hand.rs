@@ -246,3 +246,23 @@ fn with_good_canaries_the_death_of_all_sites_is_believed() {
     assert!(!why(&server).contains("doubts"), "{}", why(&server));
     server.stop();
 }
+
+#[test]
+fn a_drain_is_refused_when_those_who_are_left_cannot_take_the_load() {
+    let (lab, _sites) = mail_lab("500ms");
+    let path = lab.path("zones/mail.example.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let sites = "[sites.tw]\ncapacity = 160\nload = 100\n[sites.my]\ncapacity = 120\nload = 60\n[sites.vn]\ncapacity = 500\nload = 50\n";
+    lab.write("zones/mail.example.toml", &format!("{text}{sites}"));
+    let server = lab.start();
+    wait_until_all_up(&server);
+    let text = refused(&lab, &["drain", "web-tw"]);
+    assert!(text.contains("my has 60 of the 100 that tw serves (route webmail of mail.example.)"), "{text}");
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.10"]);
+    // The other way round there is room.
+    ordered(&lab, &["drain", "web-vn"]);
+    ordered(&lab, &["undrain", "web-vn"]);
+    ordered(&lab, &["drain", "web-tw", "--force"]);
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.20"]);
+    server.stop();
+}

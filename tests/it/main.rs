@@ -41,5 +41,6 @@ mod signed;
 mod signed_sweep;
 mod site;
 mod tools;
+mod verdicts;
 mod view;
 mod watch;

@@ -137,6 +137,7 @@ mod tests {
 
     use super::view::{Address, Probe, Regional, Routed, Site, Target};
     use super::*;
+    use crate::config::server::Hook;
     use crate::geo::How;
     use crate::health::{Desired, State, Tick};
     use crate::metrics::Placed;
@@ -233,7 +234,7 @@ mod tests {
             until: None,
             settled_after: Duration::ZERO,
             effects: vec![effect()],
-            drain_hook: vec![],
+            drain_hook: Hook::default(),
             targets: vec![],
         };
         let stranded =

@@ -57,7 +57,7 @@ pub(super) struct Target {
     pub(super) is_canary: bool,
     pub(super) is_eligible: bool,
     pub(super) addresses: Vec<Address>,
-    /// What was said of it, by whoever: an operator, a file, a window.
+    /// What was said of it, by whoever: an operator, a file, a window. Or what it needs and lacks.
     pub(super) said: Option<String>,
     /// Whether there is an order on itself, which can be taken back.
     pub(super) is_ordered: bool,
@@ -163,7 +163,10 @@ fn targets(status: &Status, model: &Model, now: Tick) -> (Vec<Target>, usize) {
         });
         target.is_eligible |= row.standing.is_eligible() || row.is_held;
         target.is_waiting |= is_by_hand && row.standing.recovered.is_some();
-        target.said = target.said.take().or_else(|| row.said.map(str::to_owned));
+        let lacks = known.zip(row.standing.lacks);
+        let lacks = lacks.and_then(|((_, own), nth)| own.needs.get(usize::from(nth)));
+        let lacks = lacks.map(|needed| format!("not served: needs {}", needed.name));
+        target.said = target.said.take().or_else(|| row.said.map(str::to_owned)).or(lacks);
         target.addresses.push(Address::of(&row, known.and_then(|(_, own)| own.address(row.subject.family))));
     }
     (targets.into_values().collect(), left_out)

@@ -438,6 +438,7 @@ impl<'s> Routed<'s> {
         let standing = board.standing(&subject, *now);
         let is_watched = target.address(family).is_some();
         let state = if is_watched { standing.state } else { State::Unknown };
+        let (lacks, is_shaky) = self.needs(whole);
         let desired = self.scene.orders.on(
             &whole_name(&self.zone.routing.apex, &file.name),
             file.site.as_deref(),
@@ -449,6 +450,7 @@ impl<'s> Routed<'s> {
             (Desired::Down | Desired::Drained, _) => Class::HeldOut,
             (Desired::Auto, State::Down) => Class::Down,
             (Desired::Auto, State::Unknown) if !file.assume_up => Class::Down,
+            (Desired::Auto, _) if lacks => Class::Down,
             (Desired::Auto, _) => match self.route.failback {
                 Failback::Manual if waiting.contains(&subject) => Class::Waiting,
                 Failback::After(wait) if standing.recovered.is_some_and(|at| *now < at + wait) => {
@@ -457,7 +459,28 @@ impl<'s> Routed<'s> {
                 _ => Class::Eligible,
             },
         };
-        (class, desired == Desired::Auto && state == State::Suspect)
+        (class, desired == Desired::Auto && (is_shaky || state == State::Suspect))
+    }
+
+    /// Whether something that a target needs isn't served, and whether something is that may soon
+    /// not be. What is needed has no route here, so no failback either.
+    fn needs(&self, whole: TargetId) -> (bool, bool) {
+        let (mut lacks, mut is_shaky) = (false, false);
+        for need in &self.good.config.routing.targets[whole.0 as usize].needs {
+            let answering = need.any_of.iter().flat_map(|id| self.zone.routing.answering(*id));
+            let mut members = Vec::new();
+            for id in answering {
+                let target = &self.zone.routing.targets[id.0 as usize];
+                let has: Vec<Family> =
+                    Family::BOTH.into_iter().filter(|family| target.address(*family).is_some()).collect();
+                let families = if has.is_empty() { vec![Family::V4] } else { has };
+                members.extend(families.into_iter().map(|family| self.class_of_address(id, family)));
+            }
+            let mut served = members.iter().filter(|(class, _)| *class <= Class::Waiting).peekable();
+            lacks |= served.peek().is_none();
+            is_shaky |= served.peek().is_some() && served.all(|(_, is_suspect)| *is_suspect);
+        }
+        (lacks, is_shaky)
     }
 }
 

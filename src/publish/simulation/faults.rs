@@ -38,11 +38,13 @@ pub(super) enum Fault {
     Order,
     /// An operator takes an order back.
     TakeBack,
+    /// An operator says that the failures are real, whether anybody doubts them or not.
+    Accept,
     /// Host names that others serve resolve to something else, or don't.
     Names,
 }
 
-const ALL: [Fault; 15] = [
+const ALL: [Fault; 16] = [
     Fault::SiteDies,
     Fault::AddressDies,
     Fault::Flaps,
@@ -58,6 +60,7 @@ const ALL: [Fault; 15] = [
     Fault::Blocked,
     Fault::Order,
     Fault::TakeBack,
+    Fault::Accept,
 ];
 
 #[derive(Debug)]

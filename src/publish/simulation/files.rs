@@ -58,6 +58,8 @@ struct Target {
     state: &'static str,
     assume: &'static str,
     probes: Vec<String>,
+    /// Targets before it, so that there is no circle.
+    needs: Vec<String>,
 }
 
 /// Members of a tier with their weights; 0: it says nothing.
@@ -154,7 +156,8 @@ impl ZoneFile {
             file.probes.push(Probe::random(number, random));
         }
         for number in 0..random.below(4) + 2 {
-            let target = Target::random(zone * 30 + number + 1, &file.probes, random);
+            let mut target = Target::random(zone * 30 + number + 1, &file.probes, random);
+            target.needs = needs_among(&file.targets, random);
             file.targets.push(target);
         }
         for number in 0..random.below(3) + 1 {
@@ -170,7 +173,7 @@ impl ZoneFile {
             random.below(self.routes.len()),
             random.below(self.probes.len()),
         );
-        match random.below(16) {
+        match random.below(17) {
             0..3 => self.targets[target].state = random.pick(&STATES),
             3 => drop(self.sites.insert(random.pick(&SITES), random.pick(&STATES))),
             4 | 5 => {
@@ -208,6 +211,10 @@ impl ZoneFile {
             }
             13 => self.routes[route].failback = random.pick(&FAILBACKS),
             14 => self.has_slip ^= true,
+            15 => {
+                let needs = needs_among(&self.targets[..target], random);
+                self.targets[target].needs = needs;
+            }
             _ => {
                 let probes = self.probes.clone();
                 self.targets[target].probes = probes_of_target(&probes, random);
@@ -259,6 +266,11 @@ impl Probe {
     }
 }
 
+fn needs_among(targets: &[Target], random: &mut Random) -> Vec<String> {
+    let needed = targets.iter().filter(|_| random.chance(15));
+    needed.map(|target| target.name.clone()).collect()
+}
+
 fn probes_of_target(probes: &[Probe], random: &mut Random) -> Vec<String> {
     probes.iter().filter(|_| random.chance(75)).map(|probe| probe.name.clone()).collect()
 }
@@ -276,17 +288,21 @@ impl Target {
             state: if random.chance(5) { random.pick(&STATES) } else { "auto" },
             assume: if random.chance(15) { "down" } else { "up" },
             probes: probes_of_target(probes, random),
+            needs: Vec::new(),
         }
     }
 
     fn write(&self, text: &mut String) {
-        let Target { name, number, ipv4, ipv6, address_of, state, assume, probes } = self;
+        let Target { name, number, ipv4, ipv6, address_of, state, assume, probes, needs } = self;
         let site = SITES[number % SITES.len()];
         let _ = write!(
             text,
             "[targets.{name}]\nsite = \"{site}\"\nhost = \"{name}.host\"\nstate = \"{state}\"\n\
              assume = \"{assume}\"\nprobes = {probes:?}\n"
         );
+        if !needs.is_empty() {
+            let _ = writeln!(text, "needs = {needs:?}");
+        }
         if let Some(name) = address_of {
             let _ = writeln!(text, "address_of = \"{name}\"");
             return;

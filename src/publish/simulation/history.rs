@@ -12,6 +12,8 @@ use crate::wire::name::Name;
 pub(super) struct History {
     probes: BTreeMap<ProbeKey, Verdict>,
     subjects: BTreeMap<Subject, State>,
+    /// Who is kept out by probes, its own or those of what it needs.
+    out: BTreeSet<Subject>,
     /// Who came back from DOWN and has not been released.
     pub(super) waiting: BTreeSet<Subject>,
 }
@@ -85,6 +87,7 @@ impl History {
         };
         self.subjects.retain(|subject, _| is_watched(subject));
         self.waiting.retain(|subject| self.subjects.contains_key(subject));
+        self.out.retain(|subject| self.subjects.contains_key(subject));
         board.rows(now).try_for_each(|row| self.look_at(&row, None, at))
     }
 
@@ -107,10 +110,14 @@ impl History {
             self.probes.insert(key, verdict);
         }
         let state = row.standing.state;
-        let before = self.subjects.insert(subject.clone(), state);
-        if state == State::Down {
+        self.subjects.insert(subject.clone(), state);
+        if state == State::Down && !row.is_out {
+            return Err(format!("{} is DOWN, and not out", subject.target));
+        }
+        if row.is_out {
             self.waiting.remove(subject);
-        } else if before == Some(State::Down) {
+            self.out.insert(subject.clone());
+        } else if self.out.remove(subject) {
             self.waiting.insert(subject.clone());
         }
         if self.waiting.contains(subject) != row.standing.recovered.is_some() {

@@ -253,6 +253,11 @@ impl Simulation {
                 }
                 self.look(None)
             }
+            Fault::Accept => {
+                // Nobody doubts most of the time: then it is refused.
+                self.server.wish("", Wish::Believe, self.at, now);
+                self.look(None)
+            }
             Fault::ClockForward => {
                 self.set_by += self.random.between(1..=7_200_000) as i64;
                 self.history.clock_set_forward();
@@ -306,10 +311,6 @@ impl Simulation {
         // it can't be, or has other chains, where a region went meanwhile. And without a good zone
         // a server doesn't start.
         if self.server.good.is_empty() || self.server.good.values().any(|good| !good.lost.is_empty()) {
-            return Ok(());
-        }
-        // A doubt isn't kept: what is dead is believed by whoever starts.
-        if self.server.writer.status().board().doubt().is_some() {
             return Ok(());
         }
         let now = self.now();
@@ -423,6 +424,10 @@ impl Simulation {
                     let before = self.history.state(&key.subject);
                     self.history.look_at(&row, reported, self.at)?;
                     is_new = before != Some(row.standing.state);
+                    if is_new {
+                        // Others may need it.
+                        self.history.look(&board, now, self.at)?;
+                    }
                 }
                 None => self.history.look(&board, now, self.at)?,
             }

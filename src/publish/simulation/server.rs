@@ -194,6 +194,7 @@ impl Server {
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
                 Errand::GiveMemoryBack
                 | Errand::KeepEvent(_)
+                | Errand::Tell(..)
                 | Errand::WriteDown(_)
                 | Errand::WriteBundle(..) => {}
             }
