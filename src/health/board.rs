@@ -176,7 +176,7 @@ impl Board {
     }
 
     /// Takes in a report. None: nobody watches that any more (the last report of a probe that
-    /// was removed).
+    /// was removed). [`reconsider`](Self::reconsider) settles what it means for others.
     pub fn observe(&mut self, key: &ProbeKey, report: &Report, now: Tick) -> Option<Observed> {
         let Subject { zone, target, family } = &key.subject;
         let id = self.id(zone, target, *family)?;
@@ -194,9 +194,6 @@ impl Board {
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
-        if transition.is_some() {
-            self.settle_needs(now);
-        }
         Some(Observed { transition, is_verdict_new, next_after })
     }
 
@@ -256,7 +253,8 @@ impl Board {
         self.doubt.as_ref()
     }
 
-    /// Considers anew whether this server should doubt its probes. Says whether that changed.
+    /// Considers anew whether this server should doubt its probes, and then whether all have what they
+    /// need: after each transition. Says whether there is a doubt now and wasn't, or the other way round.
     pub fn reconsider(&mut self, now: Tick) -> bool {
         let judged = || self.entries.iter().filter(|entry| !entry.probes.is_empty());
         let window = judged().flat_map(|entry| &entry.probes).map(|probe| probe.machine.pace().interval);
@@ -277,8 +275,9 @@ impl Board {
         let is_changed = doubt.is_some() != self.doubt.is_some();
         if is_changed {
             self.doubt = doubt;
-            self.settle_needs(now);
         }
+        // Not before: whoever needs a target whose death is doubted at once never lacked it.
+        self.settle_needs(now);
         is_changed
     }
 

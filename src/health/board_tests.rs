@@ -334,6 +334,12 @@ proptest! {
     }
 }
 
+/// What a report means for those who need the target is settled with what is doubted.
+fn feed_settled(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &str) {
+    feed(board, now, target, probe, results);
+    board.reconsider(*now);
+}
+
 /// `webmail` needs `imap`, which needs one of two stores.
 fn chained() -> Board {
     let needs = |target: &str, needed: &[&str]| Watched {
@@ -352,15 +358,15 @@ fn chained() -> Board {
 fn what_is_needed_takes_along_all_that_needs_it_and_is_suspected_with_it() {
     let (mut board, mut now) = (chained(), START);
     for target in ["webmail", "imap", "store-a", "store-b"] {
-        feed(&mut board, &mut now, target, "web", "+");
+        feed_settled(&mut board, &mut now, target, "web", "+");
     }
     assert_eq!(board.take_need_news(), []);
     let standing = |board: &Board, now| board.standing(&subject("webmail"), now);
-    feed(&mut board, &mut now, "store-a", "web", "---");
+    feed_settled(&mut board, &mut now, "store-a", "web", "---");
     assert!(standing(&board, now).is_eligible() && !standing(&board, now).is_moving(), "one store will do");
-    feed(&mut board, &mut now, "store-b", "web", "-");
+    feed_settled(&mut board, &mut now, "store-b", "web", "-");
     assert!(standing(&board, now).is_eligible() && standing(&board, now).is_moving());
-    feed(&mut board, &mut now, "store-b", "web", "--");
+    feed_settled(&mut board, &mut now, "store-b", "web", "--");
     assert!(!standing(&board, now).is_eligible());
     assert_eq!(state(&board, "webmail"), State::Up, "its own probes are well");
     let lost: Vec<String> = board
@@ -373,7 +379,7 @@ fn what_is_needed_takes_along_all_that_needs_it_and_is_suspected_with_it() {
     assert_eq!(standing(&board, now).recovered, None);
 
     now = now + Duration::from_secs(60);
-    feed(&mut board, &mut now, "store-a", "web", "++");
+    feed_settled(&mut board, &mut now, "store-a", "web", "++");
     assert!(standing(&board, now).is_eligible());
     assert_eq!(standing(&board, now).recovered, Some(now), "a failback waits for it");
 }
@@ -382,10 +388,10 @@ fn what_is_needed_takes_along_all_that_needs_it_and_is_suspected_with_it() {
 fn a_restart_knows_at_once_who_lacks_something_and_brings_nothing_back() {
     let (mut before, mut now) = (chained(), START);
     for target in ["webmail", "imap"] {
-        feed(&mut before, &mut now, target, "web", "+");
+        feed_settled(&mut before, &mut now, target, "web", "+");
     }
     for store in ["store-a", "store-b"] {
-        feed(&mut before, &mut now, store, "web", "---");
+        feed_settled(&mut before, &mut now, store, "web", "---");
     }
     let mut after = chained();
     after.restore(&before.save(), now);
@@ -422,7 +428,7 @@ fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback(
     // Who is forced up is served without what it needs.
     let mut now = START;
     for store in ["store-a", "store-b"] {
-        feed(&mut board, &mut now, store, "web", "---");
+        feed_settled(&mut board, &mut now, store, "web", "---");
     }
     board.configure(with(Desired::Up, "imap"), now);
     assert!(board.standing(&subject("webmail"), now).is_eligible());
