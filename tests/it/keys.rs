@@ -115,8 +115,10 @@ fn keys_made_by_bind_are_imported_and_rolled_to_another_algorithm() {
     let json: serde_json::Value =
         serde_json::from_str(&keys(&lab, &["list", "example.com", "--json"])).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 4);
-    assert_eq!((&json[2]["state"], &json[2]["next"]), (&"signing".into(), &"its DNSKEY is published".into()));
-    assert!(json[2]["next_at"].as_str().unwrap().ends_with('Z'));
+    // No server runs: what a key waits for begins when one has it in force.
+    let next = &"waits for a server to take it up".into();
+    assert_eq!((&json[2]["state"], &json[2]["next"]), (&"signing".into(), next));
+    assert!(json[2]["next_at"].is_null());
     // And out again, as BIND reads them.
     let out = lab.path("out");
     keys(&lab, &["export", "example.com", &out.display().to_string()]);

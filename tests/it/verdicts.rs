@@ -27,7 +27,7 @@ fn post(lab: &Lab, path: &str, body: &str) -> (u16, String) {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let length = body.len();
     let text = format!(
-        "POST {path} HTTP/1.1\r\nhost: waypost\r\nconnection: close\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(text.as_bytes()).unwrap();
