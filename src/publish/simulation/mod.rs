@@ -217,6 +217,8 @@ impl Simulation {
 
     fn suffer(&mut self, fault: Fault) -> Result<(), String> {
         self.tell(|| format!("--- {fault:?}"));
+        // An order may have ended by itself, and with it what others need, with no result to show it.
+        self.look(None)?;
         let now = self.now();
         match fault {
             // These are what probes see from now on.
