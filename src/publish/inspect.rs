@@ -73,16 +73,11 @@ impl Inspector {
         }
         let found = rows.iter().map(|row| {
             let zone = model.zones.get(&row.subject.zone);
-            let address = zone.and_then(|zone| {
-                let mut targets = zone.routing.targets.iter();
-                targets.find(|target| target.name == row.subject.target)?.address(row.subject.family)
-            });
             let target = zone.and_then(|zone| {
                 zone.routing.targets.iter().find(|target| target.name == row.subject.target)
             });
-            let lacks = target.zip(row.standing.lacks);
-            let lacks = lacks.and_then(|(target, nth)| target.needs.get(usize::from(nth)));
-            shown(row, address, lacks.map(|needed| needed.name.as_str()))
+            let address = target.and_then(|target| target.address(row.subject.family));
+            shown(row, address, target.and_then(|target| target.need(row.standing.lacks)))
         });
         Some(found.chain(nameless).collect())
     }

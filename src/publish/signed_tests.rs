@@ -257,22 +257,8 @@ proptest! {
         slots.assign(&apex(), &model.routing, assignment);
         let geography =
             Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
-        let subjects = ["one", "two", "three", "four"].into_iter().flat_map(|name| {
-            [Family::V4, Family::V6].map(|family| (name, family))
-        });
-        let watched = subjects.enumerate().map(|(at, (name, family))| Watched {
-            subject: Subject { zone: apex(), target: name.to_owned(), family },
-            desired: Desired::Auto,
-            said: None,
-            site: String::new(),
-            is_canary: false,
-            need: crate::health::Need::All,
-            assume_up: down >> at & 1 == 0,
-            probes: Vec::new(),
-            needs: Vec::new(),
-        });
-        let mut board = Board::default();
-        board.configure(watched.collect(), Tick(NOW * 1000));
+        let both = ["one", "two", "three", "four"].map(|name| [Family::V4, Family::V6].map(|family| (name, family)));
+        let board = board(&both.concat(), down.into());
         let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(NOW * 1000) };
         slots.decide_zone(&model, scene);
         let snapshot = zones.published(batch, &empty()).with_slots(slots.published());
@@ -291,6 +277,24 @@ proptest! {
             }
         }
     }
+}
+
+/// Targets that nobody probes; bits of `down` say which are taken for dead.
+fn board(targets: &[(&str, Family)], down: u32) -> Board {
+    let watched = targets.iter().enumerate().map(|(at, &(name, family))| Watched {
+        subject: Subject { zone: apex(), target: name.to_owned(), family },
+        desired: Desired::Auto,
+        said: None,
+        site: String::new(),
+        is_canary: false,
+        need: crate::health::Need::All,
+        assume_up: down >> at & 1 == 0,
+        probes: Vec::new(),
+        needs: Vec::new(),
+    });
+    let mut board = Board::default();
+    board.configure(watched.collect(), Tick(NOW * 1000));
+    board
 }
 
 #[test]
@@ -314,19 +318,7 @@ fn a_transition_signs_nothing() {
     let names = ["one", "two", "three"];
     let mut seen = std::collections::BTreeSet::new();
     for down in 0..8 {
-        let watched = names.iter().enumerate().map(|(at, name)| Watched {
-            subject: Subject { zone: apex(), target: (*name).to_owned(), family: Family::V4 },
-            desired: Desired::Auto,
-            said: None,
-            site: String::new(),
-            is_canary: false,
-            need: crate::health::Need::All,
-            assume_up: down >> at & 1 == 0,
-            probes: Vec::new(),
-            needs: Vec::new(),
-        });
-        let mut board = Board::default();
-        board.configure(watched.collect(), Tick(NOW * 1000));
+        let board = board(&names.map(|name| (name, Family::V4)), down);
         let scene = Scene { geography: &geography, board: &board, signers: &signers, now: Tick(NOW * 1000) };
         slots.decide_zone(&model, scene);
         let snapshot = empty().with_slots(slots.published());

@@ -89,11 +89,11 @@ impl Writer {
         let assignment = self.slots.plan(apex, &model.routing, signing.is_some());
         self.zones.put(batch, model, assignment.owners.clone(), signing)?;
         self.slots.assign(apex, &model.routing, assignment);
-        if let Some(signer) = &signer {
-            self.bind(signer, model);
-        }
         match signer {
-            Some(signer) => drop(self.signers.insert(apex.clone(), signer)),
+            Some(signer) => {
+                self.bind(&signer, model);
+                self.signers.insert(apex.clone(), signer);
+            }
             None => drop(self.signers.remove(apex)),
         }
         Ok(())

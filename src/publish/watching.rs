@@ -131,9 +131,8 @@ impl Writer {
         {
             let Some(zone) = self.model.zones.get(&subject.zone) else { continue };
             let Some(target) = find(zone, &subject.target) else { continue };
-            let needed = |nth: &Option<u16>| Some(target.needs.get(usize::from((*nth)?))?.name.as_str());
             let whom = format!("{}{}", subject.target, self.address(subject));
-            let (text, named) = match (needed(lacks), needed(lacked)) {
+            let (text, named) = match (target.need(*lacks), target.need(*lacked)) {
                 (Some(needed), _) => (format!("{whom} isn't served: it needs {needed}"), needed),
                 (None, Some(needed)) => (format!("{whom} has {needed} again, which it needs"), needed),
                 (None, None) => continue,

@@ -102,6 +102,13 @@ impl Target {
             Family::V6 => self.ipv6.map(IpAddr::V6),
         }
     }
+
+    /// The name of the need with that place in [`needs`](Self::needs), as a standing or an event has
+    /// it; nothing if none is lacked.
+    #[must_use]
+    pub fn need(&self, nth: Option<u16>) -> Option<&str> {
+        self.needs.get(usize::from(nth?)).map(|needed| needed.name.as_str())
+    }
 }
 
 /// Address family. IPv4 and IPv6 of a target are judged apart.

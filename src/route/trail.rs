@@ -178,8 +178,8 @@ impl Reason {
             }
             Reason::NotProbedYet => "not probed yet, assumed down".to_owned(),
             Reason::Needs { target, nth } => {
-                let needs = routing.targets.get(target.0 as usize).map_or(&[][..], |target| &target.needs);
-                let needed = needs.get(usize::from(nth)).map_or("?", |needed| &needed.name);
+                let target = routing.targets.get(target.0 as usize);
+                let needed = target.and_then(|target| target.need(Some(nth))).unwrap_or("?");
                 format!("needs {needed}, which isn't served")
             }
             Reason::OperatorDown => "set down by the operator".to_owned(),

@@ -163,9 +163,8 @@ fn targets(status: &Status, model: &Model, now: Tick) -> (Vec<Target>, usize) {
         });
         target.is_eligible |= row.standing.is_eligible() || row.is_held;
         target.is_waiting |= is_by_hand && row.standing.recovered.is_some();
-        let lacks = known.zip(row.standing.lacks);
-        let lacks = lacks.and_then(|((_, own), nth)| own.needs.get(usize::from(nth)));
-        let lacks = lacks.map(|needed| format!("not served: needs {}", needed.name));
+        let lacks = known.and_then(|(_, own)| own.need(row.standing.lacks));
+        let lacks = lacks.map(|needed| format!("not served: needs {needed}"));
         target.said = target.said.take().or_else(|| row.said.map(str::to_owned)).or(lacks);
         target.addresses.push(Address::of(&row, known.and_then(|(_, own)| own.address(row.subject.family))));
     }
