@@ -173,7 +173,7 @@ impl Daemon {
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
         let taps = running.taps().and(encrypted.as_ref().map(Encrypted::taps).unwrap_or_default());
-        writing.handle().serve(taps, Arc::clone(control.status()));
+        writing.handle().serve(taps, Arc::clone(control.status()), Arc::clone(control.published()));
         let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
         let told =
             notify::start(control.status(), has_state.then_some(state), options.notify, runtime.handle());
@@ -187,7 +187,9 @@ impl Daemon {
             identity: encrypted.as_ref().map(Encrypted::identity),
             notify: told,
         });
-        admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
+        let shown =
+            admin::Shown { control: control.clone(), metrics: Arc::new(metrics), queries: writing.handle() };
+        admin::start(&server, options.state.as_deref(), &shown, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;
         let changes = control.clone();

@@ -320,8 +320,37 @@ pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);
 /// that don't fit, since the thread that writes them down is behind, are dropped and counted.
 pub const TAP_RING_OCTETS: usize = 256 << 10;
 
+/// The same while only samples are counted, some hundred queries. Those that don't fit are missing
+/// in the sample.
+pub const TAP_SMALL_RING_OCTETS: usize = 32 << 10;
+
 /// How often the rings of all workers are emptied. So late a query is written down.
 pub const TAP_PAUSE: Duration = Duration::from_millis(5);
+
+/// The same while only samples are counted: an idle server is woken rarely.
+pub const TAP_LONG_PAUSE: Duration = Duration::from_millis(250);
+
+/// Of how many queries one is looked at for clients that no region has, unless `[unplaced]` says
+/// something else.
+pub const UNPLACED_SAMPLE: u32 = 100;
+
+/// Networks that no region has which are counted at one time. A further one takes the place of the
+/// one with the fewest, and its count with it as an error that is told.
+pub const UNPLACED_NETWORKS: usize = 512;
+
+/// Zones that are told apart for each of these networks. Queries in further ones count for the
+/// network alone.
+pub const UNPLACED_ZONES: usize = 4;
+
+/// How long these networks are counted before counting begins anew; what was counted in the time
+/// before is still shown.
+pub const UNPLACED_TIME: Duration = Duration::from_secs(12 * 3_600);
+
+/// Networks that are told, those with the most queries first.
+pub const UNPLACED_TOLD: usize = 50;
+
+/// Networks on the status page that no region has. The API has more.
+pub const PAGE_UNPLACED: usize = 20;
 
 /// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
 pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;

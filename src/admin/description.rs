@@ -5,7 +5,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::api::{self, Problem};
-use super::{stream, verdicts};
+use super::{stream, unplaced, verdicts};
 
 /// OpenAPI 3.1, as JSON.
 #[must_use]
@@ -25,6 +25,7 @@ pub fn description() -> String {
         api::explanation,
         api::events,
         stream::stream,
+        unplaced::unplaced,
         api::drain,
         api::undrain,
         api::force,

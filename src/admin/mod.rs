@@ -20,6 +20,7 @@ mod input;
 mod page;
 mod session;
 mod stream;
+mod unplaced;
 pub mod verdicts;
 
 use std::fs;
@@ -40,6 +41,7 @@ use self::guard::{Guard, Peer};
 use crate::config::server::{Admin, Server};
 use crate::metrics::{MEDIA_TYPE, Metrics};
 use crate::publish::Control;
+use crate::querylog;
 
 /// Name of the socket in the state directory.
 const SOCKET: &str = "admin.sock";
@@ -53,17 +55,29 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
     server.admin.socket.clone().unwrap_or_else(|| state.unwrap_or(&server.state).join(SOCKET))
 }
 
+/// What the API shows, and gives orders to.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The writer.
+    pub control: Control,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// What came of copied queries.
+    pub queries: querylog::Handle,
+}
+
 /// Opens the API. What can't be opened is told in the log.
-pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
+pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Handle) {
     let _context = runtime.enter();
-    let metrics = Arc::new(metrics);
+    let Shown { control, metrics, queries } = shown;
     let mut api = api::router(control.clone())
         .merge(stream::router(control.clone()))
-        .merge(metrics_router(Arc::clone(&metrics)));
+        .merge(unplaced::router(control.clone(), queries.clone()))
+        .merge(metrics_router(Arc::clone(metrics)));
     if let Some(bundles) = &server.bundles {
         api = api.merge(bundles::router(bundles.directory.clone()));
     }
-    let page = page::router(control.clone(), metrics);
+    let page = page::router(shown.clone());
     let guard = Guard {
         tokens: server.admin.tokens.clone().unwrap_or_default(),
         sessions: Arc::default(),

@@ -1,8 +1,10 @@
-//! Queries and answers written down: as lines of JSON, and as dnstap.
+//! Queries and answers written down: as lines of JSON, and as dnstap. And samples of them counted,
+//! for whoever asks which clients no region has.
 //!
 //! ```text
 //! workers --> rings (`serve`) --> thread `query-log` --+--> lines, to a file or standard output
 //!                                                      +--> frames, to a Unix socket (dnstap)
+//!                                                      +--> unplaced: a sketch of networks
 //! ```
 //!
 //! Workers copy what is selected and go on; this thread does all else. A disk that is full, or a
@@ -13,20 +15,26 @@ mod dnstap;
 mod frames;
 mod line;
 mod lines;
+mod sketch;
+mod unplaced;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use self::frames::Frames;
 use self::lines::Lines;
-use crate::limits::{DNSTAP_FINISH, TAP_PAUSE};
+use self::unplaced::{Counts, Looker};
+pub use self::unplaced::{Unplaced, UnplacedNetwork, UnplacedZone};
+use crate::limits::{DNSTAP_FINISH, TAP_LONG_PAUSE, TAP_PAUSE};
+use crate::model::Geography;
 use crate::publish::Status;
 use crate::serve::{Copies, Selection, Selections, Taker, Taps};
+use crate::snapshot::Published;
 
 /// What is to be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +43,8 @@ pub struct Wanted {
     pub lines: Option<QueryLog>,
     /// As dnstap.
     pub dnstap: Option<Dnstap>,
+    /// Clients that no region has are counted in one of so many queries.
+    pub unplaced: Option<u32>,
 }
 
 /// The query log.
@@ -76,17 +86,26 @@ pub struct Writing {
 #[derive(Debug)]
 enum Order {
     Want(Box<Wanted>),
-    Serve(Taps, Arc<Status>),
+    Serve(Workers),
     Stop,
+}
+
+/// Those who answer, and what is asked about what they answered.
+#[derive(Debug)]
+struct Workers {
+    taps: Taps,
+    status: Arc<Status>,
+    published: Arc<Published>,
 }
 
 /// What came of copies, by taker.
 #[derive(Debug, Default)]
 struct Tally {
-    written: [AtomicU64; 2],
-    lost: [AtomicU64; 2],
+    written: [AtomicU64; Taker::ALL.len()],
+    lost: [AtomicU64; Taker::ALL.len()],
     is_connected: AtomicBool,
     taps: OnceLock<Taps>,
+    unplaced: Counts,
 }
 
 /// Starts the thread, which has nothing to do yet.
@@ -124,11 +143,18 @@ impl Handle {
         self.order(Order::Want(Box::new(wanted)));
     }
 
-    /// Takes copies from these workers from now on; the zones that answered are looked up here.
-    pub fn serve(&self, taps: Taps, status: Arc<Status>) {
+    /// Takes copies from these workers from now on; the zones that answered are looked up in the
+    /// status, and what placed clients in what is published.
+    pub fn serve(&self, taps: Taps, status: Arc<Status>, published: Arc<Published>) {
         // There is one set of workers in the life of a server.
         let _ = self.tally.taps.set(taps.clone());
-        self.order(Order::Serve(taps, status));
+        self.order(Order::Serve(Workers { taps, status, published }));
+    }
+
+    /// The networks of clients that no region has, as far as samples tell.
+    #[must_use]
+    pub fn unplaced(&self, geography: &Geography) -> Unplaced {
+        self.tally.unplaced.told(geography)
     }
 
     /// Queries that one of them has written.
@@ -169,16 +195,17 @@ impl Tally {
 struct Thread {
     tally: Arc<Tally>,
     wanted: Wanted,
-    workers: Option<(Taps, Arc<Status>)>,
+    workers: Option<Workers>,
     copies: Vec<Copies>,
     lines: Option<Lines>,
     frames: Option<Frames>,
+    looker: Option<Looker>,
 }
 
 impl Thread {
     fn new(tally: Arc<Tally>) -> Thread {
         let wanted = Wanted::default();
-        Thread { tally, wanted, workers: None, copies: Vec::new(), lines: None, frames: None }
+        Thread { tally, wanted, workers: None, copies: Vec::new(), lines: None, frames: None, looker: None }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
@@ -187,12 +214,12 @@ impl Thread {
             let order = if is_idle {
                 orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                orders.recv_timeout(TAP_PAUSE)
+                orders.recv_timeout(self.pause())
             };
             match order {
                 Ok(Order::Want(wanted)) => self.want(*wanted),
-                Ok(Order::Serve(taps, status)) => {
-                    self.workers = Some((taps, status));
+                Ok(Order::Serve(workers)) => {
+                    self.workers = Some(workers);
                     self.turn();
                 }
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return self.end(),
@@ -200,6 +227,12 @@ impl Thread {
             }
             self.round();
         }
+    }
+
+    /// Samples that are only counted may wait longer than what somebody reads.
+    fn pause(&self) -> Duration {
+        let is_read = self.lines.is_some() || self.frames.is_some();
+        if is_read { TAP_PAUSE } else { TAP_LONG_PAUSE }
     }
 
     /// What stays as it is goes on where it was.
@@ -219,23 +252,26 @@ impl Thread {
             }
             self.frames = reader(&self.wanted).map(Frames::new);
         }
+        self.looker = self.wanted.unplaced.map(|_| self.looker.take().unwrap_or_else(Looker::new));
+        self.tally.unplaced.sample(self.wanted.unplaced);
         self.turn();
     }
 
     fn turn(&mut self) {
-        let Some((taps, _)) = &self.workers else { return };
-        let Wanted { lines, dnstap } = &self.wanted;
+        let Some(Workers { taps, .. }) = &self.workers else { return };
+        let Wanted { lines, dnstap, unplaced } = &self.wanted;
         let selections = Selections::none()
             .with(Taker::QueryLog, lines.as_ref().map(|lines| lines.selection.clone()))
-            .with(Taker::Dnstap, dnstap.as_ref().map(|dnstap| dnstap.selection.clone()));
+            .with(Taker::Dnstap, dnstap.as_ref().map(|dnstap| dnstap.selection.clone()))
+            .with(Taker::Unplaced, unplaced.map(|sample| Selection { sample, ..Selection::all() }));
         self.copies.extend(taps.turn(&Arc::new(selections)));
     }
 
     /// Writes all that was copied since the last round.
     fn round(&mut self) {
         let now = Instant::now();
-        if let Some((_, status)) = &self.workers {
-            let model = status.model();
+        if let Some(Workers { status, published, .. }) = &self.workers {
+            let (model, snapshot) = (status.model(), published.load());
             for copies in &mut self.copies {
                 while let Some(copied) = copies.take() {
                     let question = line::Question::read(copied.query);
@@ -251,6 +287,11 @@ impl Thread {
                         && is_of(&wanted.selection, zone)
                     {
                         frames.put(&copied, zone, &self.tally);
+                    }
+                    if let (Some(looker), Some(question)) = (&mut self.looker, &question)
+                        && copied.is_for(Taker::Unplaced)
+                    {
+                        looker.look(&copied, question, zone, &snapshot, &self.tally.unplaced);
                     }
                 }
             }

@@ -41,6 +41,7 @@ mod signed;
 mod signed_sweep;
 mod site;
 mod tools;
+mod unplaced;
 mod verdicts;
 mod view;
 mod watch;

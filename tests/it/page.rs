@@ -143,7 +143,7 @@ fn without_scripts_it_is_the_same_page_with_the_same_forms() {
         ("answers", "webmail.mail.example."),
         ("timeline", "UNKNOWN -> UP"),
         ("zones", "mail.example."),
-        ("queries", "Queries"),
+        ("queries", "Networks that fell to default most often"),
     ] {
         let text = browser.text(&format!("document.getElementById('{section}').textContent"));
         assert!(text.contains(part), "{section}: {text}");
@@ -238,13 +238,13 @@ fn judged(browser: &mut Browser, axe: Option<&str>, what: &str) {
 }
 
 /// One request as written; its status and the whole answer.
-fn exchange(address: SocketAddr, method: &str, path: &str, head: &[&str], body: &str) -> (u16, String) {
+pub fn exchange(address: SocketAddr, method: &str, path: &str, head: &[&str], body: &str) -> (u16, String) {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     exchange_on(stream, method, path, head, body)
 }
 
-fn exchange_on(
+pub fn exchange_on(
     mut stream: impl Read + Write,
     method: &str,
     path: &str,
