@@ -352,6 +352,12 @@ pub const UNPLACED_TOLD: usize = 50;
 /// Networks on the status page that no region has. The API has more.
 pub const PAGE_UNPLACED: usize = 20;
 
+/// Octets of lines that wait to be written to the query log. Further lines are dropped and counted.
+pub const LINES_WAITING_OCTETS: usize = 4 << 20;
+
+/// How long the query log and dnstap may take at the end. Then they are left as they are.
+pub const TAP_STOP: Duration = Duration::from_secs(3);
+
 /// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
 pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;
 
@@ -361,9 +367,9 @@ pub const TAP_AGAIN: Duration = Duration::from_secs(1);
 /// How long a dnstap reader may take to accept. Then its connection is closed, and made again.
 pub const DNSTAP_HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How long a dnstap reader may take at the end to take what waits, and to say that it has it all.
-/// Then it is left without.
-pub const DNSTAP_FINISH: Duration = Duration::from_secs(1);
+/// How long whoever reads the query log or dnstap may take at the end to take what waits, and to say
+/// that it has it all. Then it is left without.
+pub const TAP_FINISH: Duration = Duration::from_secs(1);
 
 /// Changed answers that an event tells. The rest aren't told: `explain` has them.
 pub const EVENT_EFFECTS: usize = 32;

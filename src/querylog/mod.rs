@@ -2,14 +2,15 @@
 //! for whoever asks which clients no region has.
 //!
 //! ```text
-//! workers --> rings (`serve`) --> thread `query-log` --+--> lines, to a file or standard output
+//! workers --> rings (`serve`) --> thread `query-log` --+--> lines --> thread, to a file or standard output
 //!                                                      +--> frames, to a Unix socket (dnstap)
 //!                                                      +--> unplaced: a sketch of networks
 //! ```
 //!
-//! Workers copy what is selected and go on; this thread does all else. A disk that is full, or a
-//! reader that stalls or goes, costs what it doesn't take, which is counted. Neither waits for the
-//! other, but that standard output which isn't read holds up both.
+//! Workers copy what is selected and go on; this thread does all else but writing lines, which has
+//! a thread of its own, since a write to a file or a pipe can wait for ever. A disk that is full, or
+//! a reader that stalls or goes, costs what it doesn't take, which is counted. Nobody waits for the
+//! other, and the end waits for none of them for longer than a moment.
 
 mod dnstap;
 mod frames;
@@ -30,7 +31,7 @@ use self::frames::Frames;
 use self::lines::Lines;
 use self::unplaced::{Counts, Looker};
 pub use self::unplaced::{Unplaced, UnplacedNetwork, UnplacedZone};
-use crate::limits::{DNSTAP_FINISH, TAP_LONG_PAUSE, TAP_PAUSE};
+use crate::limits::{TAP_FINISH, TAP_LONG_PAUSE, TAP_PAUSE, TAP_STOP};
 use crate::model::Geography;
 use crate::publish::Status;
 use crate::serve::{Copies, Selection, Selections, Taker, Taps};
@@ -128,9 +129,17 @@ impl Writing {
         self.handle.clone()
     }
 
-    /// Ends it: what was copied is written, for a moment at most.
+    /// Ends it: what was copied is written, for a moment at most. A thread that hangs all the same is
+    /// left to the end of the process.
     pub fn stop(self) {
         self.handle.order(Order::Stop);
+        let began = Instant::now();
+        while !self.thread.is_finished() {
+            if began.elapsed() >= TAP_STOP {
+                return tracing::warn!("the query log's thread doesn't end, and is left behind");
+            }
+            thread::sleep(TAP_PAUSE);
+        }
         if self.thread.join().is_err() {
             tracing::error!("the query log's thread ended by a panic");
         }
@@ -238,9 +247,12 @@ impl Thread {
     /// What stays as it is goes on where it was.
     fn want(&mut self, wanted: Wanted) {
         let before = std::mem::replace(&mut self.wanted, wanted);
+        // Before a file is made: that it is there says that its queries are taken.
+        self.turn();
         let file = |wanted: &Wanted| wanted.lines.as_ref().map(|lines| lines.file.clone());
         if file(&before) != file(&self.wanted) {
-            self.lines = file(&self.wanted).map(Lines::new);
+            // What was handed to the one before is written all the same.
+            self.lines = file(&self.wanted).map(|path| Lines::start(path, &self.tally));
         }
         let reader = |wanted: &Wanted| {
             let dnstap = wanted.dnstap.clone();
@@ -254,7 +266,6 @@ impl Thread {
         }
         self.looker = self.wanted.unplaced.map(|_| self.looker.take().unwrap_or_else(Looker::new));
         self.tally.unplaced.sample(self.wanted.unplaced);
-        self.turn();
     }
 
     fn turn(&mut self) {
@@ -280,7 +291,7 @@ impl Thread {
                         && copied.is_for(Taker::QueryLog)
                         && is_of(&wanted.selection, zone)
                     {
-                        lines.put(&copied, question.as_ref(), zone);
+                        lines.put(&copied, question.as_ref(), zone, &self.tally);
                     }
                     if let (Some(frames), Some(wanted)) = (&mut self.frames, &self.wanted.dnstap)
                         && copied.is_for(Taker::Dnstap)
@@ -298,7 +309,7 @@ impl Thread {
         }
         self.copies.retain(|copies| !copies.is_over());
         if let Some(lines) = &mut self.lines {
-            lines.write(now, &self.tally);
+            lines.write(&self.tally);
         }
         if let Some(frames) = &mut self.frames {
             frames.write(now, &self.tally);
@@ -307,9 +318,13 @@ impl Thread {
 
     fn end(mut self) {
         self.round();
-        let until = Instant::now() + DNSTAP_FINISH;
+        let until = Instant::now() + TAP_FINISH;
+        let closing = self.lines.map(Lines::close);
         if let Some(frames) = &mut self.frames {
             frames.finish(until, &self.tally);
+        }
+        if let Some(closing) = closing {
+            closing.wait(until, &self.tally);
         }
     }
 }

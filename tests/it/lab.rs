@@ -199,10 +199,19 @@ impl Server {
     }
 
     /// Ends it as service managers do; it must end well.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        self.stop_and_read();
+    }
+
+    /// The same, and what it wrote to standard error.
+    pub fn stop_and_read(mut self) -> String {
         self.signal("TERM");
         let status = wait_for("the server ends", Duration::from_secs(10), || self.child.try_wait().unwrap());
+        // Its last words may still be in the pipe.
+        let is_read = || Arc::strong_count(&self.log) == 1;
+        wait_for("its log is read", Duration::from_secs(10), || is_read().then_some(()));
         assert!(status.success(), "{status}\n{}", self.log());
+        self.log()
     }
 
     /// Asks by UDP.

@@ -287,3 +287,54 @@ fn standard_output_is_lines_of_queries_alone() {
     assert_eq!(names(&lines(&out, 1)), ["www.plain.example."]);
     server.stop();
 }
+
+/// Asks until more has been copied than a pipe and what may wait behind it hold.
+fn flood(lab: &Lab, server: &Server) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    socket.connect(server.address).unwrap();
+    let name = waypost_name("nothing.plain.example.");
+    let query = [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name[..], &[0, 1, 0, 1]].concat();
+    let began = Instant::now();
+    while metric(lab, "waypost_logged_queries_dropped_total{to=\"query_log\"}") == 0.0 {
+        for _ in 0..2_000 {
+            socket.send(&query).unwrap();
+            socket.recv(&mut [0; 512]).expect("an answer for every query");
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "what waits is bounded");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_dnstap_nor_the_end() {
+    let lab = lab("[query_log]\nto = \"stdout\"\n[dnstap]\nsocket = \"dnstap.sock\"\n");
+    let file = lab.path("captured");
+    let capture = Capture::start(&lab.path("dnstap.sock"), &file);
+    let mut command = waypost();
+    // A pipe that stays open and full.
+    let (unread, written) = std::io::pipe().unwrap();
+    command.arg("run").stdout(written);
+    let server = Server::start_with(lab.directory.path(), command);
+    wait_until_connected(&lab, true);
+    flood(&lab, &server);
+    let to_dnstap = "waypost_logged_queries_total{to=\"dnstap\"}";
+    let before = metric(&lab, to_dnstap);
+    server.ask("www.plain.example.", "A");
+    wait_for("dnstap goes on", Duration::from_secs(5), || (metric(&lab, to_dnstap) > before).then_some(()));
+    let log = server.stop_and_read();
+    assert!(log.contains("the query log's last lines are lost"), "{log}");
+    drop(unread);
+    capture.stop();
+}
+
+#[test]
+fn a_pipe_without_a_reader_and_a_dnstap_reader_that_hangs_dont_hold_up_the_end() {
+    let lab = lab("[query_log]\nto = \"pipe\"\n[dnstap]\nsocket = \"dnstap.sock\"\n");
+    stdout(Command::new("mkfifo").arg(lab.path("pipe")));
+    let server = lab.start();
+    let stream = stalled(&lab.path("dnstap.sock"));
+    wait_until_connected(&lab, true);
+    server.ask("www.plain.example.", "A");
+    server.stop();
+    drop(stream);
+}
