@@ -390,6 +390,16 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
 
+/// Wrong tokens that one client (an IPv4 address, or an IPv6 /64) may show within the time below. Then
+/// none of its tokens is looked at until that time is over.
+pub const ADMIN_WRONG_TOKENS: u32 = 10;
+
+/// How long wrong tokens are counted together, from the first one on.
+pub const ADMIN_WRONG_TIME: Duration = Duration::from_secs(60);
+
+/// Clients whose wrong tokens are counted at one time. A further one has the oldest forgotten.
+pub const ADMIN_WRONG_CLIENTS: usize = 1024;
+
 /// Sessions of the status page at one time. A further one ends the oldest: its reader signs in anew.
 pub const ADMIN_SESSIONS: usize = 64;
 

@@ -58,6 +58,7 @@ impl Modify for Everywhere {
                     all.entry(status.to_owned()).or_insert_with(|| problem(text));
                 };
                 declare("401", "over TCP: no token that is known");
+                declare("429", "over TCP: too many wrong tokens came from this address");
                 declare("403", "another origin's page, or a Host that is a name");
                 if operation.parameters.is_some() {
                     declare("400", "a parameter that isn't understood");

@@ -12,6 +12,7 @@
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod attempts;
 mod bundles;
 mod description;
 mod guard;
@@ -81,6 +82,7 @@ pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Han
     let guard = Guard {
         tokens: server.admin.tokens.clone().unwrap_or_default(),
         sessions: Arc::default(),
+        attempts: Arc::default(),
         seal: session::random().unwrap_or_default(),
         cookie: format!("waypost-{}", server.admin.listen.map_or(0, |listen| listen.port())),
     };
@@ -101,7 +103,8 @@ pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Han
             let api = api.layer(middleware::from_fn_with_state(guard.clone(), guard::remote));
             let page = page.layer(middleware::from_fn_with_state(guard.clone(), guard::page));
             let router = api.merge(page).merge(page::open_router()).merge(page::sign_in_router(guard));
-            let service = router.layer(middleware::from_fn(guard::origin)).into_make_service();
+            let router = router.layer(middleware::from_fn(guard::origin));
+            let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
         Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),

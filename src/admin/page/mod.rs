@@ -13,7 +13,9 @@ mod order;
 mod tables;
 mod view;
 
-use axum::extract::{DefaultBodyLimit, State};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -77,12 +79,19 @@ struct SignIn {
     token: String,
 }
 
-async fn sign_in(State(guard): State<Guard>, Form(SignIn { token }): Form<SignIn>) -> Response {
-    match guard.sign_in(&token) {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
-        Err(problem) => {
-            (problem.code(), Html(html::sign_in(Some(&problem.error)).into_string())).into_response()
-        }
+async fn sign_in(
+    State(guard): State<Guard>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Form(SignIn { token }): Form<SignIn>,
+) -> Response {
+    let problem = match guard.sign_in(&token, client.ip()) {
+        Ok(cookie) => return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
+        Err(problem) => problem,
+    };
+    let page = Html(html::sign_in(Some(&problem.error)).into_string());
+    match problem.retry_after() {
+        Some(retry_after) => (problem.code(), retry_after, page).into_response(),
+        None => (problem.code(), page).into_response(),
     }
 }
 
