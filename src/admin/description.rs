@@ -5,7 +5,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::api::{self, Problem};
-use super::{stream, unplaced, verdicts};
+use super::{bundles, metrics, stream, unplaced, verdicts};
 
 /// OpenAPI 3.1, as JSON.
 #[must_use]
@@ -26,6 +26,8 @@ pub fn description() -> String {
         api::events,
         stream::stream,
         unplaced::unplaced,
+        bundles::bundle,
+        metrics::render,
         api::drain,
         api::undrain,
         api::force,
@@ -93,6 +95,10 @@ mod tests {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.contains_key("401") && responses.contains_key("403"), "{method} {path}");
                 for (status, response) in responses {
+                    if status == "304" {
+                        // RFC 9110 15.4.5: it has no content.
+                        continue;
+                    }
                     let content = response["content"].as_object().unwrap();
                     for schema in content.values().map(|content| &content["schema"]) {
                         let bare = serde_json::json!({ "type": "object" });
@@ -100,6 +106,9 @@ mod tests {
                     }
                 }
             }
+        }
+        for path in ["/metrics", "/v1/bundles/{zone}", "/v1/unplaced"] {
+            assert!(described["paths"].get(path).is_some(), "{path}");
         }
         assert_eq!(described["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     }

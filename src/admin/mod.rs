@@ -18,6 +18,7 @@ mod description;
 mod guard;
 mod hook;
 mod input;
+mod metrics;
 mod page;
 mod session;
 mod stream;
@@ -30,17 +31,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Router, middleware};
+use axum::middleware;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 
 use self::guard::{Guard, Peer};
 use crate::config::server::{Admin, Server};
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::metrics::Metrics;
 use crate::publish::Control;
 use crate::querylog;
 
@@ -74,7 +71,7 @@ pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Han
     let mut api = api::router(control.clone())
         .merge(stream::router(control.clone()))
         .merge(unplaced::router(control.clone(), queries.clone()))
-        .merge(metrics_router(Arc::clone(metrics)));
+        .merge(metrics::router(Arc::clone(metrics)));
     if let Some(bundles) = &server.bundles {
         api = api.merge(bundles::router(bundles.directory.clone()));
     }
@@ -109,15 +106,6 @@ pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Han
         }
         Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),
     }
-}
-
-/// `GET /metrics`, for collectors.
-fn metrics_router(metrics: Arc<Metrics>) -> Router {
-    let render = async move || match metrics.render() {
-        Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    };
-    Router::new().route("/metrics", get(render))
 }
 
 fn open_socket(path: &Path) -> io::Result<UnixListener> {
