@@ -67,14 +67,15 @@ fn run(directory: &Path, waiting: &Receiver<Order>) {
 
 fn bind(directory: &Path, apex: &Name, (signer, serial): &Order, made: u64) {
     let Some(octets) = signer.to_bundle(*serial, made) else {
-        tracing::error!(zone = %apex, "no bundle is written: no key seals it");
+        tracing::error!(kind = "bundle", zone = %apex, "no bundle is written: no key seals it");
         return;
     };
     match replace(directory, apex, &octets) {
-        Ok(()) => tracing::info!(zone = %apex, serial, octets = octets.len(), "bundle written"),
+        Ok(()) => tracing::info!(kind = "bundle", zone = %apex, serial, "bundle written"),
         Err(error) => {
-            let path: PathBuf = path(directory, apex);
-            tracing::error!(zone = %apex, %error, path = %path.display(), "the bundle can't be written: edges keep the one before");
+            let file: PathBuf = path(directory, apex);
+            let file = file.display();
+            tracing::error!(kind = "bundle", zone = %apex, %error, %file, "the bundle can't be written: edges keep the one before");
         }
     }
 }

@@ -47,15 +47,17 @@ impl Puller {
         let token = match fs::read_to_string(&self.pull.token) {
             Ok(token) => token,
             Err(error) => {
-                let token = self.pull.token.display();
-                return tracing::error!(%token, %error, "the token can't be read: no bundle is asked for");
+                let file = self.pull.token.display();
+                return tracing::error!(kind = "bundle", %file, %error, "the token can't be read: no bundle is asked for");
             }
         };
         for apex in zones {
             match self.ask_for(token.trim(), &apex) {
-                Ok(true) => tracing::info!(zone = %apex, "another bundle came"),
+                Ok(true) => tracing::info!(kind = "bundle", zone = %apex, "another bundle came"),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(zone = %apex, %error, "no bundle came from the signer"),
+                Err(error) => {
+                    tracing::warn!(kind = "bundle", zone = %apex, %error, "no bundle came from the signer");
+                }
             }
         }
     }

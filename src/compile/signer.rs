@@ -233,7 +233,7 @@ impl Signer {
         let rrsigs = self.keyring.sign(owner, rtype, ttl, rdatas, validity);
         if rrsigs.is_empty() || rrsigs.len() < self.keyring.signers(rtype).count() {
             let unsigned = Unsigned { owner: owner.to_vec(), rtype };
-            tracing::error!(zone = %self.keyring.apex(), "{unsigned}");
+            tracing::error!(kind = "key", zone = %self.keyring.apex(), "{unsigned}");
             let renewal = now + SIGNED_AGAIN;
             if let Some(cached) = lock(part).get_mut(&content) {
                 cached.generation = generation;

@@ -154,7 +154,7 @@ impl Keeper {
         if loaded.config.unsigned.at_once {
             memory.leaving = Some(Leaving::Over);
             if let Err(error) = zone.lock().and_then(|_lock| zone.write_memory(&memory, &policy)) {
-                tracing::warn!(zone = %apex, %error, "that the zone has left signing isn't kept");
+                tracing::warn!(kind = "key", zone = %apex, %error, "that the zone has left signing isn't kept");
             }
             return None;
         }

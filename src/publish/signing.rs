@@ -59,10 +59,10 @@ impl Writer {
         let Some(model) = model.filter(|_| self.signers.contains_key(apex)) else { return };
         let mut batch = Batch::default();
         if let Err(error) = self.place(&model, None, &mut batch, now) {
-            tracing::error!(zone = %apex, %error, "the zone stays signed");
+            tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays signed");
             return;
         }
-        tracing::info!(zone = %apex, "the zone isn't signed any more");
+        tracing::info!(kind = "zone", zone = %apex, "the zone isn't signed any more");
         self.note(now, Kind::Notice, format!("{apex} isn't signed any more: no DS is left"));
         self.decide_all(now);
         self.publish(Some(batch), now);
@@ -169,7 +169,7 @@ impl Writer {
             } else {
                 format!("end in {}", crate::health::tick::short(left))
             };
-            tracing::error!(zone = %apex, "signatures {ends}, and no bundle with others comes");
+            tracing::error!(kind = "bundle", zone = %apex, "signatures {ends}, and no bundle with others comes");
             let text = format!("{apex}: signatures {ends}, and no bundle with others comes");
             self.note(now, Kind::Error, text);
             self.ends_told.insert(apex, now);

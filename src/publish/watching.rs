@@ -138,7 +138,7 @@ impl Writer {
                 (None, None) => continue,
             };
             let cause = format!("needs {named}");
-            tracing::info!(kind = "transition", zone = %subject.zone, target = %subject.target, %cause, "{text}");
+            tracing::info!(kind = "needs", zone = %subject.zone, target = %subject.target, %cause, "{text}");
             let effects = self.effects_of(zone, subject, *before, now);
             self.tell(Event {
                 subject: Some(format!("{}/{whom}", subject.zone)),
