@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::lab::{Ask, Lab, Server, repository, stdout, wait_for, waypost};
+use crate::encrypted::{address, kdig};
+use crate::lab::{Ask, Lab, Server, output, repository, stdout, wait_for, waypost};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 60\n@ NS ns1\nns1 A 192.0.2.53\n\
                     www A 192.0.2.1\nchild NS ns1\n";
@@ -337,4 +338,78 @@ fn a_pipe_without_a_reader_and_a_dnstap_reader_that_hangs_dont_hold_up_the_end()
     server.ask("www.plain.example.", "A");
     server.stop();
     drop(stream);
+}
+
+/// What a dnstap message says of its way, by the numbers of `dnstap.proto`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Way {
+    #[prost(int32, optional, tag = "3")]
+    socket_protocol: Option<i32>,
+    #[prost(bytes = "vec", optional, tag = "10")]
+    query_message: Option<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Envelope {
+    #[prost(message, optional, tag = "14")]
+    message: Option<Way>,
+}
+
+/// The first label that each query in a captured file asks for, with SocketProtocol.
+fn ways(file: &Path) -> Vec<(String, i32)> {
+    let octets = fs::read(file).unwrap();
+    let (mut rest, mut ways) = (&octets[..], Vec::new());
+    let word = |rest: &mut &[u8]| {
+        let (word, after) = rest.split_first_chunk::<4>()?;
+        *rest = after;
+        Some(u32::from_be_bytes(*word) as usize)
+    };
+    while let Some(length) = word(&mut rest) {
+        let is_control = length == 0;
+        let length = if is_control { word(&mut rest).unwrap() } else { length };
+        let (frame, after) = rest.split_at(length);
+        rest = after;
+        if is_control {
+            continue;
+        }
+        let way = <Envelope as prost::Message>::decode(frame).unwrap().message.unwrap();
+        if let Some(query) = way.query_message {
+            let label = &query[13..13 + usize::from(query[12])];
+            ways.push((String::from_utf8(label.to_vec()).unwrap(), way.socket_protocol.unwrap()));
+        }
+    }
+    ways.sort();
+    ways
+}
+
+#[test]
+fn what_came_encrypted_is_told_as_such() {
+    let lab = lab("[query_log]\nto = \"queries.jsonl\"\n[dnstap]\nsocket = \"dnstap.sock\"\n\
+         [tls]\nlisten = \"127.0.0.1:0\"\nquic = \"127.0.0.1:0\"\n");
+    let file = lab.path("captured");
+    let capture = Capture::start(&lab.path("dnstap.sock"), &file);
+    let server = lab.start();
+    wait_until_connected(&lab, true);
+    server.ask("by-udp.plain.example.", "A");
+    Ask::new("by-tcp.plain.example.", "A").tcp().to(server.address);
+    kdig(address(&server, "tls"), &["+tls", "by-tls.plain.example", "A"]);
+    kdig(address(&server, "quic"), &["+quic", "by-quic.plain.example", "A"]);
+    let lines = lines(&lab.path("queries.jsonl"), 4);
+    for transport in ["udp", "tcp", "tls", "quic"] {
+        let name = format!("by-{transport}.plain.example.");
+        let line = lines.iter().find(|line| line["name"] == *name).unwrap_or_else(|| panic!("{lines:?}"));
+        assert_eq!((&line["transport"], &line["client"]), (&transport.into(), &"127.0.0.1".into()), "{line}");
+    }
+    let written = "waypost_logged_queries_total{to=\"dnstap\"}";
+    wait_for("all is written", Duration::from_secs(5), || (metric(&lab, written) == 4.0).then_some(()));
+    server.stop();
+    capture.stop();
+    // DOT is 3 and DOQ is 7 (https://github.com/dnstap/dnstap.pb).
+    let told = [("by-quic", 7), ("by-tcp", 2), ("by-tls", 3), ("by-udp", 1)];
+    assert_eq!(ways(&file), told.map(|(label, way)| (label.to_owned(), way)));
+    // Its 0.2.0 knows no DOQ and ends there, which comes last.
+    let said = output(Command::new("dnstap-ldns").arg("-y").arg("-r").arg(&file)).stdout;
+    let yaml = String::from_utf8_lossy(&said);
+    let of_tls = yaml.split("---").find(|text| text.contains("by-tls")).unwrap();
+    assert!(of_tls.contains("socket_protocol: DOT"), "{of_tls}");
 }
