@@ -9,6 +9,7 @@ mod by_name;
 mod commands;
 mod delegated;
 mod differential;
+mod dnsviz;
 mod edges;
 mod encrypted;
 mod encrypted_client;
