@@ -66,10 +66,10 @@ const QUESTIONS: [(&str, &str); 10] = [
 ];
 
 /// How long a bundle is on its way, at most: the pause between two, and the time of transport.
-const PROPAGATION: &str = "6s";
+pub const PROPAGATION: &str = "6s";
 
 /// One of the zone's nameservers.
-fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
+pub fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
     let lab = Lab::new();
     lab.write("zones/mail.example.zone", ZONE);
     let waits = format!("dnskey_ttl = 1\nparent_ds_ttl = 1\npropagation = \"{PROPAGATION}\"\n");
@@ -81,14 +81,14 @@ fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
 }
 
 /// The zone above, signed, which hands out the DS that it is told.
-struct Parent {
+pub struct Parent {
     lab: Lab,
-    server: Server,
+    pub server: Server,
     serial: u32,
 }
 
 impl Parent {
-    fn start() -> Parent {
+    pub fn start() -> Parent {
         let lab = Lab::new();
         lab.write("zones/example.toml", "[dnssec]\nsign = true\n");
         lab.write("zones/example.zone", &Parent::zone(1, ""));
@@ -104,7 +104,7 @@ impl Parent {
     }
 
     /// Takes the DS that these say to hand over.
-    fn take_ds(&mut self, nodes: &[&Lab]) {
+    pub fn take_ds(&mut self, nodes: &[&Lab]) {
         let ds: String = nodes.iter().map(|lab| keys(lab, &["ds", "mail.example"])).collect();
         self.serial += 1;
         self.lab.write("zones/example.zone", &Parent::zone(self.serial, &ds));
@@ -115,18 +115,18 @@ impl Parent {
     }
 }
 
-fn keys(lab: &Lab, arguments: &[&str]) -> String {
+pub fn keys(lab: &Lab, arguments: &[&str]) -> String {
     stdout(waypost().current_dir(lab.directory.path()).arg("keys").args(arguments))
 }
 
 /// A resolver that asks all nodes, and trusts the parent's key alone.
-struct Resolver {
+pub struct Resolver {
     unbound: Unbound,
     _lab: Lab,
 }
 
 impl Resolver {
-    fn start(parent: &Parent, nodes: &[SocketAddr]) -> Resolver {
+    pub fn start(parent: &Parent, nodes: &[SocketAddr]) -> Resolver {
         let lab = Lab::new();
         let settings = [VALIDATING, &anchors(parent.server.address, "example.")].concat();
         let above: &[SocketAddr] = &[parent.server.address];
@@ -137,7 +137,7 @@ impl Resolver {
 
     /// Asks everything once: whether all was validated. What is bogus fails the test.
     #[track_caller]
-    fn sweep(&self) -> bool {
+    pub fn sweep(&self) -> bool {
         let mut arguments = vec!["+dnssec".to_owned(), format!("+subnet={TW}"), "+tries=3".to_owned()];
         arguments
             .extend(QUESTIONS.iter().flat_map(|(name, rtype)| [(*name).to_owned(), (*rtype).to_owned()]));
@@ -149,14 +149,14 @@ impl Resolver {
         flags.filter(|line| line.contains(" ad;") || line.contains(" ad ")).count() == QUESTIONS.len()
     }
 
-    fn webmail(&self) -> String {
+    pub fn webmail(&self) -> String {
         let subnet = format!("+subnet={TW}");
         dig(self.unbound.address, &["+short", &subnet, "webmail.mail.example.", "A"]).trim().to_owned()
     }
 }
 
 /// Brings files from one directory to another, as they were a while ago: what rsync does.
-struct Carrier {
+pub struct Carrier {
     is_stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -164,7 +164,7 @@ struct Carrier {
 const CARRIED_EVERY: Duration = Duration::from_millis(800);
 
 impl Carrier {
-    fn start(from: PathBuf, to: PathBuf) -> Carrier {
+    pub fn start(from: PathBuf, to: PathBuf) -> Carrier {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&is_stopped);
         let thread = std::thread::spawn(move || {
@@ -188,24 +188,24 @@ impl Drop for Carrier {
     }
 }
 
-fn carry(octets: &[u8], to: &Path) {
+pub fn carry(octets: &[u8], to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     let fresh = to.with_extension("fresh");
     fs::write(&fresh, octets).unwrap();
     fs::rename(fresh, to).unwrap();
 }
 
-fn bundle(lab: &Lab) -> PathBuf {
+pub fn bundle(lab: &Lab) -> PathBuf {
     lab.path("bundles/mail.example.bundle")
 }
 
 /// The signer's first bundle.
-fn first_bundle(lab: &Lab) -> Vec<u8> {
+pub fn first_bundle(lab: &Lab) -> Vec<u8> {
     wait_for("a bundle", Duration::from_secs(10), || fs::read(bundle(lab)).ok())
 }
 
 /// Sweeps until the keys are listed so.
-fn roll(
+pub fn roll(
     (parent, signer, server): (&mut Parent, &Lab, &Server),
     resolver: &Resolver,
     arguments: &[&str],
@@ -233,7 +233,7 @@ fn roll(
     }
 }
 
-fn are_settled(listed: &str, count: usize) -> bool {
+pub fn are_settled(listed: &str, count: usize) -> bool {
     let lines: Vec<&str> = listed.lines().filter(|line| !line.trim().is_empty()).collect();
     lines.len() == count && lines.iter().all(|line| line.contains("active"))
 }

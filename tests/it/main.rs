@@ -35,6 +35,7 @@ mod reload;
 mod resolver;
 mod restart;
 mod reverse;
+mod roll_failover;
 mod rolls;
 mod routing;
 mod serving;
