@@ -464,6 +464,41 @@ fn an_edge_asks_its_signer_for_bundles_that_the_anchor_vouches_for() {
     wait_for("the new version", Duration::from_secs(15), || {
         second.ask("mail.example.", "SOA").data()[0].contains(" 2 ").then_some(())
     });
+    // Both show the same bundle; how long ago the signer was heard, only who asks it.
+    let shown = |lab: &Lab, metric: &str| -> Option<f64> {
+        let socket = UnixStream::connect(lab.path("state/admin.sock")).unwrap();
+        let metrics = get(socket, "localhost", "/metrics");
+        let line = format!("waypost_bundle_{metric}_timestamp_seconds{{zone=\"mail.example.\"}} ");
+        metrics.lines().find_map(|text| text.strip_prefix(&line)).map(|value| value.parse().unwrap())
+    };
+    wait_for("the edge has the signer's last bundle", Duration::from_secs(10), || {
+        let made = shown(&signer, "made").unwrap();
+        (shown(&edge, "made") == Some(made)).then_some(())
+    });
+    assert_eq!(shown(&signer, "signer_heard"), None);
+    let heard = shown(&edge, "signer_heard").unwrap();
+    wait_for("the signer is heard again", Duration::from_secs(10), || {
+        (shown(&edge, "signer_heard").unwrap() > heard).then_some(())
+    });
+    // It dies. An edge may lag by six seconds here: half of that is patience.
+    first.stop();
+    let lags = |server: &Server, what: &str| {
+        wait_for(what, Duration::from_secs(20), || {
+            let status = server.inspect("mail.example.zones.waypost", None).join("\n");
+            let events = server.inspect("events.waypost", None).join("\n");
+            (status.contains(what) && events.contains("its signer's newest bundle hasn't been here for "))
+                .then_some(status)
+        })
+    };
+    let status = lags(&second, ", LAGS: ");
+    assert!(status.contains("its signer heard "), "{status}");
+    assert_eq!(second.ask("mail.example.", "TXT").rcode(), "NoError");
+    let first = signer.start();
+    wait_for("the signer is back", Duration::from_secs(20), || {
+        let events = second.inspect("events.waypost", None).join("\n");
+        events.contains("its signer is heard again").then_some(())
+    });
+    assert!(!second.inspect("mail.example.zones.waypost", None).join("\n").contains("LAGS"));
     second.stop();
     first.stop();
 }
