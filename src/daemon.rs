@@ -299,9 +299,16 @@ fn puller(server: &Server) -> Option<std::io::Result<Arc<Puller>>> {
     Some(Puller::new(bundles.pull.clone()?, bundles.directory.clone()))
 }
 
-/// Whether a zone has errors, and no bundle yet.
+/// Whether a zone has errors and no bundle yet, or one whose signatures ended while the server stood
+/// still: then the signer is asked before anything is answered.
 fn wants_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)) -> bool {
-    result.is_err() && !files.bundle.exists()
+    match result {
+        Ok(loaded) => {
+            let end = loaded.signer.as_ref().and_then(|signer| signer.earliest_end());
+            end.is_some_and(|end| end <= publish::now().0 / 1000)
+        }
+        Err(_) => !files.bundle.exists(),
+    }
 }
 
 /// Zones that have a bundle, or may want one.

@@ -503,6 +503,54 @@ fn an_edge_asks_its_signer_for_bundles_that_the_anchor_vouches_for() {
     first.stop();
 }
 
+/// RFC 4034 3.1.5: the days from which and until which a server's signature of an answer holds.
+fn signed_when(server: &Server) -> (u64, u64) {
+    let answer = dig(server.address, &["+dnssec", "+noall", "+answer", "mail.example.", "TXT"]);
+    let line = answer.lines().find(|line| line.contains("RRSIG")).unwrap_or_else(|| panic!("{answer}"));
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let day = |text: &str| text[..8].parse().unwrap();
+    (day(fields[9]), day(fields[8]))
+}
+
+#[test]
+fn an_edge_that_stood_until_its_signatures_were_over_has_others_before_it_answers() {
+    let parent = Parent::start();
+    let port = free_port(&["127.0.0.1"]);
+    let api = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens\"\n");
+    let signer = node(parent.server.address, "", &format!("{api}[bundles]\nrole = \"signer\"\n"));
+    signer.write("tokens", "edge s3cret\n");
+    let pull = format!("url = \"http://127.0.0.1:{port}\"\ntoken = \"token\"\ninterval = \"1h\"\n");
+    let edge = node(parent.server.address, "", &format!("[bundles]\nrole = \"edge\"\n{pull}"));
+    edge.write("token", "s3cret\n");
+    // Both stop, and stand for sixty days.
+    let first = signer.start_with_clock("-60d");
+    first_bundle(&signer);
+    let second = edge.start_with_clock("-60d");
+    let today: u64 = stdout(Command::new("date").args(["-u", "+%Y%m%d"])).trim().parse().unwrap();
+    let (_, ended) = signed_when(&second);
+    assert!(ended < today, "{ended}: they hold still");
+    second.stop();
+    first.stop();
+    // One whose signer stands still answers on with what it has, and says so.
+    let second = edge.start();
+    assert_eq!(signed_when(&second).1, ended);
+    wait_for("it is told", Duration::from_secs(10), || {
+        second.inspect("events.waypost", None).join("\n").contains("signatures are over").then_some(())
+    });
+    second.stop();
+    let first = signer.start();
+    wait_for("a bundle of today", Duration::from_secs(10), || {
+        let written = first.log().contains("bundle written");
+        written.then_some(())
+    });
+    let second = edge.start();
+    // The first answer of all.
+    let (begun, ends) = signed_when(&second);
+    assert!(begun > ended && begun <= today && ends > today, "{begun} to {ends}");
+    second.stop();
+    first.stop();
+}
+
 #[test]
 fn two_nodes_with_the_same_keys_answer_alike_through_a_failover_and_a_roll() {
     let mut parent = Parent::start();
