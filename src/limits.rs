@@ -264,6 +264,11 @@ pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 /// a week left. With less the server says that they don't, every day and in `check`; it answers on.
 pub const BUNDLE_LEFT: Duration = Duration::from_secs(5 * 86_400);
 
+/// Keys that a bundle has at most, those of other signers included, and signatures of one RRset. With
+/// more none is made, and none is taken: before it is known whose a bundle is, each of its seals may
+/// have to be tried with each of its keys.
+pub const BUNDLE_KEYS: usize = 32;
+
 /// How long a signer waits at least from one bundle of a zone to the next; with large ones ten times
 /// as long as one takes to write.
 pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);

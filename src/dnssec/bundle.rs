@@ -27,6 +27,7 @@ use super::key::SigningKey;
 use super::keyring::{Content, Keyring, Member};
 use super::policy::Denial;
 use super::verify::verifies;
+use crate::limits::BUNDLE_KEYS;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -34,6 +35,9 @@ const MAGIC: &[u8] = b"waypost bundle 1\n";
 
 /// The type of seals, one for private use (RFC 6895 3.1). No server here answers it.
 const SEAL: Rtype = Rtype(65_321);
+
+/// RDATA of RRSIG without its signature and with the root's name (RFC 4034 3.1).
+const RRSIG_MIN_OCTETS: usize = 19;
 
 /// RRSIGs over one RRset, by content.
 type Signatures = HashMap<Content, Arc<[Vec<u8>]>>;
@@ -95,10 +99,13 @@ pub struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// The bundle's octets; none when no key seals it.
+    /// The bundle's octets; none when no key seals it, or there are more keys than [`BUNDLE_KEYS`].
     #[must_use]
     pub fn octets(mut self) -> Option<Vec<u8>> {
         let keyring = self.keyring;
+        if keyring.members().len() + keyring.others().len() > BUNDLE_KEYS {
+            return None;
+        }
         let mut out = MAGIC.to_vec();
         put(&mut out, keyring.apex().as_wire())?;
         out.extend(self.made.to_be_bytes());
@@ -159,9 +166,9 @@ impl Bundle {
             _ => return Err(BundleError::Malformed("names are denied in no known way")),
         };
         let dnskey_ttl = u32::from_be_bytes(reader.array()?);
-        let count = u16::from_be_bytes(reader.array()?);
+        let count = reader.count_keys(BUNDLE_KEYS)?;
         let members = (0..count).map(|_| reader.member()).collect::<Result<Vec<_>, _>>()?;
-        let count = u16::from_be_bytes(reader.array()?);
+        let count = reader.count_keys(BUNDLE_KEYS - members.len())?;
         let others = (0..count).map(|_| reader.counted().map(<[u8]>::to_vec));
         let others = others.collect::<Result<Vec<_>, _>>()?;
         let keyring = Keyring::new(&apex, members, others, dnskey_ttl, Duration::ZERO);
@@ -323,6 +330,14 @@ impl<'o> Reader<'o> {
         self.take(count.into())
     }
 
+    fn count_keys(&mut self, at_most: usize) -> Result<u16, BundleError> {
+        let count = u16::from_be_bytes(self.array()?);
+        if usize::from(count) > at_most {
+            return Err(BundleError::Malformed("it has more keys than are taken"));
+        }
+        Ok(count)
+    }
+
     fn member(&mut self) -> Result<Member, BundleError> {
         let [duties] = self.array()?;
         let key = SigningKey::public(self.counted()?);
@@ -337,7 +352,19 @@ impl<'o> Reader<'o> {
 
     fn rrsigs(&mut self) -> Result<Vec<Vec<u8>>, BundleError> {
         let [count] = self.array()?;
-        (0..count).map(|_| self.counted().map(<[u8]>::to_vec)).collect()
+        if usize::from(count) > BUNDLE_KEYS {
+            return Err(BundleError::Malformed("an RRset has more signatures than there may be keys"));
+        }
+        let mut rrsigs = Vec::with_capacity(count.into());
+        for _ in 0..count {
+            let rrsig = self.counted()?;
+            // So that none takes much more room in memory than here.
+            if rrsig.len() < RRSIG_MIN_OCTETS {
+                return Err(BundleError::Malformed("a signature is too short to be one"));
+            }
+            rrsigs.push(rrsig.to_vec());
+        }
+        Ok(rrsigs)
     }
 
     fn signatures(&mut self) -> Result<Signatures, BundleError> {

@@ -10,6 +10,7 @@ use super::{
     Algorithm, Content, Denial, DigestType, FLAGS_ENTRY, FLAGS_ZONE, Keyring, Member, SigningKey, ds,
     verifies,
 };
+use crate::limits::BUNDLE_KEYS;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -150,6 +151,25 @@ fn an_older_one_and_one_of_other_keys_take_no_ones_place() {
     let zone_key = others.members()[1].key.dnskey();
     let anchor = ds(&apex(), zone_key, DigestType::Sha256);
     assert_eq!(of(&others, 5_000).is_anchored(&[anchor]), Err(BundleError::Stranger));
+}
+
+#[test]
+fn a_bundle_with_very_many_keys_is_neither_made_nor_taken() {
+    // With one of another signer.
+    let made = |zone_keys: usize| {
+        let members = std::iter::once(FLAGS_ENTRY).chain(vec![FLAGS_ZONE; zone_keys]).map(member);
+        let keyring = keyring(members.collect());
+        let signatures = signatures(&keyring);
+        Making { keyring: &keyring, serial: 7, made: 1, denial: Denial::Nsec, signatures }.octets()
+    };
+    let mut most = made(BUNDLE_KEYS - 2).unwrap();
+    assert!(read(&most).is_ok());
+    assert_eq!(made(BUNDLE_KEYS - 1), None);
+    // One says that it has more.
+    let at = b"waypost bundle 1\n".len() + 2 + apex().as_wire().len() + 8 + 4 + 1 + 4;
+    assert_eq!(most[at..at + 2], (BUNDLE_KEYS as u16 - 1).to_be_bytes());
+    most[at..at + 2].copy_from_slice(&(BUNDLE_KEYS as u16 + 1).to_be_bytes());
+    assert_eq!(read(&most).unwrap_err(), BundleError::Malformed("it has more keys than are taken"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::slots::{Scene, Signers, Slots};
-use super::writer::{Beginning, Writer};
+use super::writer::{Beginning, Change, Writer};
 use super::zones::{Batch, Zones};
 use crate::compile::fit;
 use crate::compile::outcomes::outcomes;
@@ -27,6 +27,8 @@ use crate::geo::RegionId;
 use crate::geo::rules::Rules;
 use crate::health::{Board, Desired, Standing, Subject, Tick, Watched};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::model::event::Event;
+use crate::model::severity::{Severity, Turn};
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing};
 use crate::snapshot::Snapshot;
@@ -437,8 +439,8 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     assert_eq!(compiled(&short.signer, 0b011), compiled(&signing.signer, 0), "neither first target lives");
 }
 
-#[test]
-fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+/// An edge with this configuration, a bundle and the end of its first signature.
+fn edge_server(config: &str) -> (Writer, u64) {
     let zone = try_parse("example.", ZONE).unwrap();
     let signing = signing(&apex(), Denial::Nsec);
     let _ = fit::lacking(&zone, &Routing::none(&apex()), &signing.signer, NOW);
@@ -446,12 +448,11 @@ fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
     let _ = fit::lacking(&zone, &Routing::none(&apex()), &signer, NOW);
     let end = signer.earliest_end().unwrap();
     let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
-    let (config, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
-    let config = Arc::new(config);
+    let (policy, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
+    let policy = Arc::new(policy);
     let loaded =
-        LoadedZone { zone, config, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
-    let (server, _) =
-        crate::config::server::parse(Path::new("w.toml"), "[bundles]\nrole = \"edge\"").unwrap();
+        LoadedZone { zone, config: policy, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
+    let (server, _) = crate::config::server::parse(Path::new("w.toml"), config).unwrap();
     let geography =
         Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
     let beginning = Beginning {
@@ -465,7 +466,63 @@ fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
         addresses: SavedAddresses::new(),
         events: Vec::new(),
     };
-    let mut writer = Writer::begin(beginning, Tick(NOW * 1000));
+    (Writer::begin(beginning, Tick(NOW * 1000)), end)
+}
+
+#[test]
+fn an_edge_whose_signer_answers_no_more_says_so_when_half_of_propagation_is_over() {
+    let pull = "[bundles]\nrole = \"edge\"\nurl = \"http://192.0.2.1:8080\"\ntoken = \"t\"\n";
+    let (mut writer, _) = edge_server(pull);
+    let status = Arc::clone(writer.status());
+    let at = |seconds: u64| Tick((NOW + seconds) * 1000);
+    let asked =
+        |answer: Result<(), &str>| Change::Asked { zone: apex(), answer: answer.map_err(str::to_owned) };
+    let told = || -> Vec<Arc<Event>> {
+        let events = status.journal().since(0);
+        events.into_iter().filter(|event| event.text.contains("its signer")).collect()
+    };
+    let zone = || status.zones()[&apex()].clone();
+    assert_eq!((zone().bundle_made, zone().signer_heard), (Some(at(0)), Some(at(0))));
+    // An hour is the default.
+    for minutes in 1..=60 {
+        writer.take(asked(Ok(())), at(60 * minutes));
+        writer.take_due(at(60 * minutes));
+    }
+    assert!(told().is_empty());
+    for minutes in 61..90 {
+        writer.take(asked(Err("connection refused")), at(60 * minutes));
+        writer.take_due(at(60 * minutes + 1));
+    }
+    assert!(told().is_empty() && zone().signer_silent.is_none());
+    assert_eq!(zone().signer_heard, Some(at(3600)));
+    writer.take_due(at(5400));
+    writer.take_due(at(9000));
+    let begun = told();
+    assert_eq!(begun.len(), 1, "once");
+    assert_eq!((begun[0].severity(), begun[0].turn), (Severity::Warning, Some(Turn::Begins)));
+    let said = "example.: its signer's newest bundle hasn't been here for 30m: connection refused; in 30m";
+    assert!(begun[0].text.starts_with(said), "{}", begun[0].text);
+    assert_eq!(zone().signer_silent.as_deref(), Some("connection refused"));
+    writer.take(asked(Ok(())), at(9060));
+    let ended = told().pop().unwrap();
+    assert_eq!((ended.severity(), ended.turn), (Severity::Warning, Some(Turn::Ends)));
+    assert_eq!((zone().signer_heard, zone().signer_silent), (Some(at(9060)), None));
+    // A clock that is set back is no silence, nor is the time that it takes back.
+    writer.take_due(at(8000));
+    writer.take_due(at(9700));
+    assert_eq!(told().len(), 2);
+    // One that is brought files by others is asked nothing.
+    let (mut writer, _) = edge_server("[bundles]\nrole = \"edge\"\n");
+    writer.take(asked(Err("nobody asked")), at(1));
+    writer.take_due(at(90_000));
+    let status = writer.status();
+    assert_eq!(status.zones()[&apex()].signer_heard, None);
+    assert!(!status.journal().since(0).iter().any(|event| event.text.contains("its signer")));
+}
+
+#[test]
+fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+    let (mut writer, end) = edge_server("[bundles]\nrole = \"edge\"");
     let status = Arc::clone(writer.status());
     assert_eq!(status.zones()[&apex()].signatures_end, Some(Tick(end * 1000)));
     let mut told = |at: u64| {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
@@ -81,6 +82,13 @@ pub enum Change {
         zone: Name,
         /// What, and what to do.
         what: String,
+    },
+    /// The signer of a zone was asked for its bundle.
+    Asked {
+        /// The zone.
+        zone: Name,
+        /// Whether its bundle is here now; else what is in the way.
+        answer: Result<(), String>,
     },
     /// End the writer; state is kept first.
     Stop,
@@ -170,6 +178,8 @@ pub(super) struct Writer {
     pub(super) canaries: Vec<Job>,
     /// When it was told last that a bundle's signatures end.
     pub(super) ends_told: BTreeMap<Name, Tick>,
+    /// Signers that are asked for bundles.
+    pub(super) asked: Asked,
     /// When orders and maintenance windows were looked at last.
     pub(super) looked: Tick,
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
@@ -210,6 +220,7 @@ impl Writer {
             listened: now,
             canaries: Vec::new(),
             ends_told: BTreeMap::new(),
+            asked: Asked::default(),
             looked: now,
             retired: VecDeque::new(),
             has_loaded: false,
@@ -276,6 +287,7 @@ impl Writer {
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
             Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
+            Change::Asked { zone, answer } => self.take_answer(&zone, answer, now),
             Change::Stop => {
                 self.keep_health();
                 return false;
@@ -298,6 +310,7 @@ impl Writer {
         self.slots.set_back(by);
         self.orders.set_back(by);
         self.told.set_back(by);
+        self.asked.set_back(by);
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
         self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
         self.keep_health();
@@ -330,6 +343,7 @@ impl Writer {
         }
         self.look_for_silence(now);
         self.look_for_ends(now);
+        self.look_for_lag(now);
         self.end_orders(now);
         let changed = {
             let board = self.status.board();
@@ -494,6 +508,7 @@ impl Writer {
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
             self.signers.remove(&apex);
+            self.asked.forget(&apex);
             self.keyless.remove(&apex);
             self.status.zones_mut().remove(&apex);
             self.errand(Errand::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
@@ -563,6 +578,8 @@ impl Writer {
         }
         self.specs.insert(apex.clone(), config.probes.clone());
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
+        let bundle = self.signers.get(&apex).and_then(|signer| signer.bundle()).map(|bundle| bundle.made());
+        let (heard, silent) = self.expect_answers(&apex, config.dnssec.as_ref(), now);
         let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
         let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
         let mut zones = self.status.zones_mut();
@@ -578,6 +595,9 @@ impl Writer {
                 is_stale,
                 error,
                 signatures_end,
+                bundle_made: bundle.map(Tick),
+                signer_heard: heard,
+                signer_silent: silent,
             },
         );
         drop(zones);

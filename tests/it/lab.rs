@@ -102,6 +102,16 @@ impl Lab {
     pub fn start(&self) -> Server {
         Server::start(self.directory.path(), None)
     }
+
+    /// A server whose clock of the world is off, by `-60d` for example.
+    pub fn start_with_clock(&self, off: &str) -> Server {
+        // The tool stays between a program and its signals, so it only says where its library is.
+        let library = stdout(Command::new("faketime").args(["-f", off, "printenv", "LD_PRELOAD"]));
+        let mut command = waypost();
+        command.arg("run").env("LD_PRELOAD", library.trim()).env("FAKETIME", off);
+        command.env("DONT_FAKE_MONOTONIC", "1");
+        Server::start_with(self.directory.path(), command)
+    }
 }
 
 const CONFIG: &str = r#"
