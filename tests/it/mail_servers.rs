@@ -249,8 +249,7 @@ pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     fs::write(place.path("postfix/etc/main.cf"), main).unwrap();
     fs::write(place.path("postfix/etc/master.cf"), master).unwrap();
     let etc = place.path("postfix/etc");
-    stdout(Command::new("/usr/sbin/postfix").args(["-c", &etc, "start"]));
-    let postfix = Postfix { etc };
+    let postfix = Postfix::start(Command::new("/usr/sbin/postfix"), etc);
     wait_for("postfix listens", Duration::from_secs(20), || {
         std::net::TcpStream::connect(SocketAddr::new(HERE, smtp)).ok()
     });
@@ -259,6 +258,14 @@ pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
 
 pub struct Postfix {
     etc: String,
+}
+
+impl Postfix {
+    /// Starts what stands in this directory by the program `postfix`, wherever that runs.
+    pub fn start(mut postfix: Command, etc: String) -> Postfix {
+        stdout(postfix.args(["-c", &etc, "start"]));
+        Postfix { etc }
+    }
 }
 
 impl Drop for Postfix {
