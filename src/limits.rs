@@ -456,6 +456,10 @@ pub const REDIALS: usize = 3;
 /// Between the probes that confirm a refused connection: no lost packet looks like one.
 pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
 
+/// Questions beside the first while nobody answers, and as many as make a verdict if that is more:
+/// any answer says that the target lives, however many packets a bad line loses.
+pub const ASKED_BESIDE: u32 = 4;
+
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 

@@ -141,11 +141,16 @@ pub struct OrderAnswer {
     pub settled_after: u64,
     /// Which answers changed.
     pub effects: Vec<Effect>,
+    /// Zones of the targets concerned.
+    pub zones: Vec<String>,
 }
 
 impl From<Done> for OrderAnswer {
     fn from(done: Done) -> OrderAnswer {
+        let mut zones: Vec<String> = done.targets.into_iter().map(|(zone, _)| zone).collect();
+        zones.dedup();
         OrderAnswer {
+            zones,
             text: done.text,
             until: done.until.map(rfc3339),
             settled_after: done.settled_after.as_secs(),

@@ -22,6 +22,7 @@ mod lab;
 mod live;
 mod logs;
 mod mail_servers;
+mod manners;
 mod metrics;
 mod mistakes;
 mod namespace;
