@@ -145,13 +145,13 @@ impl Writer {
         matched
     }
 
-    /// Tells probes anew what they were told before a restart, or before they were changed.
+    /// Reminds probes of what they were told before a restart.
     pub(super) fn tell_again(&mut self) {
         let waiting: Vec<ProbeKey> =
             self.waiting_for_words().into_iter().map(|waiting| waiting.key).collect();
         self.told.words.retain(|key, _| waiting.contains(key));
         for (key, pushed) in &self.told.words {
-            self.errand(Errand::Tell(key.clone(), pushed.clone()));
+            self.errand(Errand::Remind(key.clone(), pushed.clone()));
         }
     }
 

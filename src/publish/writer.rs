@@ -95,6 +95,8 @@ pub(super) enum Errand {
     Pace(ProbeKey, Duration),
     /// Hand this word to a probe that waits for it.
     Tell(ProbeKey, Pushed),
+    /// Hand it this word from before a restart, unless another came since.
+    Remind(ProbeKey, Pushed),
     /// Resolve exactly these names, by these servers.
     Resolve(BTreeSet<Name>, Vec<SocketAddr>),
     /// Keep verdicts over a restart.
