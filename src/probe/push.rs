@@ -22,6 +22,8 @@ pub(crate) struct Verdicts(Mutex<HashMap<ProbeKey, Heard>>);
 struct Heard {
     /// Since when its probe is there.
     since: Instant,
+    /// The alerts that it is about. What others said says nothing.
+    alert: Vec<(String, String)>,
     last: Option<Last>,
 }
 
@@ -42,9 +44,9 @@ impl Verdicts {
         let mut known = self.known();
         let mut before = std::mem::take(&mut *known);
         for job in jobs {
-            let Check::Push(_) = &job.spec.check else { continue };
-            let heard = before.remove(&job.key);
-            let new = || Heard { since: now, last: None };
+            let Check::Push(push) = &job.spec.check else { continue };
+            let heard = before.remove(&job.key).filter(|heard| heard.alert == push.alert);
+            let new = || Heard { since: now, alert: push.alert.clone(), last: None };
             known.insert(job.key.clone(), heard.unwrap_or_else(new));
         }
     }

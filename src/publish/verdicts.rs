@@ -8,7 +8,7 @@ use super::writer::{Errand, Writer};
 use crate::health::pushed::SavedPush;
 use crate::health::{ProbeKey, Pushed, Subject, Tick};
 use crate::limits::VERDICTS_KEPT_EVERY;
-use crate::probe::{Check, Push};
+use crate::probe::{Check, Push, Spec};
 use crate::route::Target;
 use crate::wire::name::Name;
 
@@ -68,6 +68,18 @@ impl Told {
             pushed: pushed.clone(),
         };
         self.words.iter().map(saved).collect()
+    }
+
+    /// Probes of a zone are others now. What was told of one by other alerts says nothing any more, and
+    /// nobody would resolve it.
+    pub(super) fn follow(&mut self, zone: &Name, before: &[Spec], now: &[Spec]) {
+        let alert = |specs: &[Spec], probe: &str| {
+            let spec = specs.iter().find(|spec| spec.name == probe)?;
+            if let Check::Push(push) = &spec.check { Some(push.alert.clone()) } else { None }
+        };
+        self.words.retain(|key, _| {
+            key.subject.zone != *zone || alert(before, &key.probe) == alert(now, &key.probe)
+        });
     }
 
     /// The clock was set back by so much.

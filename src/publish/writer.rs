@@ -563,7 +563,10 @@ impl Writer {
             let text = format!("{apex} loaded, serial {serial}, {records} records");
             self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
-        self.specs.insert(apex.clone(), config.probes.clone());
+        let specs_before = self.specs.insert(apex.clone(), config.probes.clone());
+        if let Some(before) = specs_before {
+            self.told.follow(&apex, &before, &config.probes);
+        }
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
         let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
         let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
