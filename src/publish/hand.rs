@@ -166,6 +166,25 @@ impl Writer {
         }
     }
 
+    /// The clock was set back: a maintenance window that had begun may be yet to begin, and one that
+    /// was over may not be.
+    pub(super) fn follow_clock(&mut self, before: Tick, now: Tick) {
+        let windows = self.server.maintenance.iter();
+        let others: Vec<Order> =
+            windows.filter(|window| window.is_in_force(before) != window.is_in_force(now)).cloned().collect();
+        if others.is_empty() {
+            return;
+        }
+        for window in others {
+            let what = if window.is_in_force(now) { "begins" } else { "is yet to begin" };
+            let text = format!("maintenance of {} {what}: the clock was set back", window.scope);
+            tracing::info!(kind = "order", "{text}");
+            let subject = Some(window.scope.to_string());
+            self.tell(Event { subject, ..Event::new(now, Kind::Order, text) });
+        }
+        self.follow_words(now);
+    }
+
     fn give(
         &mut self,
         hand: &Hand,

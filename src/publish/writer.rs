@@ -295,7 +295,7 @@ impl Writer {
         }
         tracing::warn!(kind = "clock", ?by, "the clock was set back");
         self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
-        self.latest = now;
+        let before = std::mem::replace(&mut self.latest, now);
         self.status.board_mut().set_back(by);
         self.slots.set_back(by);
         self.orders.set_back(by);
@@ -303,6 +303,7 @@ impl Writer {
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
         self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
         self.keep_health();
+        self.follow_clock(before, now);
     }
 
     /// Time until [`take_due`](Self::take_due) has something to do.
