@@ -191,6 +191,12 @@ impl Writer {
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
         let status = Arc::new(Status::new(Arc::clone(&model), Arc::clone(&server)));
         status.journal().restore(events);
+        let mut orders = health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default();
+        let mut told = health.as_ref().map(|saved| Told::restored(&saved.pushed)).unwrap_or_default();
+        // A clock that was set back over the restart: orders have as long to go, and words get older.
+        let by = health.as_ref().map_or(Duration::ZERO, |saved| saved.latest().since(now));
+        orders.set_back(by);
+        told.set_back(by);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
         let mut writer = Writer {
@@ -206,8 +212,8 @@ impl Writer {
             status,
             published: Arc::new(Published::from_pointee(snapshot)),
             names: Names::restored(addresses),
-            orders: health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default(),
-            told: health.as_ref().map(|saved| Told::restored(&saved.pushed)).unwrap_or_default(),
+            orders,
+            told,
             silent: BTreeSet::new(),
             listened: now,
             canaries: Vec::new(),
