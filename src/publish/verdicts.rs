@@ -172,8 +172,9 @@ impl Writer {
         for (key, pushed) in news {
             self.errand(Errand::Tell(key.clone(), pushed.clone()));
             let before = self.told.words.insert(key, pushed.clone());
-            is_new |=
-                before.is_none_or(|before| (before.is_up, before.firing) != (pushed.is_up, pushed.firing));
+            // What holds for less is news too: after a crash it must not hold for longer.
+            let news = |pushed: &Pushed| (pushed.is_up, pushed.ttl, pushed.firing.clone());
+            is_new |= before.is_none_or(|before| news(&before) != news(&pushed));
         }
         // The same words again only say that somebody is there.
         if is_new || now.since(self.told.kept) >= VERDICTS_KEPT_EVERY {
