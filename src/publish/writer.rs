@@ -413,7 +413,9 @@ impl Writer {
         let zones = self.model.zones.values();
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
-        self.names.keep_only(&wanted);
+        if self.names.keep_only(&wanted) {
+            self.errand(Errand::KeepAddresses(self.names.save()));
+        }
         self.errand(Errand::Resolve(wanted, self.server.resolvers.clone()));
     }
 
