@@ -300,6 +300,7 @@ impl Writer {
     ) -> Done {
         let before = self.status.board().clone();
         self.watch_targets(now);
+        self.doubt_anew(now);
         let effects = self.decided_anew(meant, &before, now);
         self.told(hand, meant, text, (Kind::Order, until), effects, now)
     }
@@ -364,6 +365,7 @@ impl Writer {
         self.watch_targets(now);
         self.decide_all(now);
         self.publish(None, now);
+        self.doubt_anew(now);
         self.tell_need_news(now);
         self.keep_health();
     }

@@ -388,6 +388,7 @@ impl Writer {
             self.slots.decide_zone(&zone, scene);
         }
         self.publish(Some(batch), now);
+        self.doubt_anew(now);
         self.probe();
         self.tell_again();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
@@ -440,6 +441,7 @@ impl Writer {
         let transitions = self.watch_targets(now);
         self.decide_all(now);
         self.publish(Some(batch), now);
+        self.doubt_anew(now);
         self.probe();
         self.tell_again();
         self.resolve();
