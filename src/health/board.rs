@@ -281,14 +281,16 @@ impl Board {
         is_changed
     }
 
-    /// A person says that the failures are real. Says whether they were doubted.
+    /// A person says that the failures are real. Says whether they were doubted; if not, what was said
+    /// before holds.
     pub fn accept(&mut self, now: Tick) -> bool {
-        self.is_accepted = self.doubt.take().is_some();
-        if self.is_accepted {
-            self.entries.iter_mut().for_each(|entry| entry.left = None);
-            self.settle_needs(now);
+        if self.doubt.take().is_none() {
+            return false;
         }
-        self.is_accepted
+        self.is_accepted = true;
+        self.entries.iter_mut().for_each(|entry| entry.left = None);
+        self.settle_needs(now);
+        true
     }
 
     fn is_held(&self, entry: &Entry) -> bool {

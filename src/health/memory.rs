@@ -35,7 +35,10 @@ impl Saved {
             let probes = subject.probes.iter().map(|probe| probe.memory.since());
             probes.chain(subject.recovered).fold(subject.since, Tick::max)
         };
-        self.subjects.iter().map(of_subject).max().unwrap_or_default()
+        let subjects = self.subjects.iter().map(of_subject);
+        let orders = self.orders.iter().map(|order| order.since);
+        let words = self.pushed.iter().map(|saved| saved.pushed.at);
+        subjects.chain(orders).chain(words).max().unwrap_or_default()
     }
 }
 

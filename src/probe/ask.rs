@@ -26,6 +26,8 @@ pub struct Asker {
     user_agent: HeaderValue,
     /// Tells answers to earlier questions from those to this one.
     questions: Arc<AtomicU16>,
+    /// Files that were read.
+    ages: Arc<file::Ages>,
 }
 
 /// A report, and whether the target's own kernel refused.
@@ -47,6 +49,7 @@ impl Asker {
             ehlo: manners.ehlo.clone(),
             user_agent: named.unwrap_or(HeaderValue::from_static(USER_AGENT)),
             questions: Arc::default(),
+            ages: Arc::default(),
         }
     }
 
@@ -111,7 +114,7 @@ impl Asker {
             Check::Push(_) => Err(Failure::blocked("told to a running server, and not asked for")),
             Check::File(check) => {
                 let path = check.path.replace("{address}", &address.to_string()).replace("{target}", target);
-                file::ask(path.into(), check, deadline).await
+                file::ask(path.into(), check, &self.ages, deadline).await
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::limits::PROBE_EVIDENCE_CHARACTERS;
 
 /// What a healthy probe saw.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) evidence: String,
     pub(super) figures: Vec<(String, f64)>,
 }
@@ -20,7 +20,7 @@ impl Seen {
 
 /// Why a probe isn't healthy.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub(super) evidence: String,
     /// The server is there, or nothing was learnt of it: the prober wasn't let in.
     pub(super) blocked: bool,

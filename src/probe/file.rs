@@ -1,8 +1,10 @@
 //! A file in which a script says how a target is.
 
+use std::collections::HashMap;
 use std::io::Read;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::dial::Deadline;
 use super::evidence::{Failure, Seen};
@@ -10,9 +12,39 @@ use super::spec::FileCheck;
 use crate::health::tick::short;
 use crate::limits::VERDICT_FILE_OCTETS;
 
+/// Files as they were seen before. A file that seems to be from the future was written by a clock
+/// that was set back since, and gets older all the same: by a clock that nobody sets, from when it was
+/// first seen so.
+#[derive(Debug, Default)]
+pub(crate) struct Ages(Mutex<HashMap<PathBuf, (SystemTime, Instant)>>);
+
+impl Ages {
+    /// How old a file is that says when it was written.
+    pub(crate) fn of(
+        &self,
+        path: &Path,
+        written: SystemTime,
+        (now, instant): (SystemTime, Instant),
+    ) -> Duration {
+        let by_clock = now.duration_since(written).unwrap_or_default();
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = seen.get(path).filter(|(before, _)| *before == written);
+        let first = same.map_or(instant, |(_, first)| *first);
+        if same.is_none() {
+            seen.insert(path.to_owned(), (written, instant));
+        }
+        by_clock.max(instant.saturating_duration_since(first))
+    }
+}
+
 /// Reads the file; `path` is that of the check, filled in.
-pub(super) async fn ask(path: PathBuf, check: &FileCheck, deadline: Deadline) -> Result<Seen, Failure> {
-    let ttl = check.ttl;
+pub(super) async fn ask(
+    path: PathBuf,
+    check: &FileCheck,
+    ages: &Arc<Ages>,
+    deadline: Deadline,
+) -> Result<Seen, Failure> {
+    let (ttl, ages) = (check.ttl, Arc::clone(ages));
     let read = tokio::task::spawn_blocking(move || {
         let shown = path.display();
         let failed = |error: std::io::Error| Failure::new(format!("{shown}: {error}"));
@@ -25,19 +57,23 @@ pub(super) async fn ask(path: PathBuf, check: &FileCheck, deadline: Deadline) ->
         let mut text = Vec::new();
         let file = std::fs::File::open(&path).map_err(failed)?;
         file.take(VERDICT_FILE_OCTETS).read_to_end(&mut text).map_err(failed)?;
-        // What was written in the future was written by a clock that was set back since.
-        let age = SystemTime::now().duration_since(written).unwrap_or_default();
-        if age > ttl {
-            return Err(Failure::new(format!("{shown} wasn't written for {}", short(age))));
-        }
-        judge(&String::from_utf8_lossy(&text))
+        let age = ages.of(&path, written, (SystemTime::now(), Instant::now()));
+        judge(&path, &String::from_utf8_lossy(&text), age, ttl)
     });
     let read = deadline.limit("answer of the disk", read).await?;
     read.unwrap_or_else(|_| Err(Failure::blocked("the file wasn't read")))
 }
 
+/// What a file of some age says.
+pub(crate) fn judge(path: &Path, text: &str, age: Duration, ttl: Duration) -> Result<Seen, Failure> {
+    if age > ttl {
+        return Err(Failure::new(format!("{} wasn't written for {}", path.display(), short(age))));
+    }
+    read(text)
+}
+
 /// `up`, or `down` and why; the first line counts. Anything else isn't health.
-fn judge(text: &str) -> Result<Seen, Failure> {
+fn read(text: &str) -> Result<Seen, Failure> {
     let line = text.lines().next().unwrap_or_default().trim();
     let (word, reason) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let evidence = if reason.is_empty() { word } else { reason.trim() };
@@ -51,10 +87,6 @@ fn judge(text: &str) -> Result<Seen, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
     use super::*;
 
     #[tokio::test]
@@ -62,9 +94,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("verdict");
         let check = FileCheck { path: path.display().to_string(), ttl: Duration::from_secs(30) };
+        let ages = Arc::default();
         let ask = async || {
-            let deadline = Deadline::new(Instant::now(), Duration::from_secs(5));
-            match ask(path.clone(), &check, deadline).await {
+            let deadline = Deadline::new(tokio::time::Instant::now(), Duration::from_secs(5));
+            match ask(path.clone(), &check, &ages, deadline).await {
                 Ok(seen) => format!("+{}", seen.evidence),
                 Err(failure) => format!("-{}", failure.evidence),
             }
@@ -88,5 +121,21 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(ask().await.contains("is no file"));
+    }
+
+    #[test]
+    fn a_file_from_the_future_gets_older_all_the_same() {
+        let (path, ages) = (Path::new("/run/verdict"), Ages::default());
+        let (clock, instant) = (SystemTime::now(), Instant::now());
+        let seconds = Duration::from_secs;
+        assert_eq!(ages.of(path, clock, (clock + seconds(1), instant)), seconds(1));
+        // The clock is set back by an hour.
+        let later = |after| (clock + seconds(after) - seconds(3_600), instant + seconds(after - 1));
+        assert_eq!(ages.of(path, clock, later(31)), seconds(30));
+        assert_eq!(ages.of(path, clock, later(3_700)), seconds(3_699));
+        // Written anew, by the clock as it is now.
+        let written = clock - seconds(2_000);
+        assert_eq!(ages.of(path, written, later(1_600)), Duration::ZERO);
+        assert_eq!(ages.of(path, written, later(1_610)), seconds(10));
     }
 }

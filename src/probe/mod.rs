@@ -17,7 +17,7 @@ mod dial;
 mod dns;
 mod evidence;
 mod exec;
-mod file;
+pub(crate) mod file;
 mod http;
 mod icmp;
 mod imap;

@@ -146,7 +146,7 @@ impl Prober {
     /// Runs exactly these jobs: stops those gone, leaves alone the unchanged ones, starts new and
     /// changed ones. Returns at once.
     pub fn apply(&self, wanted: Vec<Job>) {
-        self.shared.verdicts.keep_only(&wanted);
+        self.shared.verdicts.keep_only(&wanted, Instant::now());
         let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
         self.attach(&mut attached, &wanted);
         let mut running = self.running();
@@ -216,7 +216,15 @@ impl Prober {
 
     /// Somebody tells how a target is: the probe that waits for it is asked at once.
     pub fn tell(&self, key: &ProbeKey, pushed: Pushed) {
-        if self.shared.verdicts.tell(key, pushed) {
+        if self.shared.verdicts.tell(key, pushed, Instant::now()) {
+            self.pace(key, Duration::ZERO);
+        }
+    }
+
+    /// What somebody told before a restart. Words that came since go before it.
+    pub fn remind(&self, key: &ProbeKey, pushed: Pushed) {
+        let age = now().since(pushed.at);
+        if self.shared.verdicts.remind(key, pushed, age, Instant::now()) {
             self.pace(key, Duration::ZERO);
         }
     }
@@ -291,7 +299,7 @@ async fn run(shared: Arc<Shared>, job: Job, budget: Arc<Semaphore>, first: Insta
             };
             let started = Instant::now();
             let reports = match &job.spec.check {
-                Check::Push(push) => vec![shared.verdicts.report(&job.key, push)],
+                Check::Push(push) => vec![shared.verdicts.report(&job.key, push, Instant::now())],
                 _ => round::ask(&shared.asker, &job, usual, &budget).await,
             };
             (started, reports)

@@ -166,6 +166,25 @@ impl Writer {
         }
     }
 
+    /// The clock was set back: a maintenance window that had begun may be yet to begin, and one that
+    /// was over may not be.
+    pub(super) fn follow_clock(&mut self, before: Tick, now: Tick) {
+        let windows = self.server.maintenance.iter();
+        let others: Vec<Order> =
+            windows.filter(|window| window.is_in_force(before) != window.is_in_force(now)).cloned().collect();
+        if others.is_empty() {
+            return;
+        }
+        for window in others {
+            let what = if window.is_in_force(now) { "begins" } else { "is yet to begin" };
+            let text = format!("maintenance of {} {what}: the clock was set back", window.scope);
+            tracing::info!(kind = "order", "{text}");
+            let subject = Some(window.scope.to_string());
+            self.tell(Event { subject, ..Event::new(now, Kind::Order, text) });
+        }
+        self.follow_words(now);
+    }
+
     fn give(
         &mut self,
         hand: &Hand,
@@ -281,6 +300,7 @@ impl Writer {
     ) -> Done {
         let before = self.status.board().clone();
         self.watch_targets(now);
+        self.doubt_anew(now);
         let effects = self.decided_anew(meant, &before, now);
         self.told(hand, meant, text, (Kind::Order, until), effects, now)
     }
@@ -345,6 +365,7 @@ impl Writer {
         self.watch_targets(now);
         self.decide_all(now);
         self.publish(None, now);
+        self.doubt_anew(now);
         self.tell_need_news(now);
         self.keep_health();
     }

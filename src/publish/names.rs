@@ -43,10 +43,12 @@ impl Names {
         self.resolved.iter().map(|(name, known)| (name.to_string(), known.iter().collect())).collect()
     }
 
-    /// Forgets names that no target is given by any more.
-    pub(super) fn keep_only(&mut self, wanted: &BTreeSet<Name>) {
+    /// Forgets names that no target is given by any more. Says whether there were any.
+    pub(super) fn keep_only(&mut self, wanted: &BTreeSet<Name>) -> bool {
+        let before = self.resolved.len();
         self.resolved.retain(|name, _| wanted.contains(name));
         self.troubled.retain(|name, _| wanted.contains(name));
+        self.resolved.len() < before
     }
 
     /// Takes an answer in.

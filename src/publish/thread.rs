@@ -286,6 +286,7 @@ impl Outside {
             (Errand::Probe(jobs), _) => self.prober.apply(jobs),
             (Errand::Pace(key, next_after), _) => self.prober.pace(&key, next_after),
             (Errand::Tell(key, pushed), _) => self.prober.tell(&key, pushed),
+            (Errand::Remind(key, pushed), _) => self.prober.remind(&key, pushed),
             (Errand::Resolve(names, servers), _) => self.resolver.apply(names, &servers),
             (Errand::WriteBundle(signer, serial), _) => {
                 if let Some(bindery) = &self.bindery {

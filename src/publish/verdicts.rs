@@ -8,7 +8,7 @@ use super::writer::{Errand, Writer};
 use crate::health::pushed::SavedPush;
 use crate::health::{ProbeKey, Pushed, Subject, Tick};
 use crate::limits::VERDICTS_KEPT_EVERY;
-use crate::probe::{Check, Push};
+use crate::probe::{Check, Push, Spec};
 use crate::route::Target;
 use crate::wire::name::Name;
 
@@ -68,6 +68,18 @@ impl Told {
             pushed: pushed.clone(),
         };
         self.words.iter().map(saved).collect()
+    }
+
+    /// Probes of a zone are others now. What was told of one by other alerts says nothing any more, and
+    /// nobody would resolve it.
+    pub(super) fn follow(&mut self, zone: &Name, before: &[Spec], now: &[Spec]) {
+        let alert = |specs: &[Spec], probe: &str| {
+            let spec = specs.iter().find(|spec| spec.name == probe)?;
+            if let Check::Push(push) = &spec.check { Some(push.alert.clone()) } else { None }
+        };
+        self.words.retain(|key, _| {
+            key.subject.zone != *zone || alert(before, &key.probe) == alert(now, &key.probe)
+        });
     }
 
     /// The clock was set back by so much.
@@ -145,13 +157,13 @@ impl Writer {
         matched
     }
 
-    /// Tells probes anew what they were told before a restart, or before they were changed.
+    /// Reminds probes of what they were told before a restart.
     pub(super) fn tell_again(&mut self) {
         let waiting: Vec<ProbeKey> =
             self.waiting_for_words().into_iter().map(|waiting| waiting.key).collect();
         self.told.words.retain(|key, _| waiting.contains(key));
         for (key, pushed) in &self.told.words {
-            self.errand(Errand::Tell(key.clone(), pushed.clone()));
+            self.errand(Errand::Remind(key.clone(), pushed.clone()));
         }
     }
 
@@ -160,8 +172,9 @@ impl Writer {
         for (key, pushed) in news {
             self.errand(Errand::Tell(key.clone(), pushed.clone()));
             let before = self.told.words.insert(key, pushed.clone());
-            is_new |=
-                before.is_none_or(|before| (before.is_up, before.firing) != (pushed.is_up, pushed.firing));
+            // What holds for less is news too: after a crash it must not hold for longer.
+            let news = |pushed: &Pushed| (pushed.is_up, pushed.ttl, pushed.firing.clone());
+            is_new |= before.is_none_or(|before| news(&before) != news(&pushed));
         }
         // The same words again only say that somebody is there.
         if is_new || now.since(self.told.kept) >= VERDICTS_KEPT_EVERY {

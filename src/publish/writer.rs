@@ -103,6 +103,8 @@ pub(super) enum Errand {
     Pace(ProbeKey, Duration),
     /// Hand this word to a probe that waits for it.
     Tell(ProbeKey, Pushed),
+    /// Hand it this word from before a restart, unless another came since.
+    Remind(ProbeKey, Pushed),
     /// Resolve exactly these names, by these servers.
     Resolve(BTreeSet<Name>, Vec<SocketAddr>),
     /// Keep verdicts over a restart.
@@ -199,6 +201,12 @@ impl Writer {
         let model = Arc::new(Model { geography: Arc::clone(&geography), zones: BTreeMap::new() });
         let status = Arc::new(Status::new(Arc::clone(&model), Arc::clone(&server)));
         status.journal().restore(events);
+        let mut orders = health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default();
+        let mut told = health.as_ref().map(|saved| Told::restored(&saved.pushed)).unwrap_or_default();
+        // A clock that was set back over the restart: orders have as long to go, and words get older.
+        let by = health.as_ref().map_or(Duration::ZERO, |saved| saved.latest().since(now));
+        orders.set_back(by);
+        told.set_back(by);
         let mut snapshot = Snapshot::empty(settings(&server, &cookie_secrets), Arc::clone(&geography.table));
         snapshot.inspect = Some(Arc::new(Inspector::new(Arc::clone(&status))));
         let mut writer = Writer {
@@ -214,8 +222,8 @@ impl Writer {
             status,
             published: Arc::new(Published::from_pointee(snapshot)),
             names: Names::restored(addresses),
-            orders: health.as_ref().map(|saved| saved.orders.clone()).unwrap_or_default(),
-            told: health.as_ref().map(|saved| Told::restored(&saved.pushed)).unwrap_or_default(),
+            orders,
+            told,
             silent: BTreeSet::new(),
             listened: now,
             canaries: Vec::new(),
@@ -305,7 +313,7 @@ impl Writer {
         }
         tracing::warn!(kind = "clock", ?by, "the clock was set back");
         self.note(now, Kind::Notice, format!("the clock was set back by {}", crate::health::tick::short(by)));
-        self.latest = now;
+        let before = std::mem::replace(&mut self.latest, now);
         self.status.board_mut().set_back(by);
         self.slots.set_back(by);
         self.orders.set_back(by);
@@ -314,6 +322,7 @@ impl Writer {
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
         self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
         self.keep_health();
+        self.follow_clock(before, now);
     }
 
     /// Time until [`take_due`](Self::take_due) has something to do.
@@ -393,6 +402,7 @@ impl Writer {
             self.slots.decide_zone(&zone, scene);
         }
         self.publish(Some(batch), now);
+        self.doubt_anew(now);
         self.probe();
         self.tell_again();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
@@ -418,7 +428,9 @@ impl Writer {
         let zones = self.model.zones.values();
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
-        self.names.keep_only(&wanted);
+        if self.names.keep_only(&wanted) {
+            self.errand(Errand::KeepAddresses(self.names.save()));
+        }
         self.errand(Errand::Resolve(wanted, self.server.resolvers.clone()));
     }
 
@@ -443,6 +455,7 @@ impl Writer {
         let transitions = self.watch_targets(now);
         self.decide_all(now);
         self.publish(Some(batch), now);
+        self.doubt_anew(now);
         self.probe();
         self.tell_again();
         self.resolve();
@@ -576,7 +589,10 @@ impl Writer {
             let text = format!("{apex} loaded, serial {serial}, {records} records");
             self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
-        self.specs.insert(apex.clone(), config.probes.clone());
+        let specs_before = self.specs.insert(apex.clone(), config.probes.clone());
+        if let Some(before) = specs_before {
+            self.told.follow(&apex, &before, &config.probes);
+        }
         Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
         let bundle = self.signers.get(&apex).and_then(|signer| signer.bundle()).map(|bundle| bundle.made());
         let (heard, silent) = self.expect_answers(&apex, config.dnssec.as_ref(), now);

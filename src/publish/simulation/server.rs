@@ -195,6 +195,7 @@ impl Server {
                 Errand::GiveMemoryBack
                 | Errand::KeepEvent(_)
                 | Errand::Tell(..)
+                | Errand::Remind(..)
                 | Errand::WriteDown(_)
                 | Errand::WriteBundle(..) => {}
             }
