@@ -362,7 +362,7 @@ impl Source<'_> {
             if let Some((rrset, signing)) = signers {
                 let rdatas: Vec<&[u8]> = rrset.rdata().collect();
                 let made = signing.signer.sign(cut, Rtype::DS, rrset.ttl(), &rdatas, signing.now);
-                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig.as_slice()));
+                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig));
                 for (rtype, rdata) in rdatas.into_iter().map(|rdata| (Rtype::DS, rdata)).chain(rrsigs) {
                     renderer.own_record(Section::Authority, rtype, rrset.ttl(), rdata);
                 }
