@@ -248,15 +248,11 @@ impl Source<'_> {
         self.signing?.signer.take_unsigned()
     }
 
-    /// Signatures of all RRsets at a name, of whatever its routes may answer too.
-    pub(super) fn sign_all(&self, shape: &Shape, lower: &[u8]) -> Vec<Signatures> {
+    /// Signatures of RRsets at a name, and of whatever its routes may answer.
+    pub(super) fn sign_all(&self, sets: &[Signed<'_>], lower: &[u8]) -> Vec<Signatures> {
         let Some(signing) = self.signing else { return Vec::new() };
         let sign = |rtype, ttl, rdatas: &[&[u8]]| signing.signer.sign(lower, rtype, ttl, rdatas, signing.now);
-        let mut all: Vec<Signatures> = self
-            .authoritative(shape, lower)
-            .iter()
-            .map(|set| sign(set.rtype, set.ttl, &set.rdatas))
-            .collect();
+        let mut all: Vec<Signatures> = sets.iter().map(|set| sign(set.rtype, set.ttl, &set.rdatas)).collect();
         for outcomes in signing.outcomes.get(lower).into_iter().flatten() {
             for rrset in &outcomes.rrsets {
                 let rdatas: Vec<&[u8]> = rrset.iter().map(Vec::as_slice).collect();
@@ -362,7 +358,7 @@ impl Source<'_> {
             if let Some((rrset, signing)) = signers {
                 let rdatas: Vec<&[u8]> = rrset.rdata().collect();
                 let made = signing.signer.sign(cut, Rtype::DS, rrset.ttl(), &rdatas, signing.now);
-                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig.as_slice()));
+                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig));
                 for (rtype, rdata) in rdatas.into_iter().map(|rdata| (Rtype::DS, rdata)).chain(rrsigs) {
                     renderer.own_record(Section::Authority, rtype, rrset.ttl(), rdata);
                 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::bundle::Edge;
 use super::stamp::{Recorder, Stamps};
+use crate::compile::fit::Fitted;
 use crate::compile::signer::Signer;
 use crate::config::zone::{self as config, ZoneConfig};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -37,6 +38,8 @@ pub struct LoadedZone {
     pub config: Arc<ZoneConfig>,
     /// What signs it, if that is a bundle.
     pub signer: Option<Arc<Signer>>,
+    /// What was compiled to see that the bundle is whole.
+    pub fitted: Option<Fitted>,
     /// What is odd about it.
     pub warnings: Vec<Diagnostic>,
     /// Every file that it was read from, with its content.
@@ -200,13 +203,13 @@ fn signed(
     recorder: &Recorder,
 ) -> Result<LoadedZone, Vec<Diagnostic>> {
     let Some(edge) = edge.filter(|_| loaded.config.dnssec.is_some()) else { return Ok(loaded) };
-    let (signer, more) = edge.signer(files, &loaded.zone, &loaded.config, before, recorder)?;
+    let (signer, fitted, more) = edge.signer(files, &loaded.zone, &loaded.config, before, recorder)?;
     let LoadedZone { mut warnings, mut contents, .. } = loaded;
     warnings.extend(more);
     // It is kept beside the zone that it belongs to.
     let bundle = recorder.read_if_there(&files.bundle).ok().flatten();
     contents.extend(bundle.map(|octets| (files.zone.with_extension("bundle"), octets)));
-    Ok(LoadedZone { signer: Some(signer), warnings, contents, ..loaded })
+    Ok(LoadedZone { signer: Some(signer), fitted: Some(fitted), warnings, contents, ..loaded })
 }
 
 fn parse(
@@ -248,6 +251,7 @@ fn parse(
         zone: Arc::new(zone),
         config: Arc::new(config),
         signer: None,
+        fitted: None,
         warnings,
         contents: recorder.contents(),
     })

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::slots::{Scene, Signers, Slots};
 use super::writer::{Beginning, Change, Writer};
 use super::zones::{Batch, Zones};
-use crate::compile::fit;
+use crate::compile::fit::{self, Fitted};
 use crate::compile::outcomes::outcomes;
 use crate::compile::routed::{self, Means, SignedAs};
 use crate::compile::shares::Shares;
@@ -45,10 +45,20 @@ fn apex() -> Name {
 }
 
 fn put(zones: &mut Zones, snapshot: &Snapshot, zone: &Arc<Zone>, signing: &Signing) -> Snapshot {
+    put_fitted(zones, snapshot, zone, signing, None)
+}
+
+fn put_fitted(
+    zones: &mut Zones,
+    snapshot: &Snapshot,
+    zone: &Arc<Zone>,
+    signing: &Signing,
+    fitted: Option<Fitted>,
+) -> Snapshot {
     let model = ZoneModel { zone: Arc::clone(zone), routing: Arc::new(Routing::none(&apex())) };
     let mut batch = Batch::default();
     zones.set_time(signing.now);
-    zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone())).unwrap();
+    zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()), fitted).unwrap();
     zones.published(batch, snapshot)
 }
 
@@ -255,7 +265,7 @@ proptest! {
         let (mut zones, mut slots, mut batch) = (Zones::default(), Slots::default(), Batch::default());
         let assignment = slots.plan(&apex(), &model.routing, true);
         zones.set_time(NOW);
-        zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+        zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone()), None).unwrap();
         slots.assign(&apex(), &model.routing, assignment);
         let geography =
             Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
@@ -312,7 +322,7 @@ fn a_transition_signs_nothing() {
     assert_eq!(different.len(), 2, "each owner has its own slot");
     let mut batch = Batch::default();
     zones.set_time(NOW);
-    zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+    zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone()), None).unwrap();
     slots.assign(&apex(), &model.routing, assignment);
     let made = signing.signer.cached();
     let geography =
@@ -360,8 +370,11 @@ proptest! {
             one = put(&mut there, &one, zone, &signing);
             let taken = edge(&signing, before.as_deref());
             let routing = Routing::none(&apex());
-            prop_assert_eq!(fit::lacking(zone, &routing, &taken.signer, NOW), Lacking::default());
-            other = put(&mut here, &other, zone, &taken);
+            // As the loader hands it over, with the chain that it compiled.
+            let fitted = fit::fit(zone, &routing, &taken.signer, NOW).unwrap();
+            let kept = taken.signer.cached();
+            other = put_fitted(&mut here, &other, zone, &taken, Some(fitted));
+            prop_assert!(taken.signer.cached() <= kept);
             prop_assert_eq!(taken.signer.lacking(), Lacking::default(), "nothing else is asked for");
             let difference = difference(&other, &one);
             prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
@@ -376,12 +389,12 @@ fn a_bundle_lacks_what_a_later_zone_has_and_what_other_keys_would_sign() {
     let signing = signing(&apex(), Denial::Nsec);
     put(&mut Zones::default(), &empty(), &zone, &signing);
     let taken = edge(&signing, None);
-    assert_eq!(fit::lacking(&zone, &routing, &taken.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, &routing, &taken.signer, NOW).is_ok());
     let end = taken.signer.earliest_end().unwrap();
     assert!((NOW + 17 * DAY..NOW + 21 * DAY).contains(&end), "{}", end - NOW);
     let later = try_parse("example.", &format!("{ZONE}new A 192.0.2.9\n")).unwrap();
     let taken = edge(&signing, None);
-    let lacking = fit::lacking(&later, &routing, &taken.signer, NOW);
+    let lacking = fit::fit(&later, &routing, &taken.signer, NOW).unwrap_err();
     // The address, its NSEC and the one before.
     assert_eq!((lacking.count, lacking.first.is_some()), (3, true), "{lacking:?}");
 }
@@ -415,9 +428,9 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     let (config, _) = config::parse(Path::new("z.toml"), ROUTES, &apex(), &[]).unwrap();
     let (route, routing) = (&config.routing.routes[0], &config.routing);
     let signing = Signing { outcomes: Arc::new(outcomes(routing)), ..signing(&apex(), Denial::Nsec) };
-    assert_eq!(fit::lacking(&zone, routing, &signing.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, routing, &signing.signer, NOW).is_ok());
     let taken = edge(&signing, None);
-    assert_eq!(fit::lacking(&zone, routing, &taken.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, routing, &taken.signer, NOW).is_ok());
     let owner = b"\x03www\x07example\0";
     let compiled = |signer: &Signer, down: u8| {
         let standing =
@@ -434,7 +447,7 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     let text = ROUTES.replace("[[\"one\", \"two\"], \"three\"]", "[[\"one\", \"two\"]]");
     let (less, _) = config::parse(Path::new("z.toml"), &text, &apex(), &[]).unwrap();
     let keys = Arc::new(Signer::new(Arc::clone(signing.signer.keyring()), Denial::Nsec, None));
-    let _ = fit::lacking(&zone, &less.routing, &keys, NOW);
+    let _ = fit::fit(&zone, &less.routing, &keys, NOW);
     let short = edge(&Signing { signer: keys, ..signing.clone() }, None);
     assert_eq!(compiled(&short.signer, 0b011), compiled(&signing.signer, 0), "neither first target lives");
 }
@@ -443,15 +456,20 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
 fn edge_server(config: &str) -> (Writer, u64) {
     let zone = try_parse("example.", ZONE).unwrap();
     let signing = signing(&apex(), Denial::Nsec);
-    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signing.signer, NOW);
+    let _ = fit::fit(&zone, &Routing::none(&apex()), &signing.signer, NOW);
     let signer = edge(&signing, None).signer;
-    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signer, NOW);
+    let _ = fit::fit(&zone, &Routing::none(&apex()), &signer, NOW);
     let end = signer.earliest_end().unwrap();
     let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
     let (policy, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
-    let policy = Arc::new(policy);
-    let loaded =
-        LoadedZone { zone, config: policy, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
+    let loaded = LoadedZone {
+        zone,
+        config: Arc::new(policy),
+        signer: Some(signer),
+        fitted: None,
+        warnings: Vec::new(),
+        contents: Vec::new(),
+    };
     let (server, _) = crate::config::server::parse(Path::new("w.toml"), config).unwrap();
     let geography =
         Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
@@ -615,7 +633,7 @@ fn a_version_that_no_key_signs_is_not_published_and_the_last_one_stays() {
             fickle.fails.store(true, Ordering::Relaxed);
             let model = ZoneModel { zone: Arc::clone(&new), routing: Arc::new(Routing::none(&apex())) };
             let mut batch = Batch::default();
-            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()));
+            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()), None);
             assert!(refused.unwrap_err().to_string().contains("can't be signed by all keys"));
             let same = zones.published(batch, &snapshot);
             assert_eq!(difference(&same, &snapshot), None);

@@ -416,7 +416,7 @@ impl Writer {
         let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
         let apex = model.zone.apex().clone();
         let signer = self.signers.get(&apex).cloned();
-        if let Err(error) = self.place(&model, signer, batch, now) {
+        if let Err(error) = self.place(&model, signer, None, batch, now) {
             tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
@@ -564,11 +564,11 @@ impl Writer {
                 }
             },
         };
-        let LoadedZone { zone, config, contents, .. } = loaded;
+        let LoadedZone { zone, config, contents, fitted, .. } = loaded;
         let before = self.model.zones.get(&apex).cloned();
         let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
         let model = Arc::new(ZoneModel { zone, routing });
-        if let Err(error) = self.place(&model, signer, batch, now) {
+        if let Err(error) = self.place(&model, signer, fitted, batch, now) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
         }
