@@ -44,6 +44,10 @@ use crate::wire::name::Name;
 /// batch, far shorter; so it is the writer's thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
 
+/// The same of the one before the first, which no worker has seen: what it waits for is that the
+/// first answers are out before the memory is given back that loading took.
+const FIRST_KEPT: Duration = Duration::from_millis(200);
+
 /// By how much time may go back before the clock was set: reports wait in a queue, so that one may
 /// be older than what was taken before it.
 const QUEUED_FOR: Duration = Duration::from_secs(1);
@@ -172,6 +176,7 @@ pub(super) struct Writer {
     pub(super) ends_told: BTreeMap<Name, Tick>,
     /// When orders and maintenance windows were looked at last.
     pub(super) looked: Tick,
+    /// Until when each old snapshot is kept.
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
     has_loaded: bool,
@@ -299,14 +304,14 @@ impl Writer {
         self.orders.set_back(by);
         self.told.set_back(by);
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
-        self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
+        self.retired.iter_mut().for_each(|(until, _)| *until = *until - by);
         self.keep_health();
     }
 
     /// Time until [`take_due`](Self::take_due) has something to do.
     pub(super) fn next_due(&self, now: Tick) -> Duration {
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
-        let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
+        let retired = self.retired.front().map(|(until, _)| until.since(now));
         recheck
             .into_iter()
             .chain(retired)
@@ -321,7 +326,7 @@ impl Writer {
     /// Does what time alone asks for.
     pub(super) fn take_due(&mut self, now: Tick) {
         self.look_at_clock(now);
-        while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
+        while self.retired.front().is_some_and(|(until, _)| *until <= now) {
             self.retired.pop_front();
         }
         if self.has_loaded && self.retired.is_empty() {
@@ -628,7 +633,8 @@ impl Writer {
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
         self.status.figures().count_snapshot(now);
-        self.retired.push_back((now, self.published.swap(Arc::new(next))));
+        let kept = if self.status.figures().snapshots() == 1 { FIRST_KEPT } else { RETIRED_KEPT };
+        self.retired.push_back((now + kept, self.published.swap(Arc::new(next))));
     }
 
     fn region_rows(&self) -> Arc<[Row]> {
