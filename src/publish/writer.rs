@@ -152,6 +152,9 @@ pub(super) struct Writer {
     pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
     pub(super) model: Arc<Model>,
+    /// Zones of the model that have targets or routes: of ten thousand few may, and a change of one
+    /// asks for all that are probed.
+    pub(super) steered: BTreeMap<Name, Arc<ZoneModel>>,
     pub(super) zones: Zones,
     pub(super) slots: Slots,
     pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
@@ -200,6 +203,7 @@ impl Writer {
             server,
             cookie_secrets,
             model,
+            steered: BTreeMap::new(),
             zones: Zones::counted_in(Arc::clone(status.rows())),
             slots: Slots::default(),
             keyrings,
@@ -354,7 +358,7 @@ impl Writer {
         self.look_at_clock(now);
         let is_named =
             |zone: &&Arc<ZoneModel>| zone.routing.names_to_resolve().any(|name| *name == found.name);
-        let named: Vec<_> = self.model.zones.values().filter(is_named).cloned().collect();
+        let named: Vec<_> = self.steered.values().filter(is_named).cloned().collect();
         if named.is_empty() {
             return;
         }
@@ -401,12 +405,22 @@ impl Writer {
             tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
-        Arc::make_mut(&mut self.model).zones.insert(apex, model);
+        self.set_model(apex, model);
+    }
+
+    /// A zone of the model from now on.
+    fn set_model(&mut self, apex: Name, zone: Arc<ZoneModel>) {
+        if zone.routing.targets.is_empty() && zone.routing.routes.is_empty() {
+            self.steered.remove(&apex);
+        } else {
+            self.steered.insert(apex.clone(), Arc::clone(&zone));
+        }
+        Arc::make_mut(&mut self.model).zones.insert(apex, zone);
     }
 
     /// Tells the resolver which names there are.
     fn resolve(&mut self) {
-        let zones = self.model.zones.values();
+        let zones = self.steered.values();
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
         self.names.keep_only(&wanted);
@@ -478,13 +492,13 @@ impl Writer {
         if old == new {
             return;
         }
-        for zone in self.model.zones.values().cloned().collect::<Vec<_>>() {
+        for zone in self.steered.values().cloned().collect::<Vec<_>>() {
             let routing = zone.routing.with_regions(&old, &new);
             // With its region a target may go that alone had a type: then nobody has it any more.
             let mut routes = zone.routing.routes.iter().zip(&routing.routes);
             if routes.all(|(old, new)| types(&zone.routing, old) == types(&routing, new)) {
                 let model = ZoneModel { zone: Arc::clone(&zone.zone), routing: Arc::new(routing) };
-                Arc::make_mut(&mut self.model).zones.insert(zone.zone.apex().clone(), Arc::new(model));
+                self.set_model(zone.zone.apex().clone(), Arc::new(model));
             } else {
                 self.put_routing(&zone, routing, batch, now);
             }
@@ -496,6 +510,7 @@ impl Writer {
             self.note(now, Kind::Notice, format!("{apex} was removed"));
             self.zones.remove(batch, &apex);
             Arc::make_mut(&mut self.model).zones.remove(&apex);
+            self.steered.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
             self.signers.remove(&apex);
@@ -567,7 +582,7 @@ impl Writer {
             self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
         }
         self.specs.insert(apex.clone(), config.probes.clone());
-        Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
+        self.set_model(apex.clone(), model);
         let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
         let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
         let mut zones = self.status.zones_mut();
@@ -611,7 +626,7 @@ impl Writer {
     pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
         let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-        for zone in self.model.zones.values() {
+        for zone in self.steered.values() {
             self.slots.decide_zone(zone, scene);
         }
     }
