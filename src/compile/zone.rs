@@ -15,7 +15,7 @@ use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::{Flags, SIGNED_GLUE, SIGNED_REFERRAL};
 use crate::snapshot::{Row, SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
-use crate::wire::render::{Renderer, Section, TooLarge};
+use crate::wire::render::{self, Renderer, Section, TooLarge};
 use crate::wire::rtype::Rtype;
 use crate::zone::{Owner, Rrset, Zone};
 
@@ -56,6 +56,10 @@ pub(super) struct Signed<'a> {
     rdatas: Vec<&'a [u8]>,
 }
 
+/// A zone with up to so many owners is written at once, while it is in the caches: of ten thousand
+/// small ones, each owner would be waited for once more when its shard is built.
+const SMALL_OWNERS_MAX: usize = 256;
+
 /// RRsets with fewer octets fit a message, whatever their owner and its glue.
 const SURELY_FITS_OCTETS: usize = 16 << 10;
 
@@ -94,13 +98,22 @@ impl Source<'_> {
     /// # Errors
     /// [`RrsetTooLarge`] for the first RRset that no message can hold.
     pub fn all(&self, shape: &Arc<Shape>) -> Result<Edits, RrsetTooLarge> {
-        self.check_sizes(shape)?;
         let mut edits = Edits::default();
+        let is_small = self.zone.owner_count() <= SMALL_OWNERS_MAX;
+        if !is_small {
+            self.check_sizes(shape)?;
+        }
         let bare = shape.nonterminals().filter(|lower| !self.routed.contains_key(*lower));
         for lower in self.routed.keys().map(|lower| &**lower).chain(bare) {
             if self.zone.owner(lower).is_none() {
                 self.entry(shape, lower, None, &mut edits)?;
             }
+        }
+        if is_small {
+            for owner in self.zone.owners() {
+                self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
+            }
+            return Ok(edits);
         }
         edits.lay(Arc::new(Laid {
             zone: Arc::clone(self.zone),
@@ -209,7 +222,16 @@ impl Source<'_> {
     /// RRsets at a name that the zone signs, those of routes aside: neither NS at a cut nor glue
     /// (RFC 4035 2.2).
     pub(super) fn authoritative(&self, shape: &Shape, lower: &[u8]) -> Vec<Signed<'_>> {
-        let owner = self.zone.owner(lower);
+        self.authoritative_of(shape, lower, self.zone.owner(lower))
+    }
+
+    /// Likewise of an owner that is known, if there is one of that name.
+    fn authoritative_of<'o>(
+        &'o self,
+        shape: &Shape,
+        lower: &[u8],
+        owner: Option<Owner<'o>>,
+    ) -> Vec<Signed<'o>> {
         let is_cut = shape.is_cut(lower);
         let routed = self.routed.get(lower);
         let mut all: Vec<Signed<'_>> = owner
@@ -296,9 +318,22 @@ impl Source<'_> {
         }
         let is_apex = lower.len() == self.zone.apex().as_wire().len();
         let is_cut = shape.is_cut(lower);
+        if let Some(owner) = owner.filter(|_| !is_apex && !is_cut && routed.is_none())
+            && self.is_plain(owner)
+        {
+            let flags = Flags::default()
+                .with(Flags::CNAME, owner.rrset(Rtype::CNAME).is_some())
+                .with(Flags::WILDCARD_BELOW, shape.has_wildcard_below(lower));
+            let mut entry = edits.begin(lower, flags, self.id);
+            for rrset in owner.rrsets() {
+                entry.plain(rrset.rtype(), rrset.ttl(), rrset.rdata());
+            }
+            entry.finish();
+            return Ok(());
+        }
         let mut answers: BTreeMap<Rtype, Answer> = BTreeMap::new();
         let error = |rtype| move |TooLarge| self.too_large(lower, rtype);
-        for set in self.authoritative(shape, lower) {
+        for set in self.authoritative_of(shape, lower, owner) {
             let rtype = set.rtype;
             let renderer = if rtype == Rtype::DNAME && !is_wildcard(lower) {
                 Renderer::anchored(lower)
@@ -341,6 +376,14 @@ impl Source<'_> {
             .with(Flags::WILDCARD_BELOW, shape.has_wildcard_below(lower));
         edits.put(lower, flags, self.id, answers.iter().map(|(rtype, answer)| (*rtype, answer)));
         Ok(())
+    }
+
+    /// Whether all answers of an owner are of the plain form, and surely fit: most of a large zone.
+    fn is_plain(&self, owner: Owner<'_>) -> bool {
+        self.signing.is_none()
+            && owner.rrsets().all(|rrset| {
+                rrset.octets() <= SURELY_FITS_OCTETS && render::is_plain(rrset.rtype(), rrset.count())
+            })
     }
 
     /// A referral (RFC 1034 4.3.2): the cut's NS, glue within it (RFC 9471 3.1: needed), and what

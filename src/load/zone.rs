@@ -1,5 +1,6 @@
 //! One zone's files: `NAME.zone`, and `NAME.toml` where its names move.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -120,16 +121,7 @@ pub(super) fn list(
             _ => {}
         }
     }
-    for path in routes {
-        if !found.iter().any(|files: &ZoneFiles| files.routes == path) {
-            let stems: Vec<String> = found.iter().filter_map(|files| stem(&files.zone)).collect();
-            let error = Diagnostic::error(&path, "there is no zone file beside these routes");
-            let help = did_you_mean(&stem(&path).unwrap_or_default(), stems.iter().map(String::as_str));
-            let wanted = path.with_extension("zone");
-            warnings
-                .push(error.help(help.unwrap_or_else(|| format!("put the zone into {}", wanted.display()))));
-        }
-    }
+    warnings.extend(without_zone(&routes, &found));
     if found.is_empty() {
         return Err(Diagnostic::error(directory, "there are no zones here")
             .help("put a zone into a file named after it, such as example.com.zone"));
@@ -145,6 +137,23 @@ pub(super) fn list(
         is_twice
     });
     Ok((found, warnings))
+}
+
+/// Routes beside which there is no zone.
+fn without_zone(routes: &[PathBuf], found: &[ZoneFiles]) -> Vec<Diagnostic> {
+    if routes.is_empty() {
+        return Vec::new();
+    }
+    let with_zone: HashSet<&Path> = found.iter().map(|files| &*files.routes).collect();
+    let lonely = routes.iter().filter(|path| !with_zone.contains(path.as_path()));
+    let told = lonely.map(|path| {
+        let stems: Vec<String> = found.iter().filter_map(|files| stem(&files.zone)).collect();
+        let help = did_you_mean(&stem(path).unwrap_or_default(), stems.iter().map(String::as_str));
+        let wanted = path.with_extension("zone");
+        let help = help.unwrap_or_else(|| format!("put the zone into {}", wanted.display()));
+        Diagnostic::error(path, "there is no zone file beside these routes").help(help)
+    });
+    told.collect()
 }
 
 fn stem(path: &Path) -> Option<String> {

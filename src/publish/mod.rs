@@ -16,7 +16,6 @@ mod hand;
 mod health_document;
 mod inspect;
 mod journal;
-mod memory;
 mod names;
 mod rehearsal;
 mod rows;

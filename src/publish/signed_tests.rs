@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -15,7 +15,6 @@ use super::zones::{Batch, Zones};
 use crate::compile::fit::{self, Fitted};
 use crate::compile::outcomes::outcomes;
 use crate::compile::routed::{self, Means, SignedAs};
-use crate::compile::shares::Shares;
 use crate::compile::signed_tests::{NOW, proves, signing};
 use crate::compile::signer::{Lacking, Signer, Signing};
 use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
@@ -436,7 +435,7 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
         let standing =
             |id: crate::route::TargetId, _| Standing::unprobed(Desired::Auto, down >> id.0 & 1 == 0);
         let signed_as = Some(SignedAs { signer, owner });
-        let means = Means { shares: &mut Shares::default(), signed_as };
+        let means = Means { shares: &Mutex::default(), signed_as };
         let regions = [RegionId::DEFAULT].into_iter();
         routed::slot(routing, route, Rtype::A, regions, &standing, Tick(NOW * 1000), means).unwrap().slot
     };
