@@ -101,10 +101,11 @@ fn every_command_of_the_page_does_what_it_says() {
     for (number, step) in steps.iter().enumerate() {
         // The last ones end what the dashboard asks.
         if step.commands.starts_with("kill $(cat") {
-            // No signed zone is here, and no certificate.
+            // No signed zone is here, no edge, and no certificate.
             let is_of_others = |query: &String| {
-                query.contains("signatures_expiry_timestamp")
-                    || query.contains("certificate_expiry_timestamp")
+                let kinds =
+                    ["signatures_expiry_timestamp", "certificate_expiry_timestamp", "waypost_bundle_"];
+                kinds.iter().any(|kind| query.contains(kind))
             };
             for query in queries().into_iter().filter(|query| !is_of_others(query)) {
                 let command = ["curl", "-sG", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode"];
