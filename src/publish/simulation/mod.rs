@@ -10,6 +10,7 @@
 //! doubts    when verdicts may be held            decoded  answers, read back
 //! words     what others told that may hold       orders   what operators have said
 //! names     addresses that were found            burdens  which orders must be refused
+//! cases     what was found, as small as it is
 //! ```
 //!
 //! Each run leaves some kinds of fault out, so that rare mixes appear (swarm testing). All chance
@@ -23,6 +24,7 @@
 
 mod answers;
 mod burdens;
+mod cases;
 mod decoded;
 mod doubts;
 mod faults;
