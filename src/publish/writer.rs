@@ -244,6 +244,10 @@ impl Writer {
         writer.probe();
         writer.tell_again();
         writer.resolve();
+        if !by.is_zero() {
+            // The disk still has all of it by the clock before.
+            writer.keep_health();
+        }
         writer
     }
 
