@@ -110,7 +110,7 @@ impl Words {
                 let said = if is_up { Outcome::Healthy } else { Outcome::Failed };
                 let ttl = word.ttl.or(push.ttl);
                 let has_run_out = ttl.is_some_and(|ttl| at - word.at > ttl);
-                let is_remembered = word.at < self.started;
+                let is_remembered = word.at <= self.started;
                 // Then nobody knows for how long the server was away.
                 let is_of_unknown_age =
                     self.set_back_unseen >= Some(word.at) && ttl.is_none_or(|ttl| at - self.started <= ttl);
