@@ -107,11 +107,10 @@ impl Daemon {
         let puller = loader.server().and_then(|server| puller(server)).transpose();
         let puller = puller.map_err(DaemonError::System)?;
         if let Some(puller) = &puller
-            && pass.zones.iter().any(lacks_bundle)
+            && pass.zones.iter().any(wants_bundle)
         {
-            puller.ask(
-                pass.zones.iter().filter(|zone| lacks_bundle(zone)).map(|(files, _)| files.apex.clone()),
-            );
+            let wanting = pass.zones.iter().filter(|zone| wants_bundle(zone));
+            puller.ask(wanting.map(|(files, _)| files.apex.clone()), &|_, _| {});
             loader = Loader::new(&options.config).with_state(options.state.as_deref());
             pass = loader.pass();
         }
@@ -163,6 +162,7 @@ impl Daemon {
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
         let resolver = Resolver::new(sender, runtime.handle().clone());
         let bindery = bindery(&server).map_err(DaemonError::System)?;
+        let written = bindery.as_ref().map(|bindery| bindery.written().clone());
         let writing = querylog::start().map_err(DaemonError::System)?;
         let query_log = writing.handle();
         let start =
@@ -173,7 +173,7 @@ impl Daemon {
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
         let running = sockets.serve(service).map_err(DaemonError::System)?;
         let taps = running.taps().and(encrypted.as_ref().map(Encrypted::taps).unwrap_or_default());
-        writing.handle().serve(taps, Arc::clone(control.status()));
+        writing.handle().serve(taps, Arc::clone(control.status()), Arc::clone(control.published()));
         let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
         let told =
             notify::start(control.status(), has_state.then_some(state), options.notify, runtime.handle());
@@ -184,10 +184,13 @@ impl Daemon {
             published: Arc::clone(control.published()),
             query_log: writing.handle(),
             keys: Arc::clone(&keeper),
+            bundles: written.unwrap_or_default(),
             identity: encrypted.as_ref().map(Encrypted::identity),
             notify: told,
         });
-        admin::start(&server, options.state.as_deref(), &control, metrics, runtime.handle());
+        let shown =
+            admin::Shown { control: control.clone(), metrics: Arc::new(metrics), queries: writing.handle() };
+        admin::start(&server, options.state.as_deref(), &shown, runtime.handle());
         let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
             .map_err(DaemonError::System)?;
         let changes = control.clone();
@@ -202,7 +205,11 @@ impl Daemon {
         started.map_err(DaemonError::System)?;
         if let Some(puller) = &puller {
             let status = Arc::clone(control.status());
-            puller.start(move || signed_elsewhere(&status)).map_err(DaemonError::System)?;
+            let changes = control.clone();
+            let told = move |zone, answer| {
+                changes.send(Change::Asked { zone, answer });
+            };
+            puller.start(move || signed_elsewhere(&status), told).map_err(DaemonError::System)?;
         }
         Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, puller, writer, runtime })
     }
@@ -294,9 +301,16 @@ fn puller(server: &Server) -> Option<std::io::Result<Arc<Puller>>> {
     Some(Puller::new(bundles.pull.clone()?, bundles.directory.clone()))
 }
 
-/// Whether a zone has errors, and no bundle yet.
-fn lacks_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)) -> bool {
-    result.is_err() && !files.bundle.exists()
+/// Whether a zone has errors and no bundle yet, or one whose signatures ended while the server stood
+/// still: then the signer is asked before anything is answered.
+fn wants_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)) -> bool {
+    match result {
+        Ok(loaded) => {
+            let end = loaded.signer.as_ref().and_then(|signer| signer.earliest_end());
+            end.is_some_and(|end| end <= publish::now().0 / 1000)
+        }
+        Err(_) => !files.bundle.exists(),
+    }
 }
 
 /// Zones that have a bundle, or may want one.

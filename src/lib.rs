@@ -8,7 +8,7 @@
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
 //!              keys, publish, watch, notify, querylog, metrics,
 //!              admin, encrypted, bundles, daemon, demo, cli
-//! Words        limits, cores, diagnostic                   what all rooms use
+//! Words        limits, cores, memory, diagnostic           what all rooms use
 //! ```
 //!
 //! Three flows run through these rooms, each one way:
@@ -40,6 +40,7 @@ pub mod health;
 pub mod keys;
 pub mod limits;
 pub mod load;
+mod memory;
 pub mod metrics;
 pub mod model;
 pub mod notify;

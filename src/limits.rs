@@ -264,6 +264,11 @@ pub const KEYS_TOLD_AGAIN: Duration = Duration::from_secs(6 * 3_600);
 /// a week left. With less the server says that they don't, every day and in `check`; it answers on.
 pub const BUNDLE_LEFT: Duration = Duration::from_secs(5 * 86_400);
 
+/// Keys that a bundle has at most, those of other signers included, and signatures of one RRset. With
+/// more none is made, and none is taken: before it is known whose a bundle is, each of its seals may
+/// have to be tried with each of its keys.
+pub const BUNDLE_KEYS: usize = 32;
+
 /// How long a signer waits at least from one bundle of a zone to the next; with large ones ten times
 /// as long as one takes to write.
 pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);
@@ -320,8 +325,43 @@ pub const LIVE_RESOLVING: Duration = Duration::from_secs(5);
 /// that don't fit, since the thread that writes them down is behind, are dropped and counted.
 pub const TAP_RING_OCTETS: usize = 256 << 10;
 
+/// The same while only samples are counted, some hundred queries. Those that don't fit are missing
+/// in the sample.
+pub const TAP_SMALL_RING_OCTETS: usize = 32 << 10;
+
 /// How often the rings of all workers are emptied. So late a query is written down.
 pub const TAP_PAUSE: Duration = Duration::from_millis(5);
+
+/// The same while only samples are counted: an idle server is woken rarely.
+pub const TAP_LONG_PAUSE: Duration = Duration::from_millis(250);
+
+/// Of how many queries one is looked at for clients that no region has, unless `[unplaced]` says
+/// something else.
+pub const UNPLACED_SAMPLE: u32 = 100;
+
+/// Networks that no region has which are counted at one time. A further one takes the place of the
+/// one with the fewest, and its count with it as an error that is told.
+pub const UNPLACED_NETWORKS: usize = 512;
+
+/// Zones that are told apart for each of these networks. Queries in further ones count for the
+/// network alone.
+pub const UNPLACED_ZONES: usize = 4;
+
+/// How long these networks are counted before counting begins anew; what was counted in the time
+/// before is still shown.
+pub const UNPLACED_TIME: Duration = Duration::from_secs(12 * 3_600);
+
+/// Networks that are told, those with the most queries first.
+pub const UNPLACED_TOLD: usize = 50;
+
+/// Networks on the status page that no region has. The API has more.
+pub const PAGE_UNPLACED: usize = 20;
+
+/// Octets of lines that wait to be written to the query log. Further lines are dropped and counted.
+pub const LINES_WAITING_OCTETS: usize = 4 << 20;
+
+/// How long the query log and dnstap may take at the end. Then they are left as they are.
+pub const TAP_STOP: Duration = Duration::from_secs(3);
 
 /// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
 pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;
@@ -332,9 +372,9 @@ pub const TAP_AGAIN: Duration = Duration::from_secs(1);
 /// How long a dnstap reader may take to accept. Then its connection is closed, and made again.
 pub const DNSTAP_HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// How long a dnstap reader may take at the end to take what waits, and to say that it has it all.
-/// Then it is left without.
-pub const DNSTAP_FINISH: Duration = Duration::from_secs(1);
+/// How long whoever reads the query log or dnstap may take at the end to take what waits, and to say
+/// that it has it all. Then it is left without.
+pub const TAP_FINISH: Duration = Duration::from_secs(1);
 
 /// Changed answers that an event tells. The rest aren't told: `explain` has them.
 pub const EVENT_EFFECTS: usize = 32;
@@ -354,6 +394,16 @@ pub const ADMIN_REQUEST_OCTETS: usize = 64 << 10;
 
 /// How long a request for events may wait for the next one. Then it is answered without any.
 pub const ADMIN_EVENTS_WAIT: Duration = Duration::from_secs(30);
+
+/// Wrong tokens that one client (an IPv4 address, or an IPv6 /64) may show within the time below. Then
+/// none of its tokens is looked at until that time is over.
+pub const ADMIN_WRONG_TOKENS: u32 = 10;
+
+/// How long wrong tokens are counted together, from the first one on.
+pub const ADMIN_WRONG_TIME: Duration = Duration::from_secs(60);
+
+/// Clients whose wrong tokens are counted at one time. A further one has the oldest forgotten.
+pub const ADMIN_WRONG_CLIENTS: usize = 1024;
 
 /// Sessions of the status page at one time. A further one ends the oldest: its reader signs in anew.
 pub const ADMIN_SESSIONS: usize = 64;
@@ -405,6 +455,10 @@ pub const REDIALS: usize = 3;
 
 /// Between the probes that confirm a refused connection: no lost packet looks like one.
 pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
+
+/// Questions beside the first while nobody answers, and as many as make a verdict if that is more:
+/// any answer says that the target lives, however many packets a bad line loses.
+pub const ASKED_BESIDE: u32 = 4;
 
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);

@@ -52,6 +52,10 @@ pub struct Problem {
     #[serde(skip)]
     #[schema(ignore)]
     status: u16,
+    /// Seconds after which it may be tried again.
+    #[serde(skip)]
+    #[schema(ignore)]
+    retry_after: Option<u64>,
     /// In one sentence.
     pub error: String,
     /// Routes that would have no eligible target, and where.
@@ -61,7 +65,17 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Problem {
-        Problem { status: status.as_u16(), error: error.into(), stranded: Vec::new() }
+        Problem { status: status.as_u16(), retry_after: None, error: error.into(), stranded: Vec::new() }
+    }
+
+    /// What was refused may be tried again after so long.
+    pub(super) fn after(self, wait: Duration) -> Problem {
+        Problem { retry_after: Some(wait.as_secs().max(1)), ..self }
+    }
+
+    /// The header that says so.
+    pub(super) fn retry_after(&self) -> Option<[(header::HeaderName, String); 1]> {
+        self.retry_after.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())])
     }
 
     /// The status that it is answered with.
@@ -88,7 +102,10 @@ impl From<Refused> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.code(), Json(self)).into_response()
+        match self.retry_after() {
+            Some(retry_after) => (self.code(), retry_after, Json(self)).into_response(),
+            None => (self.code(), Json(self)).into_response(),
+        }
     }
 }
 
@@ -124,11 +141,16 @@ pub struct OrderAnswer {
     pub settled_after: u64,
     /// Which answers changed.
     pub effects: Vec<Effect>,
+    /// Zones of the targets concerned.
+    pub zones: Vec<String>,
 }
 
 impl From<Done> for OrderAnswer {
     fn from(done: Done) -> OrderAnswer {
+        let mut zones: Vec<String> = done.targets.into_iter().map(|(zone, _)| zone).collect();
+        zones.dedup();
         OrderAnswer {
+            zones,
             text: done.text,
             until: done.until.map(rfc3339),
             settled_after: done.settled_after.as_secs(),

@@ -5,7 +5,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::api::{self, Problem};
-use super::{stream, verdicts};
+use super::{bundles, metrics, stream, unplaced, verdicts};
 
 /// OpenAPI 3.1, as JSON.
 #[must_use]
@@ -25,6 +25,9 @@ pub fn description() -> String {
         api::explanation,
         api::events,
         stream::stream,
+        unplaced::unplaced,
+        bundles::bundle,
+        metrics::render,
         api::drain,
         api::undrain,
         api::force,
@@ -57,6 +60,7 @@ impl Modify for Everywhere {
                     all.entry(status.to_owned()).or_insert_with(|| problem(text));
                 };
                 declare("401", "over TCP: no token that is known");
+                declare("429", "over TCP: too many wrong tokens came from this address");
                 declare("403", "another origin's page, or a Host that is a name");
                 if operation.parameters.is_some() {
                     declare("400", "a parameter that isn't understood");
@@ -91,6 +95,10 @@ mod tests {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.contains_key("401") && responses.contains_key("403"), "{method} {path}");
                 for (status, response) in responses {
+                    if status == "304" {
+                        // RFC 9110 15.4.5: it has no content.
+                        continue;
+                    }
                     let content = response["content"].as_object().unwrap();
                     for schema in content.values().map(|content| &content["schema"]) {
                         let bare = serde_json::json!({ "type": "object" });
@@ -98,6 +106,9 @@ mod tests {
                     }
                 }
             }
+        }
+        for path in ["/metrics", "/v1/bundles/{zone}", "/v1/unplaced"] {
+            assert!(described["paths"].get(path).is_some(), "{path}");
         }
         assert_eq!(described["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     }

@@ -1,9 +1,10 @@
 //! Who asks: the user at the other end of the Unix socket, or whose token or session a request has.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -16,6 +17,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::UnixListener;
 
 use super::api::Problem;
+use super::attempts::{Attempt, Attempts};
 use super::session::{Session, Sessions, digest_of, is_same};
 use crate::limits::ADMIN_SESSION_TIME;
 use crate::publish::now;
@@ -47,6 +49,8 @@ pub(super) struct Guard {
     pub(super) tokens: PathBuf,
     /// Those who signed in.
     pub(super) sessions: Arc<Sessions>,
+    /// Those who showed wrong tokens.
+    pub(super) attempts: Arc<Attempts>,
     /// Of forms without a session.
     pub(super) seal: String,
     /// The name of the session's cookie: browsers don't keep those of several ports apart.
@@ -72,15 +76,25 @@ pub(super) async fn local(
 }
 
 /// Lets whoever has a token in, by the name beside it. A session is enough to look.
-pub(super) async fn remote(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(super) async fn remote(
+    State(guard): State<Guard>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_look = request.method().is_safe();
-    guard.admit(request, next, is_look).await
+    guard.admit(client.ip(), request, next, is_look).await
 }
 
 /// The same for the status page, whose forms hold a seal. Without either one may sign in.
-pub(super) async fn page(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(super) async fn page(
+    State(guard): State<Guard>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_look = request.method().is_safe();
-    let response = guard.admit(request, next, true).await;
+    let response = guard.admit(client.ip(), request, next, true).await;
     match response.status() {
         StatusCode::UNAUTHORIZED if is_look => Redirect::to(SIGN_IN).into_response(),
         _ => response,
@@ -97,7 +111,7 @@ pub(super) async fn origin(request: Request, next: Next) -> Response {
 }
 
 impl Guard {
-    async fn admit(&self, mut request: Request, next: Next, sessions: bool) -> Response {
+    async fn admit(&self, client: IpAddr, mut request: Request, next: Next, sessions: bool) -> Response {
         let headers = request.headers();
         let session =
             self.session(headers).filter(|_| sessions && !headers.contains_key(header::AUTHORIZATION));
@@ -105,7 +119,7 @@ impl Guard {
             Some((who, session)) => Ok((who, Forms { seal: session.seal, is_session: true })),
             None => {
                 let forms = Forms { seal: self.seal.clone(), is_session: false };
-                self.owner(headers).map(|who| (who, forms))
+                self.owner(headers, client).map(|who| (who, forms))
             }
         };
         match admitted {
@@ -119,8 +133,8 @@ impl Guard {
     }
 
     /// Begins a session for whoever has this token: the header that sets its cookie.
-    pub(super) fn sign_in(&self, token: &str) -> Result<String, Problem> {
-        let Who(name) = self.owner_where(|known| is_same(known, token.trim()))?;
+    pub(super) fn sign_in(&self, token: &str, client: IpAddr) -> Result<String, Problem> {
+        let Who(name) = self.owner_of(token.trim(), client)?;
         let none = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
         let session = self.sessions.begin(token.trim(), now()).ok_or_else(none)?;
         tracing::info!(by = %name, "signed in at the status page");
@@ -147,7 +161,7 @@ impl Guard {
     fn session(&self, headers: &HeaderMap) -> Option<(Who, Session)> {
         let session = self.sessions.of(self.cookie_in(headers)?, now())?;
         let is_its = |known: &str| bool::from(digest_of(known).ct_eq(&session.token));
-        Some((self.owner_where(is_its).ok()?, session))
+        Some((self.owner_where(is_its)?, session))
     }
 
     fn cookie_in<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
@@ -158,19 +172,39 @@ impl Guard {
         })
     }
 
-    /// Whose token a header has.
-    fn owner(&self, headers: &HeaderMap) -> Result<Who, Problem> {
+    /// Whose token a header has. A request without any guesses at none.
+    fn owner(&self, headers: &HeaderMap, client: IpAddr) -> Result<Who, Problem> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(unknown)?;
-        self.owner_where(|known| is_same(known, given.trim()))
+        self.owner_of(given.trim(), client)
+    }
+
+    /// Whose token it is that a client shows.
+    fn owner_of(&self, given: &str, client: IpAddr) -> Result<Who, Problem> {
+        let known = || self.owner_where(|known| is_same(known, given));
+        match self.attempts.look(client, Instant::now(), known) {
+            Attempt::Right(who) => Ok(who),
+            Attempt::Wrong => Err(unknown()),
+            Attempt::LastWrong => {
+                tracing::warn!(%client, "too many wrong tokens: no more of this client are looked at for a minute");
+                Err(unknown())
+            }
+            Attempt::Refused(wait) => {
+                let text = "too many wrong tokens came from this address: wait a minute";
+                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, text).after(wait))
+            }
+        }
     }
 
     /// Whose token is such. The file is read each time, so that a token that leaked is gone at once.
-    fn owner_where(&self, is_such: impl Fn(&str) -> bool) -> Result<Who, Problem> {
-        let text = fs::read_to_string(&self.tokens).map_err(|error| {
-            tracing::error!(file = %self.tokens.display(), %error, "no token can be checked");
-            unknown()
-        })?;
+    fn owner_where(&self, is_such: impl Fn(&str) -> bool) -> Option<Who> {
+        let text = match fs::read_to_string(&self.tokens) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(file = %self.tokens.display(), %error, "no token can be checked");
+                return None;
+            }
+        };
         let mut owner = None;
         // All are compared, so that the time tells nothing.
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
@@ -180,7 +214,7 @@ impl Guard {
                 owner = Some(Who(name.to_owned()));
             }
         }
-        owner.ok_or_else(unknown)
+        owner
     }
 }
 
@@ -228,6 +262,8 @@ fn user(uid: u32) -> String {
 mod tests {
     use super::*;
 
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn headers(all: &[(header::HeaderName, &str)]) -> HeaderMap {
         all.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
     }
@@ -250,14 +286,14 @@ mod tests {
         let tokens = scratch.path().join("tokens");
         fs::write(&tokens, "# who token\nalice  s3cret\nempty\n").unwrap();
         let (seal, cookie) = ("sealed".to_owned(), "waypost-8080".to_owned());
-        Guard { tokens, sessions: Arc::default(), seal, cookie }
+        Guard { tokens, sessions: Arc::default(), attempts: Arc::default(), seal, cookie }
     }
 
     #[test]
     fn a_token_names_its_owner() {
         let scratch = tempfile::tempdir().unwrap();
         let guard = guard(&scratch);
-        let owner = |value: &str| guard.owner(&headers(&[(header::AUTHORIZATION, value)])).ok();
+        let owner = |value: &str| guard.owner(&headers(&[(header::AUTHORIZATION, value)]), CLIENT).ok();
         assert_eq!(owner("Bearer s3cret"), Some(Who("alice".to_owned())));
         for wrong in ["Bearer s3cre", "Bearer ", "s3cret", "Bearer empty", "Bearer token2"] {
             assert_eq!(owner(wrong), None, "{wrong}");
@@ -269,9 +305,9 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let guard = guard(&scratch);
         for wrong in ["", "s3cre", "empty"] {
-            assert!(guard.sign_in(wrong).is_err(), "{wrong:?}");
+            assert!(guard.sign_in(wrong, CLIENT).is_err(), "{wrong:?}");
         }
-        let set = guard.sign_in(" s3cret ").unwrap();
+        let set = guard.sign_in(" s3cret ", CLIENT).unwrap();
         assert!(set.contains("; HttpOnly; SameSite=Strict"), "{set}");
         let cookie = format!("other=1; {}", set.split(';').next().unwrap());
         let asked = headers(&[(header::COOKIE, &cookie)]);

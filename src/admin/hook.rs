@@ -57,17 +57,22 @@ async fn post(url: String, drained: Drained) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = match reqwest::Client::builder().timeout(HOOK_TIME / 2).build() {
         Ok(client) => client,
-        Err(error) => return tracing::warn!(url, %error, "the drain hook can't be posted"),
+        Err(error) => return tracing::warn!(%error, "the drain hook can't be posted"),
     };
+    // Its query may have a secret.
+    let told = url.split('?').next().unwrap_or_default();
     for is_last in [false, true] {
         let answer = client.post(&url).json(&drained).send().await;
         match answer.and_then(reqwest::Response::error_for_status) {
-            Ok(_) => return tracing::info!(url, "the drain hook was posted"),
+            Ok(_) => return tracing::info!(url = told, "the drain hook was posted"),
             Err(error) => {
-                // Without the address, which is told beside it and may have a secret in its query.
                 let error = error.without_url();
                 let again = if is_last { "" } else { ", once more in a second" };
-                tracing::warn!(url, error = &error as &dyn std::error::Error, "the drain hook failed{again}");
+                tracing::warn!(
+                    url = told,
+                    error = &error as &dyn std::error::Error,
+                    "the drain hook failed{again}"
+                );
             }
         }
         if !is_last {

@@ -12,14 +12,17 @@
 //! be opened the server answers all the same. Metrics are beside it.
 
 pub mod api;
+mod attempts;
 mod bundles;
 mod description;
 mod guard;
 mod hook;
 mod input;
+mod metrics;
 mod page;
 mod session;
 mod stream;
+mod unplaced;
 pub mod verdicts;
 
 use std::fs;
@@ -28,18 +31,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Router, middleware};
+use axum::middleware;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 
 use self::guard::{Guard, Peer};
 use crate::config::server::{Admin, Server};
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::metrics::Metrics;
 use crate::publish::Control;
+use crate::querylog;
 
 /// Name of the socket in the state directory.
 const SOCKET: &str = "admin.sock";
@@ -53,20 +53,33 @@ pub fn socket_path(server: &Server, state: Option<&Path>) -> PathBuf {
     server.admin.socket.clone().unwrap_or_else(|| state.unwrap_or(&server.state).join(SOCKET))
 }
 
+/// What the API shows, and gives orders to.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The writer.
+    pub control: Control,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// What came of copied queries.
+    pub queries: querylog::Handle,
+}
+
 /// Opens the API. What can't be opened is told in the log.
-pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: Metrics, runtime: &Handle) {
+pub fn start(server: &Server, state: Option<&Path>, shown: &Shown, runtime: &Handle) {
     let _context = runtime.enter();
-    let metrics = Arc::new(metrics);
+    let Shown { control, metrics, queries } = shown;
     let mut api = api::router(control.clone())
         .merge(stream::router(control.clone()))
-        .merge(metrics_router(Arc::clone(&metrics)));
+        .merge(unplaced::router(control.clone(), queries.clone()))
+        .merge(metrics::router(Arc::clone(metrics)));
     if let Some(bundles) = &server.bundles {
         api = api.merge(bundles::router(bundles.directory.clone()));
     }
-    let page = page::router(control.clone(), metrics);
+    let page = page::router(shown.clone());
     let guard = Guard {
         tokens: server.admin.tokens.clone().unwrap_or_default(),
         sessions: Arc::default(),
+        attempts: Arc::default(),
         seal: session::random().unwrap_or_default(),
         cookie: format!("waypost-{}", server.admin.listen.map_or(0, |listen| listen.port())),
     };
@@ -87,20 +100,12 @@ pub fn start(server: &Server, state: Option<&Path>, control: &Control, metrics: 
             let api = api.layer(middleware::from_fn_with_state(guard.clone(), guard::remote));
             let page = page.layer(middleware::from_fn_with_state(guard.clone(), guard::page));
             let router = api.merge(page).merge(page::open_router()).merge(page::sign_in_router(guard));
-            let service = router.layer(middleware::from_fn(guard::origin)).into_make_service();
+            let router = router.layer(middleware::from_fn(guard::origin));
+            let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
             runtime.spawn(async move { axum::serve(listener, service).await });
         }
         Err(error) => tracing::error!(%listen, %error, "no local API over TCP; answers go on"),
     }
-}
-
-/// `GET /metrics`, for collectors.
-fn metrics_router(metrics: Arc<Metrics>) -> Router {
-    let render = async move || match metrics.render() {
-        Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    };
-    Router::new().route("/metrics", get(render))
 }
 
 fn open_socket(path: &Path) -> io::Result<UnixListener> {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{path, replace};
 use crate::compile::signer::Signer;
 use crate::dnssec::bundle::Bundle;
-use crate::limits::BUNDLE_PAUSE;
+use crate::limits::{BUNDLE_KEYS, BUNDLE_PAUSE};
 use crate::publish::now;
 use crate::wire::name::Name;
 
@@ -20,6 +20,23 @@ use crate::wire::name::Name;
 #[derive(Clone, Debug)]
 pub struct Bindery {
     orders: Sender<Order>,
+    written: Written,
+}
+
+/// When the bundle of each zone was made that was written last; milliseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct Written(Arc<Mutex<BTreeMap<Name, u64>>>);
+
+impl Written {
+    /// All of them, by zone.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<Name, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, apex: &Name, made: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(apex.clone(), made);
+    }
 }
 
 /// What signs a zone, and the zone's serial.
@@ -32,9 +49,16 @@ impl Bindery {
     /// When the system has no thread to give.
     pub fn start(directory: &Path) -> io::Result<Bindery> {
         let (orders, waiting) = channel();
-        let directory = directory.to_owned();
-        std::thread::Builder::new().name("bundles".into()).spawn(move || run(&directory, &waiting))?;
-        Ok(Bindery { orders })
+        let (directory, written) = (directory.to_owned(), Written::default());
+        let told = written.clone();
+        std::thread::Builder::new().name("bundles".into()).spawn(move || run(&directory, &waiting, &told))?;
+        Ok(Bindery { orders, written })
+    }
+
+    /// What it has written.
+    #[must_use]
+    pub fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Has a zone's signatures written as they are soon. Of several orders for a zone the last counts.
@@ -44,7 +68,7 @@ impl Bindery {
     }
 }
 
-fn run(directory: &Path, waiting: &Receiver<Order>) {
+fn run(directory: &Path, waiting: &Receiver<Order>, written: &Written) {
     // When each zone's newest bundle was made.
     let mut made: BTreeMap<Name, u64> = BTreeMap::new();
     while let Ok(first) = waiting.recv() {
@@ -59,22 +83,29 @@ fn run(directory: &Path, waiting: &Receiver<Order>) {
             // A clock that was set back must not make bundles that are taken for old ones.
             let now = now().0.max(last + 1);
             made.insert(apex.clone(), now);
-            bind(directory, &apex, &order, now);
+            if bind(directory, &apex, &order, now) {
+                written.set(&apex, now);
+            }
         }
         std::thread::sleep(pause(started.elapsed()));
     }
 }
 
-fn bind(directory: &Path, apex: &Name, (signer, serial): &Order, made: u64) {
+/// Whether it is written.
+fn bind(directory: &Path, apex: &Name, (signer, serial): &Order, made: u64) -> bool {
     let Some(octets) = signer.to_bundle(*serial, made) else {
-        tracing::error!(zone = %apex, "no bundle is written: no key seals it");
-        return;
+        tracing::error!(kind = "bundle", zone = %apex, "no bundle is written: no key seals it, or there are more than {BUNDLE_KEYS} keys");
+        return false;
     };
     match replace(directory, apex, &octets) {
-        Ok(()) => tracing::info!(zone = %apex, serial, octets = octets.len(), "bundle written"),
+        Ok(()) => {
+            tracing::info!(kind = "bundle", zone = %apex, serial, "bundle written");
+            true
+        }
         Err(error) => {
             let path: PathBuf = path(directory, apex);
-            tracing::error!(zone = %apex, %error, path = %path.display(), "the bundle can't be written: edges keep the one before");
+            tracing::error!(kind = "bundle", zone = %apex, %error, file = %path.display(), "the bundle can't be written: edges keep the one before");
+            false
         }
     }
 }
@@ -96,6 +127,25 @@ mod tests {
     use crate::wire::rtype::Rtype;
 
     #[test]
+    fn what_cannot_be_written_leaves_the_one_before_in_its_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let apex = Name::parse("example.", None).unwrap();
+        let signer = Arc::new(Signer::new(keyring(&apex), Denial::Nsec, None));
+        let keys: Vec<&[u8]> = signer.keyring().dnskeys().collect();
+        let _ = signer.sign(apex.as_wire(), Rtype::DNSKEY, 3600, &keys, now().0 / 1000);
+        let order = (signer, 1);
+        assert!(bind(scratch.path(), &apex, &order, 1_000));
+        // Nothing can be written where a directory is, whoever asks.
+        let fresh = path(scratch.path(), &apex).with_extension("new");
+        fs::create_dir(&fresh).unwrap();
+        assert!(!bind(scratch.path(), &apex, &order, 2_000));
+        assert_eq!(made_before(scratch.path(), &apex), 1_000);
+        fs::remove_dir(&fresh).unwrap();
+        assert!(bind(scratch.path(), &apex, &order, 2_000));
+        assert_eq!(made_before(scratch.path(), &apex), 2_000);
+    }
+
+    #[test]
     fn a_clock_that_was_set_back_makes_no_bundle_that_is_taken_for_an_old_one() {
         let scratch = tempfile::tempdir().unwrap();
         let apex = Name::parse("example.", None).unwrap();
@@ -104,7 +154,7 @@ mod tests {
         let _ = signer.sign(apex.as_wire(), Rtype::DNSKEY, 3600, &keys, now().0 / 1000);
         // Made by a clock an hour ahead.
         let ahead = now().0 + 3_600_000;
-        bind(scratch.path(), &apex, &(Arc::clone(&signer), 1), ahead);
+        assert!(bind(scratch.path(), &apex, &(Arc::clone(&signer), 1), ahead));
         let bindery = Bindery::start(scratch.path()).unwrap();
         let made = || made_before(scratch.path(), &apex);
         bindery.write(signer, 2);
@@ -114,5 +164,9 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(made(), ahead + 1);
+        while bindery.written().all().get(&apex) != Some(&(ahead + 1)) {
+            assert!(started.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use bindery::Bindery;
+pub use bindery::{Bindery, Written};
 pub use pull::Puller;
 use ring::digest;
 

@@ -42,36 +42,48 @@ impl Puller {
         }))
     }
 
-    /// Asks once for each of these zones. What can't be had is told in the log.
-    pub fn ask(&self, zones: impl Iterator<Item = Name>) {
+    /// Asks once for each of these zones, and tells whether the signer's bundle is here now, or why
+    /// not. What can't be had is told in the log.
+    pub fn ask(&self, zones: impl Iterator<Item = Name>, told: &dyn Fn(Name, Result<(), String>)) {
         let token = match fs::read_to_string(&self.pull.token) {
             Ok(token) => token,
             Err(error) => {
-                let token = self.pull.token.display();
-                return tracing::error!(%token, %error, "the token can't be read: no bundle is asked for");
+                let path = self.pull.token.display();
+                tracing::error!(kind = "bundle", file = %path, %error, "the token can't be read: no bundle is asked for");
+                return zones.for_each(|apex| told(apex, Err(format!("{path} can't be read: {error}"))));
             }
         };
         for apex in zones {
-            match self.ask_for(token.trim(), &apex) {
-                Ok(true) => tracing::info!(zone = %apex, "another bundle came"),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(zone = %apex, %error, "no bundle came from the signer"),
-            }
+            let came = match self.ask_for(token.trim(), &apex) {
+                Ok(Came::Another) => {
+                    tracing::info!(kind = "bundle", zone = %apex, "another bundle came");
+                    Ok(())
+                }
+                Ok(Came::Same) => Ok(()),
+                // Of a zone that isn't signed there is none; one that lacks it is told by the loader.
+                Ok(Came::None) => Err("the signer has no bundle of it".to_owned()),
+                Err(error) => {
+                    tracing::warn!(kind = "bundle", zone = %apex, %error, "no bundle came from the signer");
+                    Err(error.to_string())
+                }
+            };
+            told(apex, came);
         }
     }
 
-    /// Starts the thread, which asks for what `zones` says in intervals.
+    /// Starts the thread, which asks for what `zones` says in intervals, and tells what came of it.
     ///
     /// # Errors
     /// When the system has no thread to give.
     pub fn start<Z: Iterator<Item = Name>>(
         self: &Arc<Puller>,
         zones: impl Fn() -> Z + Send + 'static,
+        told: impl Fn(Name, Result<(), String>) + Send + 'static,
     ) -> io::Result<()> {
         let puller = Arc::clone(self);
         std::thread::Builder::new().name("pull".into()).spawn(move || {
             loop {
-                puller.ask(zones());
+                puller.ask(zones(), &told);
                 let stopped = puller.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
                 let waited =
                     puller.change.wait_timeout_while(stopped, puller.pull.interval, |stopped| !*stopped);
@@ -89,8 +101,7 @@ impl Puller {
         self.change.notify_all();
     }
 
-    /// Whether another bundle came.
-    fn ask_for(&self, token: &str, apex: &Name) -> io::Result<bool> {
+    fn ask_for(&self, token: &str, apex: &Name) -> io::Result<Came> {
         let here = fs::read(path(&self.directory, apex)).ok();
         let name = apex.to_string().replace('/', "\\047");
         let mut request = self.client.get(format!("{}/v1/bundles/{name}", self.pull.url)).bearer_auth(token);
@@ -100,8 +111,8 @@ impl Puller {
         let answer = request.send().map_err(io::Error::other)?;
         match answer.status() {
             StatusCode::OK => {}
-            // Of a zone that isn't signed there is none; one that lacks it is told by the loader.
-            StatusCode::NOT_MODIFIED | StatusCode::NOT_FOUND => return Ok(false),
+            StatusCode::NOT_MODIFIED => return Ok(Came::Same),
+            StatusCode::NOT_FOUND => return Ok(Came::None),
             other => return Err(io::Error::other(format!("the signer said {other}"))),
         }
         let octets = body(answer)?;
@@ -112,8 +123,15 @@ impl Puller {
             return Err(io::Error::other("the signer's bundle is older than the one here"));
         }
         replace(&self.directory, apex, &octets)?;
-        Ok(true)
+        Ok(Came::Another)
     }
+}
+
+/// What a signer that answers has.
+enum Came {
+    Another,
+    Same,
+    None,
 }
 
 fn client(url: &str) -> reqwest::Result<Client> {

@@ -87,10 +87,15 @@ pub(super) fn doubt(args: &DoubtArgs) -> Result<(), Failure> {
     order(&args.server, "/v1/doubt/accept", &OrderRequest::default()).map(|_| ())
 }
 
-/// Waits, and says now and then how long still, and how much this server is asked.
-fn await_caches(server: &SocketArg, settled: Duration) {
+/// Waits, and says now and then how long still, and how often the zones concerned are asked: every
+/// answer from there is newer than the order, so these clients have left.
+fn await_caches(server: &SocketArg, settled: Duration, zones: &[String]) {
     let local = server.connect().ok();
-    let answered = || sum_of(&local.as_ref()?.text("/metrics")?, "waypost_responses_total");
+    let answered = || responses_of(&local.as_ref()?.text("/metrics")?, zones);
+    let of = match zones {
+        [zone] => zone.clone(),
+        zones => format!("{} zones", zones.len()),
+    };
     let end = Instant::now() + settled;
     let mut before = answered();
     loop {
@@ -103,26 +108,25 @@ fn await_caches(server: &SocketArg, settled: Duration) {
         let after = answered();
         let rate = match (before, after) {
             (Some(before), Some(after)) => {
-                format!("; {:.1} answers/s go out", (after - before).max(0.0) / step.as_secs_f64())
+                let rate = (after - before).max(0.0) / step.as_secs_f64();
+                format!("; {rate:.1} newer answers/s go out from {of}")
             }
             _ => String::new(),
         };
         before = after;
-        let left = end.saturating_duration_since(Instant::now()).as_secs();
+        // Rounded up: 0 is only said when it is over.
+        let left = end.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000);
         println!("{left}s until the last older answer has expired{rate}");
     }
 }
 
-/// The sum of a metric's samples.
-fn sum_of(text: &str, metric: &str) -> Option<f64> {
-    let samples = text.lines().filter_map(|line| {
-        let rest = line.strip_prefix(metric)?;
-        if !rest.starts_with(['{', ' ']) {
-            return None;
-        }
-        rest.rsplit(' ').next()?.parse::<f64>().ok()
-    });
-    Some(samples.sum())
+/// Responses so far from these zones; none if one of them isn't counted by itself.
+fn responses_of(metrics: &str, zones: &[String]) -> Option<f64> {
+    let of = |zone: &String| {
+        let sample = format!("waypost_zone_responses_total{{zone=\"{zone}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&sample)?.trim().parse::<f64>().ok())
+    };
+    zones.iter().map(of).sum()
 }
 
 fn give(args: &Args, path: &str, state: Option<Desired>) -> Result<(), Failure> {
@@ -137,7 +141,7 @@ fn give(args: &Args, path: &str, state: Option<Desired>) -> Result<(), Failure> 
     let settled = Duration::from_secs(answer.settled_after);
     if args.wait {
         println!("waiting {} until caches have let go", humantime::format_duration(settled));
-        await_caches(&args.server, settled);
+        await_caches(&args.server, settled, &answer.zones);
     }
     Ok(())
 }

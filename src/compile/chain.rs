@@ -14,42 +14,54 @@ use crate::wire::rtype::Rtype;
 /// Links that are signed by one core before it takes others.
 const LINKS_TOGETHER: usize = 32;
 
-/// A name that belongs into the chain.
-struct Member {
-    name: Box<[u8]>,
-    types: Vec<Rtype>,
+/// Names that belong into the chain, close together: a large zone has a million.
+struct Members {
+    order: Order,
+    /// Key and name of each.
+    octets: Vec<u8>,
+    places: Vec<Place>,
 }
+
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    key_octets: u16,
+    name_octets: u16,
+}
+
+/// A key and its name in lower-case wire form.
+type Named<'a> = (&'a [u8], &'a [u8]);
 
 impl Source<'_> {
     /// The chain of all names; every signature of the zone is made on the way. Nothing if the zone
     /// isn't signed.
     pub(super) fn chain(&self, shape: &Shape) -> Option<Denial> {
         let order = self.signing?.signer.order();
-        let mut members: BTreeMap<Box<[u8]>, Member> = BTreeMap::new();
-        let names = self.zone.owners().map(|owner| owner.lower().into_owned());
-        let routed = self.routed.keys().map(|lower| lower.to_vec());
-        let nonterminals = shape.nonterminals().map(<[u8]>::to_vec);
-        for name in names.chain(routed).chain(nonterminals) {
-            if let Some(types) = self.chained_types(shape, &name) {
-                let key = Key::of(order, &name).as_octets().into();
-                members.insert(key, Member { name: name.into(), types });
+        let mut members = Members { order, octets: Vec::new(), places: Vec::new() };
+        for owner in self.zone.owners() {
+            let lower = owner.lower();
+            if !shape.hides(self.zone.apex(), &lower) {
+                members.add(&lower);
             }
         }
-        let members: Vec<(Box<[u8]>, Member)> = members.into_iter().collect();
+        let others = self.routed.keys().map(|lower| &**lower).chain(shape.nonterminals());
+        for lower in others.filter(|lower| self.is_chained(shape, order, lower)) {
+            members.add(lower);
+        }
+        members.sort();
         let groups = members.len().div_ceil(LINKS_TOGETHER);
         let mut signed = cores::share(
             groups,
             || (),
             |group, ()| {
                 let end = members.len().min((group + 1) * LINKS_TOGETHER);
-                let links = (group * LINKS_TOGETHER..end).map(|at| {
-                    let (key, member) = &members[at];
-                    let (next_key, next) = &members[(at + 1) % members.len()];
-                    self.link(shape, key, member, next_key, &next.name)
+                let links = (group * LINKS_TOGETHER..end).map(|number| {
+                    self.link(shape, members.get(number), members.get((number + 1) % members.len()))
                 });
                 (group, links.collect::<Vec<Link>>())
             },
         );
+        drop(members);
         signed.sort_unstable_by_key(|(group, _)| *group);
         Some(Denial::new(order, signed.into_iter().flat_map(|(_, links)| links).collect()))
     }
@@ -57,11 +69,10 @@ impl Source<'_> {
     /// The chain after some names changed, and nothing else: they and their neighbours are signed.
     pub(super) fn chain_amended(&self, shape: &Shape, old: &Denial, names: &[&[u8]]) -> Denial {
         let order = old.order();
-        let mut touched: BTreeMap<Box<[u8]>, Option<Member>> = BTreeMap::new();
+        let mut touched: BTreeMap<Box<[u8]>, Option<Box<[u8]>>> = BTreeMap::new();
         for name in names {
             let key = Key::of(order, name).as_octets().into();
-            let member = self.chained_types(shape, name).map(|types| Member { name: (*name).into(), types });
-            touched.insert(key, member);
+            touched.insert(key, self.is_chained(shape, order, name).then(|| (*name).into()));
         }
         // Who comes or goes changes the link before.
         let keys: Vec<Box<[u8]>> = touched.keys().cloned().collect();
@@ -71,45 +82,40 @@ impl Source<'_> {
                 .chain(old.before(&[0xff; KEY_OCTETS_MAX + 1]))
                 .find(|link| !touched.get(link.key()).is_some_and(Option::is_none));
             if let Some(before) = before.filter(|before| !touched.contains_key(before.key())) {
-                let types = self.chained_types(shape, before.name()).unwrap_or_default();
-                touched.insert(before.key().into(), Some(Member { name: before.name().into(), types }));
+                touched.insert(before.key().into(), Some(before.name().into()));
             }
         }
-        let changes = touched.iter().map(|(key, member)| {
-            let link = member.as_ref().map(|member| {
-                let (next_key, next) = next(old, &touched, key).unwrap_or((key, &member.name));
-                self.link(shape, key, member, next_key, next)
+        let changes = touched.iter().map(|(key, name)| {
+            let link = name.as_ref().map(|name| {
+                let own: Named<'_> = (key, name);
+                self.link(shape, own, next(old, &touched, key).unwrap_or(own))
             });
             (key.clone(), link)
         });
         old.changed(changes.collect())
     }
 
-    /// Types of a name that belongs into the chain, those of the chain aside.
-    fn chained_types(&self, shape: &Shape, lower: &[u8]) -> Option<Vec<Rtype>> {
-        let owner = self.zone.owner(lower);
-        let routed = self.routed.get(lower);
-        let order = self.signing?.signer.order();
-        let exists =
-            owner.is_some() || routed.is_some() || order == Order::Hashes && shape.is_nonterminal(lower);
-        if !exists || shape.hides(self.zone.apex(), lower) {
-            return None;
-        }
-        let mut types: Vec<Rtype> = self.authoritative(shape, lower).iter().map(|set| set.rtype).collect();
-        if shape.is_cut(lower) {
-            types.push(Rtype::NS);
-        } else {
-            types.extend(routed.into_iter().flatten().map(|(rtype, _)| *rtype));
-        }
-        if types.is_empty() && order == Order::Names {
-            return None;
-        }
-        Some(types)
+    /// Whether a name belongs into the chain.
+    fn is_chained(&self, shape: &Shape, order: Order, lower: &[u8]) -> bool {
+        let has_records = || self.zone.owner(lower).is_some();
+        let has_types = match (order, self.routed.get(lower)) {
+            // A name without types has no NSEC.
+            (Order::Names, routed) => routed.is_some_and(|types| !types.is_empty()) || has_records(),
+            (Order::Hashes, routed) => routed.is_some() || shape.is_nonterminal(lower) || has_records(),
+        };
+        has_types && !shape.hides(self.zone.apex(), lower)
     }
 
-    fn link(&self, shape: &Shape, key: &[u8], member: &Member, next_key: &[u8], next: &[u8]) -> Link {
-        let Member { name, types } = member;
+    fn link(&self, shape: &Shape, (key, name): Named<'_>, (next_key, next): Named<'_>) -> Link {
         let Some(signing) = self.signing else { return Link::new(key, name, &[], u64::MAX, 0) };
+        let sets = self.authoritative(shape, name);
+        // Those of the chain aside.
+        let mut types: Vec<Rtype> = sets.iter().map(|set| set.rtype).collect();
+        if shape.is_cut(name) {
+            types.push(Rtype::NS);
+        } else {
+            types.extend(self.routed.get(name).into_iter().flatten().map(|(rtype, _)| *rtype));
+        }
         let is_signed =
             shape.is_cut(name) && types.contains(&Rtype::DS) || !shape.is_cut(name) && !types.is_empty();
         let apex = self.zone.apex().to_lower();
@@ -140,7 +146,7 @@ impl Source<'_> {
         // A name, a bitmap and signatures are far below a message's octets.
         let record = renderer.finish().unwrap_or_default();
         let mut link = Link::new(key, name, &record, made.renewal, made.made);
-        for made in self.sign_all(shape, name) {
+        for made in self.sign_all(&sets, name) {
             link.renewal = link.renewal.min(made.renewal);
             link.made = link.made.max(made.made);
         }
@@ -148,19 +154,48 @@ impl Source<'_> {
     }
 }
 
+impl Members {
+    fn add(&mut self, lower: &[u8]) {
+        let key = Key::of(self.order, lower);
+        let at = self.octets.len();
+        self.octets.extend_from_slice(key.as_octets());
+        let key_octets = (self.octets.len() - at) as u16;
+        self.octets.extend_from_slice(lower);
+        self.places.push(Place { at, key_octets, name_octets: lower.len() as u16 });
+    }
+
+    /// In the order of the chain, each once.
+    fn sort(&mut self) {
+        let Members { octets, places, .. } = self;
+        let key = |place: &Place| &octets[place.at..][..usize::from(place.key_octets)];
+        places.sort_unstable_by(|one, other| key(one).cmp(key(other)));
+        places.dedup_by(|one, other| key(one) == key(other));
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn get(&self, number: usize) -> Named<'_> {
+        let Place { at, key_octets, name_octets } = self.places[number];
+        let (key, rest) = self.octets[at..].split_at(key_octets.into());
+        (key, &rest[..name_octets.into()])
+    }
+}
+
 /// A key, and the name that it is to have.
-type Touched<'a> = (&'a Box<[u8]>, &'a Option<Member>);
+type Touched<'a> = (&'a Box<[u8]>, &'a Option<Box<[u8]>>);
 
 /// The name behind a key, in a chain with changes that aren't carried out yet.
 fn next<'a>(
     old: &'a Denial,
-    touched: &'a BTreeMap<Box<[u8]>, Option<Member>>,
+    touched: &'a BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
     key: &[u8],
-) -> Option<(&'a [u8], &'a [u8])> {
+) -> Option<Named<'a>> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let kept = |link: &&Link| !touched.contains_key(link.key());
-    let fresh = |(key, member): Touched<'a>| Some((&**key, &*member.as_ref()?.name));
-    let least = |one: Option<(&'a [u8], &'a [u8])>, other: Option<(&'a [u8], &'a [u8])>| {
+    let fresh = |(key, name): Touched<'a>| Some((&**key, &**name.as_ref()?));
+    let least = |one: Option<Named<'a>>, other: Option<Named<'a>>| {
         one.into_iter().chain(other).min_by_key(|(key, _)| *key)
     };
     let as_pair = |link: &'a Link| (link.key(), link.name());

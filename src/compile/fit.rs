@@ -7,13 +7,24 @@ use super::shape::Shape;
 use super::signer::{Lacking, Signer, Signing};
 use super::zone::{RoutedOwners, Source};
 use crate::route::{Routing, types};
+use crate::snapshot::denial::Denial;
 use crate::snapshot::{SlotId, ZoneId};
 use crate::zone::Zone;
 
-/// Asks for every signature that a zone with these routes may ever answer with, on all cores, and
-/// says which aren't there.
-#[must_use]
-pub fn lacking(zone: &Arc<Zone>, routing: &Routing, signer: &Arc<Signer>, now: u64) -> Lacking {
+/// What was compiled to see whether they do, for the one who publishes them.
+#[derive(Debug)]
+pub struct Fitted {
+    /// What owners of the zone imply for each other.
+    pub shape: Arc<Shape>,
+    /// The chain of its names.
+    pub denial: Option<Denial>,
+}
+
+/// Asks for every signature that a zone with these routes may ever answer with, on all cores.
+///
+/// # Errors
+/// Which of them aren't there.
+pub fn fit(zone: &Arc<Zone>, routing: &Routing, signer: &Arc<Signer>, now: u64) -> Result<Fitted, Lacking> {
     let mut routed = RoutedOwners::new();
     for route in &routing.routes {
         for owner in &route.owners {
@@ -21,7 +32,7 @@ pub fn lacking(zone: &Arc<Zone>, routing: &Routing, signer: &Arc<Signer>, now: u
             slots.extend(types(routing, route).into_iter().map(|rtype| (rtype, SlotId(0))));
         }
     }
-    let shape = Shape::of(zone, &routed);
+    let shape = Arc::new(Shape::of(zone, &routed));
     let signing = Signing { signer: Arc::clone(signer), outcomes: Arc::new(outcomes(routing)), now };
     let source = Source {
         zone,
@@ -31,6 +42,9 @@ pub fn lacking(zone: &Arc<Zone>, routing: &Routing, signer: &Arc<Signer>, now: u
         parent: None,
         signing: Some(&signing),
     };
-    let _ = (source.denial(&shape, None), source.common(None));
-    signer.lacking()
+    signer.begin_sweep();
+    let denial = source.denial(&shape, None);
+    let _ = source.common(None);
+    let lacking = signer.lacking();
+    if lacking.count > 0 { Err(lacking) } else { Ok(Fitted { shape, denial }) }
 }

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod fit;
+mod kept;
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use super::outcomes::original_ttl;
 use super::shares::Shares;
@@ -74,8 +75,8 @@ impl SignedAs<'_> {
 /// What slots of several routes are made with.
 #[derive(Debug)]
 pub struct Means<'a> {
-    /// Tables of sticky choices.
-    pub shares: &'a mut Shares,
+    /// Tables of sticky choices, which several routes have that are decided at once.
+    pub shares: &'a Mutex<Shares>,
     /// In a signed zone, by what.
     pub signed_as: Option<SignedAs<'a>>,
 }
@@ -122,7 +123,9 @@ pub fn slot(
         };
         let mut variant = variant(routing, rtype, &decision, &sign)?;
         let among = sticky.among(&decision.pick);
-        variant.buckets = if among.is_empty() { None } else { shares.buckets(&among) };
+        if !among.is_empty() {
+            variant.buckets = shares.lock().unwrap_or_else(PoisonError::into_inner).buckets(&among);
+        }
         let fresh = u16::try_from(places.len()).unwrap_or(0);
         by_region.push(*places.entry(variant).or_insert(fresh));
     }

@@ -1,19 +1,20 @@
 //! Signatures, made once for each content: neither a health transition nor a reload signs what was
 //! signed before. On a server without private keys they come from a bundle.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::kept::Kept;
 use super::outcomes::Outcomes;
 use crate::dnssec::bundle::{Bundle, Making};
-use crate::dnssec::{Content, Denial, Keyring, Validity, validity, verifies};
+use crate::dnssec::{Content, Denial, Keyring, Rrsigs, Validity, verifies};
 use crate::snapshot::denial::Order;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
-/// Parts of the cache, so that cores seldom wait for each other.
+/// Parts of the cache, so that cores seldom wait for each other; the first octet of a content says
+/// which is its.
 const PARTS: usize = 64;
 
 /// Signatures more than twice the number that was in use after the last sweep are swept away, if
@@ -89,7 +90,7 @@ impl std::error::Error for Unsigned {}
 #[derive(Clone, Debug)]
 pub struct Signatures {
     /// RDATA of RRSIG, one for each key that signs the type; none if any of them failed.
-    pub rrsigs: Arc<[Vec<u8>]>,
+    pub rrsigs: Rrsigs,
     /// When they are to be made anew; seconds since 1970.
     pub renewal: u64,
     /// When they were made.
@@ -98,23 +99,17 @@ pub struct Signatures {
 
 #[derive(Debug)]
 struct Cache {
-    parts: [Mutex<HashMap<Content, Cached>>; PARTS],
+    /// In the order of contents.
+    parts: [Mutex<Kept>; PARTS],
     state: Mutex<CacheState>,
 }
 
 #[derive(Debug, Default)]
 struct CacheState {
-    /// Which sweep is next.
-    generation: u64,
+    /// Which sweep is next; it goes round.
+    generation: u8,
     /// Signatures in use after the last one.
     used: usize,
-}
-
-#[derive(Debug)]
-struct Cached {
-    validity: Validity,
-    signatures: Signatures,
-    generation: u64,
 }
 
 impl Signer {
@@ -170,14 +165,15 @@ impl Signer {
         if self.taken.is_some() {
             return None;
         }
-        let mut signatures = Vec::with_capacity(self.cached());
-        for part in &self.cache.parts {
-            let part = lock(part);
-            let good = part.iter().filter(|(_, cached)| !cached.validity.is_over((made / 1000) as u32));
-            let good = good.filter(|(_, cached)| !cached.signatures.rrsigs.is_empty());
-            signatures
-                .extend(good.map(|(content, cached)| (*content, Arc::clone(&cached.signatures.rrsigs))));
-        }
+        let seconds = (made / 1000) as u32;
+        let is_good =
+            move |rrsigs: &Rrsigs| rrsigs.validity(seconds).is_some_and(|one| !one.is_over(seconds));
+        // A part at a time: the bundle itself is as large as all of them.
+        let signatures = self.cache.parts.iter().flat_map(move |part| {
+            let mut good: Vec<_> = lock(part).iter().filter(|(_, rrsigs)| is_good(rrsigs)).collect();
+            good.sort_unstable_by_key(|(content, _)| *content);
+            good
+        });
         Making { keyring: &self.keyring, serial, made, denial: self.denial(), signatures }.octets()
     }
 
@@ -221,34 +217,30 @@ impl Signer {
         if let Some(taken) = &self.taken {
             return self.take(taken, content, owner, rtype, ttl, rdatas, now);
         }
-        let part = &self.cache.parts[usize::from(content[0]) % PARTS];
         let generation = lock(&self.cache.state).generation;
-        if let Some(cached) = lock(part).get_mut(&content)
-            && !cached.validity.is_due(now as u32)
-        {
-            cached.generation = generation;
-            return cached.signatures.clone();
-        }
+        let kept = self.cache.part(&content).find(&content, generation);
+        let kept = kept.and_then(|rrsigs| rrsigs.validity(now as u32).map(|validity| (rrsigs, validity)));
+        let kept = match kept {
+            Some((rrsigs, validity)) if !validity.is_due(now as u32) => {
+                let made = validity.made(now);
+                return Signatures { rrsigs, renewal: renewal(validity, made), made };
+            }
+            other => other,
+        };
         let validity = self.keyring.validity(owner, now as u32);
         let rrsigs = self.keyring.sign(owner, rtype, ttl, rdatas, validity);
         if rrsigs.is_empty() || rrsigs.len() < self.keyring.signers(rtype).count() {
             let unsigned = Unsigned { owner: owner.to_vec(), rtype };
-            tracing::error!(zone = %self.keyring.apex(), "{unsigned}");
+            tracing::error!(kind = "key", zone = %self.keyring.apex(), "{unsigned}");
             let renewal = now + SIGNED_AGAIN;
-            if let Some(cached) = lock(part).get_mut(&content) {
-                cached.generation = generation;
-                cached.signatures.renewal = renewal;
-                return cached.signatures.clone();
+            if let Some((rrsigs, validity)) = kept {
+                return Signatures { rrsigs, renewal, made: validity.made(now) };
             }
             lock(&self.unsigned).get_or_insert(unsigned);
-            return Signatures { rrsigs: [].into(), renewal, made: now };
+            return Signatures { rrsigs: Rrsigs::default(), renewal, made: now };
         }
-        let left = validity.renewal().wrapping_sub(now as u32) as i32;
-        let renewal = now.saturating_add_signed(i64::from(left.max(60)));
-        let signatures = Signatures { rrsigs: rrsigs.into(), renewal, made: now };
-        let cached = Cached { validity, signatures: signatures.clone(), generation };
-        lock(part).insert(content, cached);
-        signatures
+        self.cache.part(&content).insert(&content, &rrsigs, generation);
+        Signatures { rrsigs, renewal: renewal(validity, now), made: now }
     }
 
     /// The first RRset that couldn't be signed since this was asked last.
@@ -270,39 +262,32 @@ impl Signer {
     ) -> Signatures {
         let generation = lock(&self.cache.state).generation;
         let found = taken.bundle.signatures(&content).and_then(|rrsigs| {
-            let part = &self.cache.parts[usize::from(content[0]) % PARTS];
-            if let Some(cached) = lock(part).get_mut(&content)
-                && cached.signatures.rrsigs == *rrsigs
-            {
-                cached.generation = generation;
-                return Some((cached.validity, cached.signatures.clone()));
+            // Of several the one that ends first counts.
+            let validity = rrsigs.validity(now as u32)?;
+            if self.cache.part(&content).find(&content, generation).is_some_and(|kept| kept == rrsigs) {
+                return Some((validity, rrsigs));
             }
             let apex = self.keyring.apex();
-            let is_of = |key, rrsig: &Vec<u8>| verifies(key, apex, owner, rtype, ttl, rdatas, rrsig);
+            let is_of = |key, rrsig: &[u8]| verifies(key, apex, owner, rtype, ttl, rdatas, rrsig);
             let mut keys = self.keyring.signers(rtype);
             let is_good = keys.all(|key| rrsigs.iter().any(|rrsig| is_of(key, rrsig)))
                 && rrsigs.len() == self.keyring.signers(rtype).count();
-            // Of several the one that ends first counts.
-            let ends = rrsigs.iter().filter_map(|rrsig| validity(rrsig));
-            let validity = ends.min_by_key(|one| one.expiration.wrapping_sub(now as u32) as i32)?;
-            let signatures = Signatures { rrsigs: Arc::clone(rrsigs), renewal: NEVER, made: 0 };
-            let cached = Cached { validity, signatures: signatures.clone(), generation };
             is_good.then(|| {
-                lock(part).insert(content, cached);
-                (validity, signatures)
+                self.cache.part(&content).insert(&content, &rrsigs, generation);
+                (validity, rrsigs)
             })
         });
-        let Some((validity, signatures)) = found else {
+        let Some((validity, rrsigs)) = found else {
             let mut lacking = lock(&taken.lacking);
             lacking.count += 1;
             if lacking.first.is_none() {
                 lacking.first = Name::from_wire(owner).ok().map(|owner| (owner, rtype));
             }
-            return Signatures { rrsigs: [].into(), renewal: NEVER, made: 0 };
+            return Signatures { rrsigs: Rrsigs::default(), renewal: NEVER, made: 0 };
         };
         let left = validity.expiration.wrapping_sub(now as u32) as i32;
         taken.earliest.fetch_min(now.saturating_add_signed(left.into()), Ordering::Relaxed);
-        signatures
+        Signatures { rrsigs, renewal: NEVER, made: 0 }
     }
 
     /// How many signatures are kept.
@@ -320,16 +305,24 @@ impl Signer {
 
     /// From here on, signatures that are asked for are told from the others.
     pub fn begin_sweep(&self) {
-        lock(&self.cache.state).generation += 1;
+        let mut state = lock(&self.cache.state);
+        state.generation = state.generation.wrapping_add(1);
     }
 
     /// Forgets signatures that weren't asked for since [`begin_sweep`](Self::begin_sweep).
     pub fn sweep(&self) {
         let generation = lock(&self.cache.state).generation;
         for part in &self.cache.parts {
-            lock(part).retain(|_, cached| cached.generation == generation);
+            lock(part).retain(generation);
         }
         lock(&self.cache.state).used = self.cached();
+    }
+}
+
+impl Cache {
+    /// The part that a content belongs to.
+    fn part(&self, content: &Content) -> MutexGuard<'_, Kept> {
+        lock(&self.parts[usize::from(content[0]) * PARTS / 256])
     }
 }
 
@@ -339,7 +332,13 @@ impl Default for Cache {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// When signatures are to be made anew: never at once, however short their time.
+fn renewal(validity: Validity, made: u64) -> u64 {
+    let left = validity.renewal().wrapping_sub(made as u32) as i32;
+    made.saturating_add_signed(i64::from(left.max(60)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

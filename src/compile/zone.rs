@@ -15,7 +15,7 @@ use crate::snapshot::edit::{Answer, Edits, Entries};
 use crate::snapshot::entry::{Flags, SIGNED_GLUE, SIGNED_REFERRAL};
 use crate::snapshot::{Row, SlotId, ZoneAnswers, ZoneId};
 use crate::wire::name::{Name, is_at_or_below, parent};
-use crate::wire::render::{Renderer, Section, TooLarge};
+use crate::wire::render::{self, Renderer, Section, TooLarge};
 use crate::wire::rtype::Rtype;
 use crate::zone::{Owner, Rrset, Zone};
 
@@ -56,6 +56,10 @@ pub(super) struct Signed<'a> {
     rdatas: Vec<&'a [u8]>,
 }
 
+/// A zone with up to so many owners is written at once, while it is in the caches: of ten thousand
+/// small ones, each owner would be waited for once more when its shard is built.
+const SMALL_OWNERS_MAX: usize = 256;
+
 /// RRsets with fewer octets fit a message, whatever their owner and its glue.
 const SURELY_FITS_OCTETS: usize = 16 << 10;
 
@@ -94,13 +98,22 @@ impl Source<'_> {
     /// # Errors
     /// [`RrsetTooLarge`] for the first RRset that no message can hold.
     pub fn all(&self, shape: &Arc<Shape>) -> Result<Edits, RrsetTooLarge> {
-        self.check_sizes(shape)?;
         let mut edits = Edits::default();
+        let is_small = self.zone.owner_count() <= SMALL_OWNERS_MAX;
+        if !is_small {
+            self.check_sizes(shape)?;
+        }
         let bare = shape.nonterminals().filter(|lower| !self.routed.contains_key(*lower));
         for lower in self.routed.keys().map(|lower| &**lower).chain(bare) {
             if self.zone.owner(lower).is_none() {
                 self.entry(shape, lower, None, &mut edits)?;
             }
+        }
+        if is_small {
+            for owner in self.zone.owners() {
+                self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
+            }
+            return Ok(edits);
         }
         edits.lay(Arc::new(Laid {
             zone: Arc::clone(self.zone),
@@ -209,7 +222,16 @@ impl Source<'_> {
     /// RRsets at a name that the zone signs, those of routes aside: neither NS at a cut nor glue
     /// (RFC 4035 2.2).
     pub(super) fn authoritative(&self, shape: &Shape, lower: &[u8]) -> Vec<Signed<'_>> {
-        let owner = self.zone.owner(lower);
+        self.authoritative_of(shape, lower, self.zone.owner(lower))
+    }
+
+    /// Likewise of an owner that is known, if there is one of that name.
+    fn authoritative_of<'o>(
+        &'o self,
+        shape: &Shape,
+        lower: &[u8],
+        owner: Option<Owner<'o>>,
+    ) -> Vec<Signed<'o>> {
         let is_cut = shape.is_cut(lower);
         let routed = self.routed.get(lower);
         let mut all: Vec<Signed<'_>> = owner
@@ -248,15 +270,11 @@ impl Source<'_> {
         self.signing?.signer.take_unsigned()
     }
 
-    /// Signatures of all RRsets at a name, of whatever its routes may answer too.
-    pub(super) fn sign_all(&self, shape: &Shape, lower: &[u8]) -> Vec<Signatures> {
+    /// Signatures of RRsets at a name, and of whatever its routes may answer.
+    pub(super) fn sign_all(&self, sets: &[Signed<'_>], lower: &[u8]) -> Vec<Signatures> {
         let Some(signing) = self.signing else { return Vec::new() };
         let sign = |rtype, ttl, rdatas: &[&[u8]]| signing.signer.sign(lower, rtype, ttl, rdatas, signing.now);
-        let mut all: Vec<Signatures> = self
-            .authoritative(shape, lower)
-            .iter()
-            .map(|set| sign(set.rtype, set.ttl, &set.rdatas))
-            .collect();
+        let mut all: Vec<Signatures> = sets.iter().map(|set| sign(set.rtype, set.ttl, &set.rdatas)).collect();
         for outcomes in signing.outcomes.get(lower).into_iter().flatten() {
             for rrset in &outcomes.rrsets {
                 let rdatas: Vec<&[u8]> = rrset.iter().map(Vec::as_slice).collect();
@@ -300,9 +318,22 @@ impl Source<'_> {
         }
         let is_apex = lower.len() == self.zone.apex().as_wire().len();
         let is_cut = shape.is_cut(lower);
+        if let Some(owner) = owner.filter(|_| !is_apex && !is_cut && routed.is_none())
+            && self.is_plain(owner)
+        {
+            let flags = Flags::default()
+                .with(Flags::CNAME, owner.rrset(Rtype::CNAME).is_some())
+                .with(Flags::WILDCARD_BELOW, shape.has_wildcard_below(lower));
+            let mut entry = edits.begin(lower, flags, self.id);
+            for rrset in owner.rrsets() {
+                entry.plain(rrset.rtype(), rrset.ttl(), rrset.rdata());
+            }
+            entry.finish();
+            return Ok(());
+        }
         let mut answers: BTreeMap<Rtype, Answer> = BTreeMap::new();
         let error = |rtype| move |TooLarge| self.too_large(lower, rtype);
-        for set in self.authoritative(shape, lower) {
+        for set in self.authoritative_of(shape, lower, owner) {
             let rtype = set.rtype;
             let renderer = if rtype == Rtype::DNAME && !is_wildcard(lower) {
                 Renderer::anchored(lower)
@@ -347,6 +378,14 @@ impl Source<'_> {
         Ok(())
     }
 
+    /// Whether all answers of an owner are of the plain form, and surely fit: most of a large zone.
+    fn is_plain(&self, owner: Owner<'_>) -> bool {
+        self.signing.is_none()
+            && owner.rrsets().all(|rrset| {
+                rrset.octets() <= SURELY_FITS_OCTETS && render::is_plain(rrset.rtype(), rrset.count())
+            })
+    }
+
     /// A referral (RFC 1034 4.3.2): the cut's NS, glue within it (RFC 9471 3.1: needed), and what
     /// else is known of the servers' addresses. Of a signed zone's in two parts, the first comes with
     /// DS (RFC 4035 3.1.4).
@@ -362,7 +401,7 @@ impl Source<'_> {
             if let Some((rrset, signing)) = signers {
                 let rdatas: Vec<&[u8]> = rrset.rdata().collect();
                 let made = signing.signer.sign(cut, Rtype::DS, rrset.ttl(), &rdatas, signing.now);
-                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig.as_slice()));
+                let rrsigs = made.rrsigs.iter().map(|rrsig| (Rtype::RRSIG, rrsig));
                 for (rtype, rdata) in rdatas.into_iter().map(|rdata| (Rtype::DS, rdata)).chain(rrsigs) {
                     renderer.own_record(Section::Authority, rtype, rrset.ttl(), rdata);
                 }

@@ -1,9 +1,10 @@
-//! `[query_log]` and `[dnstap]`: which queries are written down, and where.
+//! `[query_log]`, `[dnstap]` and `[unplaced]`: which queries are written down or counted, and where.
 
 use std::path::Path;
 
 use super::reader::{Table, Value};
 use super::server::network;
+use crate::limits::UNPLACED_SAMPLE;
 use crate::querylog::{Dnstap, QueryLog};
 use crate::serve::Selection;
 use crate::wire::name::Name;
@@ -29,6 +30,12 @@ pub(super) fn dnstap(table: &Table<'_>, directory: &Path, identity: &str) -> Opt
     let version = text("version", concat!("waypost ", env!("CARGO_PKG_VERSION")).to_owned());
     let selection = selection(table);
     Some(Dnstap { socket: directory.join(socket?), identity, version, selection })
+}
+
+/// Of how many queries one is looked at; 0: none is.
+pub(super) fn unplaced(table: &Table<'_>) -> Option<u32> {
+    let sample = table.get("sample").and_then(|value| value.integer(0..=SAMPLE_MAX));
+    Some(sample.unwrap_or(UNPLACED_SAMPLE)).filter(|sample| *sample > 0)
 }
 
 fn selection(table: &Table<'_>) -> Selection {

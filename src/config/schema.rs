@@ -24,6 +24,7 @@ pub struct ServerFile {
     pub admin: Option<AdminSection>,
     pub query_log: Option<QueryLogSection>,
     pub dnstap: Option<DnstapSection>,
+    pub unplaced: Option<UnplacedSection>,
     pub hooks: Option<HooksSection>,
     /// Addresses outside of all sites that vouch for the network, by name.
     pub canaries: Option<BTreeMap<String, CanarySection>>,
@@ -186,6 +187,14 @@ pub struct DnstapSection {
     pub rcodes: Option<OneOrMany<String>>,
     /// Networks that queries come from. Default: all.
     pub clients: Option<OneOrMany<String>>,
+}
+
+/// Client networks that no region has, which are counted for the status page.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct UnplacedSection {
+    /// One of how many queries is looked at; 0: none. Default: 100.
+    pub sample: Option<u32>,
 }
 
 /// The local API.
@@ -792,6 +801,7 @@ mod tests {
         assert_eq!(server("[admin]\nzzzzzzzz = 1"), keys::<AdminSection>());
         assert_eq!(server("[query_log]\nto = \"stdout\"\nzzzzzzzz = 1"), keys::<QueryLogSection>());
         assert_eq!(server("[dnstap]\nsocket = \"s\"\nzzzzzzzz = 1"), keys::<DnstapSection>());
+        assert_eq!(server("[unplaced]\nzzzzzzzz = 1"), keys::<UnplacedSection>());
         assert_eq!(server("[hooks]\nzzzzzzzz = 1"), keys::<HooksSection>());
         let window = "site = \"tw\"\nfrom = \"2026-11-24T02:00:00Z\"\nuntil = \"2026-11-24T04:00:00Z\"";
         let maintenance = format!("[[maintenance]]\n{window}\nzzzzzzzz = 1");

@@ -172,7 +172,7 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
         bundles: None,
         admin: Admin::default(),
         drain_hook: Hook::default(),
-        query_log: querylog::Wanted::default(),
+        query_log: querylog::Wanted { unplaced: Some(limits::UNPLACED_SAMPLE), ..Default::default() },
         canaries: Vec::new(),
         maintenance: Orders::default(),
         notify: Vec::new(),
@@ -211,6 +211,10 @@ fn read(file: &File<'_>, root: &Table<'_>, directory: &Path) -> Server {
     }
     if let Some(table) = root.table("dnstap") {
         server.query_log.dnstap = query_log::dnstap(&table, directory, &server.identity);
+        table.finish();
+    }
+    if let Some(table) = root.table("unplaced") {
+        server.query_log.unplaced = query_log::unplaced(&table);
         table.finish();
     }
     if let Some(table) = root.table("admin") {

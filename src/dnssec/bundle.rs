@@ -15,7 +15,7 @@
 //! type that nobody asks for, with the digest as its data: by the zone's keys, which sign nothing
 //! else than RRsets.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,9 @@ use super::ds::{DigestType, ds};
 use super::key::SigningKey;
 use super::keyring::{Content, Keyring, Member};
 use super::policy::Denial;
+use super::rrsigs::Rrsigs;
 use super::verify::verifies;
+use crate::limits::BUNDLE_KEYS;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -35,8 +37,16 @@ const MAGIC: &[u8] = b"waypost bundle 1\n";
 /// The type of seals, one for private use (RFC 6895 3.1). No server here answers it.
 const SEAL: Rtype = Rtype(65_321);
 
-/// RRSIGs over one RRset, by content.
-type Signatures = HashMap<Content, Arc<[Vec<u8>]>>;
+/// RDATA of RRSIG without its signature and with the root's name (RFC 4034 3.1).
+const RRSIG_MIN_OCTETS: usize = 19;
+
+/// RRSIGs by content, as they lie in the bundle.
+#[derive(Clone, Debug)]
+struct Signatures {
+    octets: Arc<[u8]>,
+    /// Where each content begins, in order; behind them the end.
+    places: Arc<[u32]>,
+}
 
 /// A bundle that was read, its seal being good for the keys that it has itself. Whether these are the
 /// zone's is told by [`is_anchored`](Bundle::is_anchored) and [`follows`](Bundle::follows).
@@ -81,7 +91,7 @@ impl std::error::Error for BundleError {}
 
 /// What a bundle is made of.
 #[derive(Debug)]
-pub struct Making<'a> {
+pub struct Making<'a, S> {
     /// The keys, private halves included.
     pub keyring: &'a Keyring,
     /// The SOA serial of the zone that was signed.
@@ -90,15 +100,18 @@ pub struct Making<'a> {
     pub made: u64,
     /// How names are denied.
     pub denial: Denial,
-    /// Signatures in force, in any order.
-    pub signatures: Vec<(Content, Arc<[Vec<u8>]>)>,
+    /// Signatures in force, in the order of contents, each once.
+    pub signatures: S,
 }
 
-impl Making<'_> {
-    /// The bundle's octets; none when no key seals it.
+impl<S: IntoIterator<Item = (Content, Rrsigs)>> Making<'_, S> {
+    /// The bundle's octets; none when no key seals it, or there are more keys than [`BUNDLE_KEYS`].
     #[must_use]
-    pub fn octets(mut self) -> Option<Vec<u8>> {
+    pub fn octets(self) -> Option<Vec<u8>> {
         let keyring = self.keyring;
+        if keyring.members().len() + keyring.others().len() > BUNDLE_KEYS {
+            return None;
+        }
         let mut out = MAGIC.to_vec();
         put(&mut out, keyring.apex().as_wire())?;
         out.extend(self.made.to_be_bytes());
@@ -117,13 +130,14 @@ impl Making<'_> {
         for dnskey in keyring.others() {
             put(&mut out, dnskey)?;
         }
-        self.signatures.sort_unstable_by_key(|(content, _)| *content);
-        self.signatures.dedup_by_key(|(content, _)| *content);
-        out.extend(u32::try_from(self.signatures.len()).ok()?.to_be_bytes());
-        for (content, rrsigs) in &self.signatures {
+        let (counted_at, mut count) = (out.len(), 0u32);
+        out.extend(count.to_be_bytes());
+        for (content, rrsigs) in self.signatures {
             out.extend(content);
-            put_all(&mut out, rrsigs)?;
+            put_all(&mut out, &rrsigs)?;
+            count = count.checked_add(1)?;
         }
+        out[counted_at..counted_at + 4].copy_from_slice(&count.to_be_bytes());
         let digest = sha256(&out);
         let validity = keyring.validity(keyring.apex().as_wire(), (self.made / 1000) as u32);
         let seals = keyring.sign(keyring.apex().as_wire(), SEAL, 0, &[&digest], validity);
@@ -159,22 +173,22 @@ impl Bundle {
             _ => return Err(BundleError::Malformed("names are denied in no known way")),
         };
         let dnskey_ttl = u32::from_be_bytes(reader.array()?);
-        let count = u16::from_be_bytes(reader.array()?);
+        let count = reader.count_keys(BUNDLE_KEYS)?;
         let members = (0..count).map(|_| reader.member()).collect::<Result<Vec<_>, _>>()?;
-        let count = u16::from_be_bytes(reader.array()?);
+        let count = reader.count_keys(BUNDLE_KEYS - members.len())?;
         let others = (0..count).map(|_| reader.counted().map(<[u8]>::to_vec));
         let others = others.collect::<Result<Vec<_>, _>>()?;
         let keyring = Keyring::new(&apex, members, others, dnskey_ttl, Duration::ZERO);
         let signatures = reader.signatures()?;
         let digest = sha256(&octets[..reader.at]);
-        let seals = reader.rrsigs()?;
+        let seals = Rrsigs::from_octets(reader.rrsigs()?);
         if reader.at != octets.len() {
             return Err(BundleError::Malformed("it goes on behind its end"));
         }
         let published = keyring.members().iter().filter(|member| member.is_published);
         let is_sealed = published.filter(|member| member.signs_zone).any(|member| {
             let is_of_key =
-                |seal: &Vec<u8>| verifies(&member.key, &apex, apex.as_wire(), SEAL, 0, &[&digest], seal);
+                |seal: &[u8]| verifies(&member.key, &apex, apex.as_wire(), SEAL, 0, &[&digest], seal);
             seals.iter().any(is_of_key)
         });
         let bundle = Bundle { serial, made, denial, keyring: Arc::new(keyring), signatures, digest };
@@ -234,8 +248,8 @@ impl Bundle {
 
     /// RRSIGs of a content.
     #[must_use]
-    pub fn signatures(&self, content: &Content) -> Option<&Arc<[Vec<u8>]>> {
-        self.signatures.get(content)
+    pub fn signatures(&self, content: &Content) -> Option<Rrsigs> {
+        self.signatures.get(content).map(Rrsigs::from_octets)
     }
 
     /// Whether every signature that both have is the same.
@@ -244,7 +258,7 @@ impl Bundle {
         let mut both = self
             .signatures
             .iter()
-            .filter_map(|(content, ours)| other.signatures.get(content).map(|theirs| (ours, theirs)));
+            .filter_map(|(content, ours)| other.signatures.get(&content).map(|theirs| (ours, theirs)));
         both.all(|(ours, theirs)| ours == theirs)
     }
 
@@ -254,12 +268,12 @@ impl Bundle {
         let rdatas: Vec<&[u8]> = keyring.dnskeys().collect();
         let ttl = keyring.dnskey_ttl();
         let content = keyring.content(apex.as_wire(), Rtype::DNSKEY, ttl, &rdatas);
-        let rrsigs = self.signatures.get(&content).cloned();
+        let rrsigs = self.signatures(&content).unwrap_or_default();
         let published = keyring.members().iter().filter(|member| member.is_published && member.signs_keys);
         published.map(|member| &member.key).filter(move |key| {
             let is_of_key =
-                |rrsig: &Vec<u8>| verifies(key, apex, apex.as_wire(), Rtype::DNSKEY, ttl, &rdatas, rrsig);
-            rrsigs.iter().flat_map(|rrsigs| rrsigs.iter()).any(is_of_key)
+                |rrsig: &[u8]| verifies(key, apex, apex.as_wire(), Rtype::DNSKEY, ttl, &rdatas, rrsig);
+            rrsigs.iter().any(is_of_key)
         })
     }
 }
@@ -287,15 +301,52 @@ fn put(out: &mut Vec<u8>, octets: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn put_all(out: &mut Vec<u8>, rrsigs: &[Vec<u8>]) -> Option<()> {
+fn put_all(out: &mut Vec<u8>, rrsigs: &Rrsigs) -> Option<()> {
     out.push(u8::try_from(rrsigs.len()).ok()?);
-    rrsigs.iter().try_for_each(|rrsig| put(out, rrsig))
+    out.extend_from_slice(rrsigs.as_octets());
+    Some(())
 }
 
 fn sha256(octets: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(digest::digest(&digest::SHA256, octets).as_ref());
     digest
+}
+
+impl Signatures {
+    fn len(&self) -> usize {
+        self.places.len() - 1
+    }
+
+    fn content(&self, number: usize) -> Content {
+        let at = self.places[number] as usize;
+        let mut content = Content::default();
+        content.copy_from_slice(&self.octets[at..at + size_of::<Content>()]);
+        content
+    }
+
+    /// RRSIGs of a content, in the form of [`Rrsigs`]; before them stands how many.
+    fn rrsigs(&self, number: usize) -> &[u8] {
+        let at = |number: usize| self.places[number] as usize;
+        &self.octets[at(number) + size_of::<Content>() + 1..at(number + 1)]
+    }
+
+    fn get(&self, content: &Content) -> Option<&[u8]> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.content(middle).cmp(content) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(self.rrsigs(middle)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Content, &[u8])> {
+        (0..self.len()).map(|number| (self.content(number), self.rrsigs(number)))
+    }
 }
 
 struct Reader<'o> {
@@ -323,6 +374,14 @@ impl<'o> Reader<'o> {
         self.take(count.into())
     }
 
+    fn count_keys(&mut self, at_most: usize) -> Result<u16, BundleError> {
+        let count = u16::from_be_bytes(self.array()?);
+        if usize::from(count) > at_most {
+            return Err(BundleError::Malformed("it has more keys than are taken"));
+        }
+        Ok(count)
+    }
+
     fn member(&mut self) -> Result<Member, BundleError> {
         let [duties] = self.array()?;
         let key = SigningKey::public(self.counted()?);
@@ -335,24 +394,40 @@ impl<'o> Reader<'o> {
         })
     }
 
-    fn rrsigs(&mut self) -> Result<Vec<Vec<u8>>, BundleError> {
+    /// In the form of [`Rrsigs`].
+    fn rrsigs(&mut self) -> Result<&'o [u8], BundleError> {
         let [count] = self.array()?;
-        (0..count).map(|_| self.counted().map(<[u8]>::to_vec)).collect()
+        if usize::from(count) > BUNDLE_KEYS {
+            return Err(BundleError::Malformed("an RRset has more signatures than there may be keys"));
+        }
+        let start = self.at;
+        for _ in 0..count {
+            // So that none takes much more room in memory than here.
+            if self.counted()?.len() < RRSIG_MIN_OCTETS {
+                return Err(BundleError::Malformed("a signature is too short to be one"));
+            }
+        }
+        Ok(&self.octets[start..self.at])
     }
 
     fn signatures(&mut self) -> Result<Signatures, BundleError> {
         let count = u32::from_be_bytes(self.array()?) as usize;
         // However many it says that it has: each takes room in the octets.
-        let mut all = Signatures::with_capacity(count.min((self.octets.len() - self.at) / 17));
+        let mut places = Vec::with_capacity(count.min((self.octets.len() - self.at) / 17) + 1);
+        let start = self.at;
+        let place =
+            |at: usize| u32::try_from(at - start).map_err(|_| BundleError::Malformed("it is too large"));
         let mut before: Option<Content> = None;
         for _ in 0..count {
+            places.push(place(self.at)?);
             let content: Content = self.array()?;
             if before.is_some_and(|before| before >= content) {
                 return Err(BundleError::Malformed("signatures aren't in order"));
             }
             before = Some(content);
-            all.insert(content, self.rrsigs()?.into());
+            self.rrsigs()?;
         }
-        Ok(all)
+        places.push(place(self.at)?);
+        Ok(Signatures { octets: self.octets[start..self.at].into(), places: places.into() })
     }
 }

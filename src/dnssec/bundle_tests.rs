@@ -1,15 +1,16 @@
 //! Bundles as they travel: whole, cut short, changed, mixed up, and held back.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::bundle::{Bundle, BundleError, Making};
 use super::{
-    Algorithm, Content, Denial, DigestType, FLAGS_ENTRY, FLAGS_ZONE, Keyring, Member, SigningKey, ds,
+    Algorithm, Content, Denial, DigestType, FLAGS_ENTRY, FLAGS_ZONE, Keyring, Member, Rrsigs, SigningKey, ds,
     verifies,
 };
+use crate::limits::BUNDLE_KEYS;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
@@ -42,7 +43,7 @@ fn keyring(members: Vec<Member>) -> Keyring {
 }
 
 /// Signatures of the keys, and of an address.
-fn signatures(keyring: &Keyring) -> Vec<(Content, Arc<[Vec<u8>]>)> {
+fn signatures(keyring: &Keyring) -> BTreeMap<Content, Rrsigs> {
     let dnskeys: Vec<&[u8]> = keyring.dnskeys().collect();
     let www = b"\x03www\x07example\x03com\0".as_slice();
     let sets = [
@@ -52,9 +53,9 @@ fn signatures(keyring: &Keyring) -> Vec<(Content, Arc<[Vec<u8>]>)> {
     let signed = sets.map(|(owner, rtype, ttl, rdatas)| {
         let validity = keyring.validity(&owner, NOW as u32);
         let rrsigs = keyring.sign(&owner, rtype, ttl, &rdatas, validity);
-        (keyring.content(&owner, rtype, ttl, &rdatas), rrsigs.into())
+        (keyring.content(&owner, rtype, ttl, &rdatas), rrsigs)
     });
-    signed.into()
+    signed.into_iter().collect()
 }
 
 fn octets(keyring: &Keyring, made: u64) -> Vec<u8> {
@@ -78,7 +79,9 @@ fn what_was_made_is_read_and_its_signatures_are_good() {
     let content = taken.content(www, Rtype::A, 60, &address);
     let rrsigs = bundle.signatures(&content).unwrap();
     let good = |rtype, ttl, rdatas: &[&[u8]], owner: &[u8]| {
-        taken.signers(rtype).all(|key| verifies(key, &apex(), owner, rtype, ttl, rdatas, &rrsigs[0]))
+        taken
+            .signers(rtype)
+            .all(|key| verifies(key, &apex(), owner, rtype, ttl, rdatas, rrsigs.iter().next().unwrap()))
     };
     assert!(good(Rtype::A, 60, &address, www));
     assert!(!good(Rtype::A, 61, &address, www) && !good(Rtype::TXT, 60, &address, www));
@@ -98,7 +101,8 @@ fn keys_of_every_algorithm_verify_what_they_sign() {
         let validity = keyring.validity(apex().as_wire(), NOW as u32);
         // Names within data are folded, records sorted.
         let rdatas: [&[u8]; 2] = [b"\0\x0a\x02MX\0", b"\0\x05\x01a\0"];
-        let mut rrsig = keyring.sign(apex().as_wire(), Rtype::MX, 60, &rdatas, validity).remove(0);
+        let rrsigs = keyring.sign(apex().as_wire(), Rtype::MX, 60, &rdatas, validity);
+        let mut rrsig = rrsigs.iter().next().unwrap().to_vec();
         let is_good = |rrsig: &[u8]| {
             verifies(&public, &apex(), apex().as_wire(), Rtype::MX, 60, &[rdatas[1], rdatas[0]], rrsig)
         };
@@ -150,6 +154,25 @@ fn an_older_one_and_one_of_other_keys_take_no_ones_place() {
     let zone_key = others.members()[1].key.dnskey();
     let anchor = ds(&apex(), zone_key, DigestType::Sha256);
     assert_eq!(of(&others, 5_000).is_anchored(&[anchor]), Err(BundleError::Stranger));
+}
+
+#[test]
+fn a_bundle_with_very_many_keys_is_neither_made_nor_taken() {
+    // With one of another signer.
+    let made = |zone_keys: usize| {
+        let members = std::iter::once(FLAGS_ENTRY).chain(vec![FLAGS_ZONE; zone_keys]).map(member);
+        let keyring = keyring(members.collect());
+        let signatures = signatures(&keyring);
+        Making { keyring: &keyring, serial: 7, made: 1, denial: Denial::Nsec, signatures }.octets()
+    };
+    let mut most = made(BUNDLE_KEYS - 2).unwrap();
+    assert!(read(&most).is_ok());
+    assert_eq!(made(BUNDLE_KEYS - 1), None);
+    // One says that it has more.
+    let at = b"waypost bundle 1\n".len() + 2 + apex().as_wire().len() + 8 + 4 + 1 + 4;
+    assert_eq!(most[at..at + 2], (BUNDLE_KEYS as u16 - 1).to_be_bytes());
+    most[at..at + 2].copy_from_slice(&(BUNDLE_KEYS as u16 + 1).to_be_bytes());
+    assert_eq!(read(&most).unwrap_err(), BundleError::Malformed("it has more keys than are taken"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use ring::digest;
 use super::ds::{DigestType, ds};
 use super::key::SigningKey;
 use super::leaving::{CDNSKEY_DELETE, CDS_DELETE};
+use super::rrsigs::Rrsigs;
 use super::signature::{Validity, rrsigs};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -178,7 +179,7 @@ impl Keyring {
         original_ttl: u32,
         rdatas: &[&[u8]],
         validity: Validity,
-    ) -> Vec<Vec<u8>> {
+    ) -> Rrsigs {
         rrsigs(self.signers(rtype), &self.apex, owner, rtype, original_ttl, rdatas, validity)
     }
 }

@@ -9,6 +9,7 @@
 //! leaving    how a zone stops being signed           key_file  keys as BIND's files hold them
 //! key_file   keys as BIND's files hold them    verify    whether a signature is good
 //! bundle     signatures and public keys, for servers without private ones
+//! rrsigs     the signatures of one RRset
 //! ```
 
 mod algorithm;
@@ -27,6 +28,7 @@ mod policy;
 pub mod rollover;
 #[cfg(test)]
 mod rollover_tests;
+mod rrsigs;
 mod signature;
 #[cfg(test)]
 mod signature_tests;
@@ -39,5 +41,6 @@ pub use key::{FLAGS_ENTRY, FLAGS_ZONE, KeyError, RsaNumbers, Secret, Signer, Sig
 pub use keyring::{Content, Keyring, Member};
 pub use outlook::Outlook;
 pub use policy::{Denial, KeySplit, Policy};
+pub use rrsigs::Rrsigs;
 pub use signature::{SIGNATURE_LEFT, Validity};
 pub use verify::{validity, verifies};

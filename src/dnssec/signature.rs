@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher24;
 
 use super::canonical::canonical_rdatas;
 use super::key::SigningKey;
+use super::rrsigs::Rrsigs;
 use crate::wire::name::{Name, labels};
 use crate::wire::rtype::{CLASS_IN, Rtype};
 
@@ -42,6 +43,13 @@ impl Validity {
             inception: now.wrapping_sub(INCEPTION_BEFORE),
             expiration: now.wrapping_add(u32::try_from(length).unwrap_or(i32::MAX as u32)),
         }
+    }
+
+    /// When signatures of this time were made here, seen from `now`; seconds since 1970.
+    #[must_use]
+    pub fn made(self, now: u64) -> u64 {
+        let ago = (now as u32).wrapping_sub(self.inception.wrapping_add(INCEPTION_BEFORE)) as i32;
+        now.saturating_add_signed(-i64::from(ago))
     }
 
     /// When signatures of this time are to be made anew.
@@ -123,7 +131,7 @@ pub(super) fn rrsigs<'k>(
     original_ttl: u32,
     rdatas: &[&[u8]],
     validity: Validity,
-) -> Vec<Vec<u8>> {
+) -> Rrsigs {
     let rdatas = canonical_rdatas(rtype, rdatas);
     keys.filter_map(|key| rrsig(key, apex, owner, rtype, original_ttl, &rdatas, validity)).collect()
 }

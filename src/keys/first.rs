@@ -64,7 +64,7 @@ pub fn may_begin(
             format!("the parent had DS ({error})")
         }
         Err(error) => {
-            tracing::info!(zone = %apex, "{error}: no DS was seen before, so the zone counts as a new one");
+            tracing::info!(kind = "key", zone = %apex, "{error}: no DS was seen before, so the zone counts as a new one");
             return Ok(());
         }
     };

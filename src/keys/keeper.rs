@@ -1,7 +1,8 @@
 //! A thread that lets keys go on, and hands over what is in force whenever that changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +23,9 @@ use crate::load::LoadedZone;
 use crate::publish::now;
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
+
+/// From so many zones on, it is looked once which of them have keys.
+const LISTED_FROM: usize = 32;
 
 /// What the keeper tells.
 #[derive(Debug)]
@@ -77,10 +81,22 @@ impl Keeper {
     /// must: then it is given the policy that it had.
     pub fn learn<'l>(&self, zones: impl Iterator<Item = &'l mut LoadedZone>) -> Vec<(Name, Arc<Keyring>)> {
         let (mut new, mut is_any) = (Vec::new(), false);
+        let zones: Vec<&mut LoadedZone> = zones.collect();
+        // Of ten thousand zones most were never signed, and each look for that costs a system call.
+        let listed = if zones.len() < LISTED_FROM { None } else { self.store.listed() };
+        let may_have_keys = |apex: &Name| {
+            let is_listed = |listed: &HashSet<PathBuf>| {
+                !listed.is_empty() && listed.contains(self.store.zone(apex).directory())
+            };
+            listed.as_ref().is_none_or(is_listed)
+        };
         for loaded in zones {
             let apex = loaded.zone.apex().to_lower();
             let is_leaving = loaded.config.dnssec.is_none();
-            if is_leaving && let Some(policy) = self.policy_of_leaving(loaded) {
+            if is_leaving
+                && may_have_keys(&apex)
+                && let Some(policy) = self.policy_of_leaving(loaded)
+            {
                 Arc::make_mut(&mut loaded.config).dnssec = Some(policy);
             }
             let Some(signed) = Signed::of(loaded).map(|signed| Signed { is_leaving, ..signed }) else {
@@ -154,7 +170,7 @@ impl Keeper {
         if loaded.config.unsigned.at_once {
             memory.leaving = Some(Leaving::Over);
             if let Err(error) = zone.lock().and_then(|_lock| zone.write_memory(&memory, &policy)) {
-                tracing::warn!(zone = %apex, %error, "that the zone has left signing isn't kept");
+                tracing::warn!(kind = "key", zone = %apex, %error, "that the zone has left signing isn't kept");
             }
             return None;
         }

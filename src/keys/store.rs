@@ -1,5 +1,6 @@
 //! The files of a zone's keys.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -91,6 +92,15 @@ impl Store {
         let name = apex.to_string().replace('/', "\\047");
         let name = if apex.is_root() { "root" } else { name.strip_suffix('.').unwrap_or(&name) };
         ZoneStore { directory: self.directory.join(name), apex }
+    }
+
+    /// The zones' directories that are there, by one look instead of one at each; none if that can't
+    /// be told.
+    pub(super) fn listed(&self) -> Option<HashSet<PathBuf>> {
+        match fs::read_dir(&self.directory) {
+            Ok(entries) => entries.map(|entry| Some(entry.ok()?.path())).collect(),
+            Err(error) => (error.kind() == io::ErrorKind::NotFound).then(HashSet::new),
+        }
     }
 }
 

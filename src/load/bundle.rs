@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::stamp::Recorder;
 use super::zone::ZoneFiles;
-use crate::compile::fit;
+use crate::compile::fit::{self, Fitted};
 use crate::compile::signer::Signer;
 use crate::config::bundles::{Bundles, Role};
 use crate::config::zone::ZoneConfig;
@@ -38,7 +38,7 @@ impl<'s> Edge<'s> {
         bundles.filter(|bundles| bundles.role == Role::Edge).map(|bundles| Edge { bundles, state })
     }
 
-    /// What signs the zone, with warnings; `before` is what signed the last good version.
+    /// What signs the zone, what was compiled to see that, and warnings; `before` is what signed the last good version.
     pub(super) fn signer(
         self,
         files: &ZoneFiles,
@@ -46,7 +46,7 @@ impl<'s> Edge<'s> {
         config: &ZoneConfig,
         before: Option<&Arc<Signer>>,
         recorder: &Recorder,
-    ) -> Result<(Arc<Signer>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    ) -> Result<(Arc<Signer>, Fitted, Vec<Diagnostic>), Vec<Diagnostic>> {
         let path = &files.bundle;
         let error = |message: String, help: &str| vec![Diagnostic::error(path, message).help(help)];
         let mut warnings = Vec::new();
@@ -83,18 +83,18 @@ impl<'s> Edge<'s> {
         let bundle = Arc::new(bundle);
         let signer = Arc::new(Signer::of_bundle(Arc::clone(&bundle), before.map(|before| &**before)));
         let now = now();
-        let lacking = fit::lacking(zone, &config.routing, &signer, now.0 / 1000);
-        if let Some((owner, rtype)) = lacking.first {
+        let fitted = fit::fit(zone, &config.routing, &signer, now.0 / 1000).map_err(|lacking| {
+            let first = lacking.first.map(|(owner, rtype)| format!("{owner} {rtype}")).unwrap_or_default();
             let more =
                 if lacking.count > 1 { format!(" and {} more", lacking.count - 1) } else { String::new() };
             let (serial, signed) = (zone.soa().serial(), bundle.serial());
             let message = format!(
-                "no signature of {owner} {rtype}{more} in the bundle, which was made of serial {signed}; \
+                "no signature of {first}{more} in the bundle, which was made of serial {signed}; \
                  the zone file has {serial}"
             );
             let help = "zone, routes and bundle are taken together, once all three are of one version";
-            return Err(error(message, help));
-        }
+            error(message, help)
+        })?;
         let end = signer.earliest_end().unwrap_or(u64::MAX);
         let left = end.saturating_sub(now.0 / 1000);
         if left < BUNDLE_LEFT.as_secs() {
@@ -104,7 +104,7 @@ impl<'s> Edge<'s> {
                 Diagnostic::warning(path, message).help("see to the signer, and how bundles come here"),
             );
         }
-        Ok((signer, warnings))
+        Ok((signer, fitted, warnings))
     }
 
     /// The bundle that was in force before a restart.

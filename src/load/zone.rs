@@ -1,5 +1,6 @@
 //! One zone's files: `NAME.zone`, and `NAME.toml` where its names move.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use super::bundle::Edge;
 use super::stamp::{Recorder, Stamps};
+use crate::compile::fit::Fitted;
 use crate::compile::signer::Signer;
 use crate::config::zone::{self as config, ZoneConfig};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -37,6 +39,8 @@ pub struct LoadedZone {
     pub config: Arc<ZoneConfig>,
     /// What signs it, if that is a bundle.
     pub signer: Option<Arc<Signer>>,
+    /// What was compiled to see that the bundle is whole.
+    pub fitted: Option<Fitted>,
     /// What is odd about it.
     pub warnings: Vec<Diagnostic>,
     /// Every file that it was read from, with its content.
@@ -117,16 +121,7 @@ pub(super) fn list(
             _ => {}
         }
     }
-    for path in routes {
-        if !found.iter().any(|files: &ZoneFiles| files.routes == path) {
-            let stems: Vec<String> = found.iter().filter_map(|files| stem(&files.zone)).collect();
-            let error = Diagnostic::error(&path, "there is no zone file beside these routes");
-            let help = did_you_mean(&stem(&path).unwrap_or_default(), stems.iter().map(String::as_str));
-            let wanted = path.with_extension("zone");
-            warnings
-                .push(error.help(help.unwrap_or_else(|| format!("put the zone into {}", wanted.display()))));
-        }
-    }
+    warnings.extend(without_zone(&routes, &found));
     if found.is_empty() {
         return Err(Diagnostic::error(directory, "there are no zones here")
             .help("put a zone into a file named after it, such as example.com.zone"));
@@ -142,6 +137,23 @@ pub(super) fn list(
         is_twice
     });
     Ok((found, warnings))
+}
+
+/// Routes beside which there is no zone.
+fn without_zone(routes: &[PathBuf], found: &[ZoneFiles]) -> Vec<Diagnostic> {
+    if routes.is_empty() {
+        return Vec::new();
+    }
+    let with_zone: HashSet<&Path> = found.iter().map(|files| &*files.routes).collect();
+    let lonely = routes.iter().filter(|path| !with_zone.contains(path.as_path()));
+    let told = lonely.map(|path| {
+        let stems: Vec<String> = found.iter().filter_map(|files| stem(&files.zone)).collect();
+        let help = did_you_mean(&stem(path).unwrap_or_default(), stems.iter().map(String::as_str));
+        let wanted = path.with_extension("zone");
+        let help = help.unwrap_or_else(|| format!("put the zone into {}", wanted.display()));
+        Diagnostic::error(path, "there is no zone file beside these routes").help(help)
+    });
+    told.collect()
 }
 
 fn stem(path: &Path) -> Option<String> {
@@ -200,13 +212,13 @@ fn signed(
     recorder: &Recorder,
 ) -> Result<LoadedZone, Vec<Diagnostic>> {
     let Some(edge) = edge.filter(|_| loaded.config.dnssec.is_some()) else { return Ok(loaded) };
-    let (signer, more) = edge.signer(files, &loaded.zone, &loaded.config, before, recorder)?;
+    let (signer, fitted, more) = edge.signer(files, &loaded.zone, &loaded.config, before, recorder)?;
     let LoadedZone { mut warnings, mut contents, .. } = loaded;
     warnings.extend(more);
     // It is kept beside the zone that it belongs to.
     let bundle = recorder.read_if_there(&files.bundle).ok().flatten();
     contents.extend(bundle.map(|octets| (files.zone.with_extension("bundle"), octets)));
-    Ok(LoadedZone { signer: Some(signer), warnings, contents, ..loaded })
+    Ok(LoadedZone { signer: Some(signer), fitted: Some(fitted), warnings, contents, ..loaded })
 }
 
 fn parse(
@@ -248,6 +260,7 @@ fn parse(
         zone: Arc::new(zone),
         config: Arc::new(config),
         signer: None,
+        fitted: None,
         warnings,
         contents: recorder.contents(),
     })

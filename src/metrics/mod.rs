@@ -4,6 +4,7 @@
 //! that the writer shows, the process. Names and units follow the OpenMetrics conventions: base
 //! units, `_total` for what only rises. `docs/metrics.md` lists them all.
 
+mod bundles;
 mod family;
 mod health;
 mod notify;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::bundles::Written;
 use crate::encrypted::Identity;
 use crate::keys::Keeper;
 use crate::notify::Tallies;
@@ -47,6 +49,8 @@ pub struct Sources {
     pub query_log: Handle,
     /// Where keys of signed zones are.
     pub keys: Arc<Keeper>,
+    /// Bundles that were written for edges.
+    pub bundles: Written,
     /// The certificate of encrypted transports, where there are any.
     pub identity: Option<Arc<Identity>>,
     /// What became of messages to people and programs elsewhere.
@@ -65,7 +69,7 @@ impl Metrics {
     /// Metrics of a running server.
     #[must_use]
     pub fn new(sources: Sources) -> Metrics {
-        let Sources { meters, status, published, query_log, keys, identity, notify } = sources;
+        let Sources { meters, status, published, query_log, keys, bundles, identity, notify } = sources;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let waypost = registry.sub_registry_with_prefix("waypost");
@@ -81,6 +85,8 @@ impl Metrics {
             keys,
             identity,
         }));
+        waypost
+            .register_collector(Box::new(bundles::Bundles { status: Arc::clone(&status), written: bundles }));
         waypost.register_collector(Box::new(notify::Notify(notify)));
         waypost.register_collector(Box::new(writer::Writer(status)));
         Metrics { registry, meters, rows }

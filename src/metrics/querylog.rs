@@ -16,7 +16,8 @@ impl Collector for QueryLog {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(encoder);
         let by_taker = |count: fn(&Handle, Taker) -> u64| {
-            Taker::ALL.map(|taker| (vec![("to", word(taker))], count(&self.0, taker)))
+            let takers = [(Taker::QueryLog, "query_log"), (Taker::Dnstap, "dnstap")];
+            takers.map(|(taker, to)| (vec![("to", to)], count(&self.0, taker)))
         };
         families.counters(
             "logged_queries",
@@ -34,12 +35,5 @@ impl Collector for QueryLog {
             None,
             [(vec![], f64::from(u8::from(self.0.is_dnstap_connected())))],
         )
-    }
-}
-
-fn word(taker: Taker) -> &'static str {
-    match taker {
-        Taker::QueryLog => "query_log",
-        Taker::Dnstap => "dnstap",
     }
 }

@@ -211,12 +211,18 @@ fn troubles(status: &Status, receiver: &Receiver, server: &str, now: Tick) -> BT
         }
     }
     for (apex, zone) in status.zones().iter() {
-        let Some((error, _)) = &zone.error else { continue };
-        let about = About { zone: Some(apex.to_string()), ..About::default() };
-        let summary = format!("{apex}: its files have errors");
-        let (severity, since) = (Severity::Warning, zone.loaded.unwrap_or(now));
-        let trouble = Trouble { severity, about, since, summary, text: error.clone() };
-        found.push(("WaypostZoneFailed", trouble, None));
+        let mut add = |name, since: Option<Tick>, what, text: &str| {
+            let about = About { zone: Some(apex.to_string()), ..About::default() };
+            let (severity, since) = (Severity::Warning, since.unwrap_or(now));
+            let (summary, text) = (format!("{apex}: {what}"), text.to_owned());
+            found.push((name, Trouble { severity, about, since, summary, text }, None));
+        };
+        if let Some((error, _)) = &zone.error {
+            add("WaypostZoneFailed", zone.loaded, "its files have errors", error);
+        }
+        if let Some(why) = &zone.signer_silent {
+            add("WaypostSignerSilent", zone.signer_heard, "its signer's newest bundle isn't here", why);
+        }
     }
     found.retain(|(_, trouble, _)| receiver.wants(trouble.severity, &trouble.about));
     if found.len() > limits::NOTIFY_ALERTS {

@@ -10,6 +10,7 @@
 //! | none, other words: `421 service not available`, `421 too busy` | failed |
 //! | HTTP 403 or 429 with a header of gates, 429 with `Retry-After` | blocked |
 //! | a reset before the first octet of a server that speaks first | blocked |
+//! | `220-` and silence: postscreen sees whether a stranger speaks too early | blocked |
 
 use hyper::header::HeaderMap;
 

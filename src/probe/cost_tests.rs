@@ -34,7 +34,8 @@ fn cost_of_probing() {
         let wanted = f64::from(targets) * MEASURED.as_secs_f64() / INTERVAL.as_secs_f64();
         let kept = sent as f64 / wanted;
         println!("{targets} targets: {per_minute:.1} CPU s/min, {kept:.3} of the probes due, {bad} bad");
-        assert!(bad == 0 && (0.95..1.05).contains(&kept));
+        // Waits are up to a tenth shorter than the interval.
+        assert!(bad == 0 && (0.95..1.12).contains(&kept));
     }
 }
 

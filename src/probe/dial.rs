@@ -31,6 +31,11 @@ impl Deadline {
         Deadline { redial: self.redial.max(usual * 2), ..self }
     }
 
+    /// Whether there is no time left.
+    pub(super) fn is_over(self) -> bool {
+        Instant::now() >= self.at
+    }
+
     /// What is left for being polite once the verdict is made.
     pub(super) fn for_farewell(self) -> Deadline {
         Deadline { at: self.at.min(Instant::now() + PROBE_FAREWELL), ..self }

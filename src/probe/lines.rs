@@ -70,6 +70,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
         self.line(step).await
     }
 
+    /// Whether time ran out before all was said that was waited for.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_over()
+    }
+
     /// Ends the connection in order: over TLS with close_notify.
     pub(super) async fn end(&mut self) {
         let _ = self.deadline.limit("end", self.stream.shutdown()).await;

@@ -125,12 +125,18 @@ impl Tongue {
     }
 
     /// Takes leave, so that no log says that a connection was lost. The verdict is made: nothing
-    /// here matters to it.
+    /// here matters to it. But nothing is said to a server that still owes an answer: who speaks out
+    /// of turn is taken for a spammer (RFC 5321 4.3.1; postscreen's PREGREET, Postfix's "improper
+    /// command pipelining"), and banned.
     async fn leave<S>(&self, lines: &mut Lines<S>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let owes_an_answer = lines.is_late();
         lines.begin_farewell();
+        if owes_an_answer {
+            return lines.end().await;
+        }
         match self.protocol {
             Protocol::Smtp | Protocol::Submission | Protocol::Lmtp => smtp::leave(lines).await,
             Protocol::Imap => imap::leave(lines).await,

@@ -59,6 +59,36 @@ async fn smtp_that_refuses_or_rambles() {
 }
 
 #[tokio::test]
+async fn nothing_is_said_to_a_server_that_owes_an_answer() {
+    for said in ["", "220-mx\r\n", "220 mx\r\n", "220 mx\r\n250-mx\r\n"] {
+        let heard = Arc::new(Mutex::new(None));
+        let noted = heard.clone();
+        let port = serve(move |mut stream| {
+            let noted = noted.clone();
+            async move {
+                let _ = stream.write_all(said.as_bytes()).await;
+                let mut text = String::new();
+                let _ = stream.read_to_string(&mut text).await;
+                *noted.lock().unwrap() = Some(text);
+            }
+        })
+        .await;
+        let report = ask_with(&plain(), smtp(port, None)).await;
+        assert_ne!(report.outcome, Outcome::Healthy, "{report:?}");
+        let heard = tokio::time::timeout(Duration::from_secs(5), async {
+            loop {
+                if let Some(heard) = heard.lock().unwrap().take() {
+                    return heard;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let expected = if said.starts_with("220 ") { "EHLO ns1.example.com\r\n" } else { "" };
+        assert_eq!(heard.await.expect("the connection ends"), expected, "after {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn imap_greetings() {
     for (said, seen) in [
         ("* OK [CAPABILITY IMAP4rev2] ready\r\n", "* OK [CAPABILITY IMAP4rev2] ready"),
@@ -115,6 +145,9 @@ async fn smtp_that_turns_the_prober_away() {
     ] {
         assert_eq!(blocked(&plain(), smtp(saying(said).await, None)).await, seen);
     }
+    // What postscreen has strangers wait for, to see who speaks before it has ended.
+    let seen = blocked(&plain(), smtp(saying("220-mx.example.com ESMTP\r\n").await, None)).await;
+    assert_eq!(seen, "made to wait within the banner, as by postscreen: 220-mx.example.com ESMTP");
     // A server that dies says so to everybody.
     ill(&plain(), smtp(saying("421 4.3.2 mx.example.com shutting down\r\n").await, None)).await;
     // Accepted, and reset before a word.

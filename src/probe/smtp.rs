@@ -27,7 +27,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let first = lines.greeting("SMTP banner").await?;
-    let banner = expect_welcome(reply_from(lines, first, "SMTP banner").await?, "220", "banner")?;
+    let banner = match reply_from(lines, first.clone(), "SMTP banner").await {
+        Err(_) if lines.is_late() && first.starts_with("220-") => {
+            return Err(Failure::blocked(format!(
+                "made to wait within the banner, as by postscreen: {first}"
+            )));
+        }
+        banner => expect_welcome(banner?, "220", "banner")?,
+    };
     let extensions = say_hello(lines, hello, "").await?;
     if stage == Stage::BeforeTls && !extensions.offers("STARTTLS") {
         return Err(Failure::new("STARTTLS isn't offered"));

@@ -100,7 +100,9 @@ impl Inspector {
                 let line = json!({
                     "zone": apex.to_string(), "serial": zone.serial, "records": zone.records,
                     "source": zone.source, "loaded": zone.loaded.map(timestamp), "stale": zone.is_stale,
-                    "signatures_end": zone.signatures_end.map(timestamp), "error": error,
+                    "signatures_end": zone.signatures_end.map(timestamp),
+                    "bundle_made": zone.bundle_made.map(timestamp),
+                    "signer_heard": zone.signer_heard.map(timestamp), "error": error,
                 });
                 lines.push(line.to_string());
                 continue;
@@ -119,6 +121,15 @@ impl Inspector {
             }
             if let Some(end) = zone.signatures_end {
                 let _ = write!(line, ", signed by a bundle until {}", timestamp(end));
+                if let Some(made) = zone.bundle_made {
+                    let _ = write!(line, ", made {}", ago(made, now));
+                }
+                if let Some(heard) = zone.signer_heard {
+                    let _ = write!(line, ", its signer heard {}", ago(heard, now));
+                }
+                if let Some(why) = &zone.signer_silent {
+                    let _ = write!(line, ", LAGS: {why}");
+                }
             }
             if zone.is_stale {
                 line.push_str(", STALE: the last good version");

@@ -9,13 +9,13 @@
 //! Nothing else writes what queries read. Whoever sends a change waits for nothing but a place in
 //! the queue; whoever answers queries waits for nothing at all.
 
+mod asked;
 mod due;
 mod figures;
 mod hand;
 mod health_document;
 mod inspect;
 mod journal;
-mod memory;
 mod names;
 mod rehearsal;
 mod rows;

@@ -25,7 +25,7 @@ pub fn rehearsal(server: &Server, model: &Model, now: Tick) -> Result<Snapshot, 
     deepest_first.sort_by_key(|(apex, _)| std::cmp::Reverse(apex.label_count()));
     for (apex, zone) in deepest_first {
         let assignment = slots.plan(apex, &zone.routing, false);
-        zones.put(&mut batch, zone, assignment.owners.clone(), None)?;
+        zones.put(&mut batch, zone, assignment.owners.clone(), None, None)?;
         slots.assign(apex, &zone.routing, assignment);
         slots.decide_zone(zone, scene);
     }

@@ -3,19 +3,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::slots::{Scene, Signers, Slots};
-use super::writer::{Beginning, Writer};
+use super::writer::{Beginning, Change, Writer};
 use super::zones::{Batch, Zones};
-use crate::compile::fit;
+use crate::compile::fit::{self, Fitted};
 use crate::compile::outcomes::outcomes;
 use crate::compile::routed::{self, Means, SignedAs};
-use crate::compile::shares::Shares;
 use crate::compile::signed_tests::{NOW, proves, signing};
 use crate::compile::signer::{Lacking, Signer, Signing};
 use crate::compile::tests::{ask_signed, empty, questions, random_zone, try_parse};
@@ -27,6 +26,8 @@ use crate::geo::RegionId;
 use crate::geo::rules::Rules;
 use crate::health::{Board, Desired, Standing, Subject, Tick, Watched};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
+use crate::model::event::Event;
+use crate::model::severity::{Severity, Turn};
 use crate::model::{Geography, ZoneModel};
 use crate::route::{Family, Routing};
 use crate::snapshot::Snapshot;
@@ -43,10 +44,20 @@ fn apex() -> Name {
 }
 
 fn put(zones: &mut Zones, snapshot: &Snapshot, zone: &Arc<Zone>, signing: &Signing) -> Snapshot {
+    put_fitted(zones, snapshot, zone, signing, None)
+}
+
+fn put_fitted(
+    zones: &mut Zones,
+    snapshot: &Snapshot,
+    zone: &Arc<Zone>,
+    signing: &Signing,
+    fitted: Option<Fitted>,
+) -> Snapshot {
     let model = ZoneModel { zone: Arc::clone(zone), routing: Arc::new(Routing::none(&apex())) };
     let mut batch = Batch::default();
     zones.set_time(signing.now);
-    zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone())).unwrap();
+    zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()), fitted).unwrap();
     zones.published(batch, snapshot)
 }
 
@@ -253,7 +264,7 @@ proptest! {
         let (mut zones, mut slots, mut batch) = (Zones::default(), Slots::default(), Batch::default());
         let assignment = slots.plan(&apex(), &model.routing, true);
         zones.set_time(NOW);
-        zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+        zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone()), None).unwrap();
         slots.assign(&apex(), &model.routing, assignment);
         let geography =
             Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
@@ -310,7 +321,7 @@ fn a_transition_signs_nothing() {
     assert_eq!(different.len(), 2, "each owner has its own slot");
     let mut batch = Batch::default();
     zones.set_time(NOW);
-    zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone())).unwrap();
+    zones.put(&mut batch, &model, assignment.owners.clone(), Some(signing.clone()), None).unwrap();
     slots.assign(&apex(), &model.routing, assignment);
     let made = signing.signer.cached();
     let geography =
@@ -358,8 +369,11 @@ proptest! {
             one = put(&mut there, &one, zone, &signing);
             let taken = edge(&signing, before.as_deref());
             let routing = Routing::none(&apex());
-            prop_assert_eq!(fit::lacking(zone, &routing, &taken.signer, NOW), Lacking::default());
-            other = put(&mut here, &other, zone, &taken);
+            // As the loader hands it over, with the chain that it compiled.
+            let fitted = fit::fit(zone, &routing, &taken.signer, NOW).unwrap();
+            let kept = taken.signer.cached();
+            other = put_fitted(&mut here, &other, zone, &taken, Some(fitted));
+            prop_assert!(taken.signer.cached() <= kept);
             prop_assert_eq!(taken.signer.lacking(), Lacking::default(), "nothing else is asked for");
             let difference = difference(&other, &one);
             prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
@@ -374,12 +388,12 @@ fn a_bundle_lacks_what_a_later_zone_has_and_what_other_keys_would_sign() {
     let signing = signing(&apex(), Denial::Nsec);
     put(&mut Zones::default(), &empty(), &zone, &signing);
     let taken = edge(&signing, None);
-    assert_eq!(fit::lacking(&zone, &routing, &taken.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, &routing, &taken.signer, NOW).is_ok());
     let end = taken.signer.earliest_end().unwrap();
     assert!((NOW + 17 * DAY..NOW + 21 * DAY).contains(&end), "{}", end - NOW);
     let later = try_parse("example.", &format!("{ZONE}new A 192.0.2.9\n")).unwrap();
     let taken = edge(&signing, None);
-    let lacking = fit::lacking(&later, &routing, &taken.signer, NOW);
+    let lacking = fit::fit(&later, &routing, &taken.signer, NOW).unwrap_err();
     // The address, its NSEC and the one before.
     assert_eq!((lacking.count, lacking.first.is_some()), (3, true), "{lacking:?}");
 }
@@ -413,15 +427,15 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     let (config, _) = config::parse(Path::new("z.toml"), ROUTES, &apex(), &[]).unwrap();
     let (route, routing) = (&config.routing.routes[0], &config.routing);
     let signing = Signing { outcomes: Arc::new(outcomes(routing)), ..signing(&apex(), Denial::Nsec) };
-    assert_eq!(fit::lacking(&zone, routing, &signing.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, routing, &signing.signer, NOW).is_ok());
     let taken = edge(&signing, None);
-    assert_eq!(fit::lacking(&zone, routing, &taken.signer, NOW), Lacking::default());
+    assert!(fit::fit(&zone, routing, &taken.signer, NOW).is_ok());
     let owner = b"\x03www\x07example\0";
     let compiled = |signer: &Signer, down: u8| {
         let standing =
             |id: crate::route::TargetId, _| Standing::unprobed(Desired::Auto, down >> id.0 & 1 == 0);
         let signed_as = Some(SignedAs { signer, owner });
-        let means = Means { shares: &mut Shares::default(), signed_as };
+        let means = Means { shares: &Mutex::default(), signed_as };
         let regions = [RegionId::DEFAULT].into_iter();
         routed::slot(routing, route, Rtype::A, regions, &standing, Tick(NOW * 1000), means).unwrap().slot
     };
@@ -432,26 +446,30 @@ fn an_edge_picks_by_health_and_beyond_what_is_signed_answers_as_though_all_lived
     let text = ROUTES.replace("[[\"one\", \"two\"], \"three\"]", "[[\"one\", \"two\"]]");
     let (less, _) = config::parse(Path::new("z.toml"), &text, &apex(), &[]).unwrap();
     let keys = Arc::new(Signer::new(Arc::clone(signing.signer.keyring()), Denial::Nsec, None));
-    let _ = fit::lacking(&zone, &less.routing, &keys, NOW);
+    let _ = fit::fit(&zone, &less.routing, &keys, NOW);
     let short = edge(&Signing { signer: keys, ..signing.clone() }, None);
     assert_eq!(compiled(&short.signer, 0b011), compiled(&signing.signer, 0), "neither first target lives");
 }
 
-#[test]
-fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+/// An edge with this configuration, a bundle and the end of its first signature.
+fn edge_server(config: &str) -> (Writer, u64) {
     let zone = try_parse("example.", ZONE).unwrap();
     let signing = signing(&apex(), Denial::Nsec);
-    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signing.signer, NOW);
+    let _ = fit::fit(&zone, &Routing::none(&apex()), &signing.signer, NOW);
     let signer = edge(&signing, None).signer;
-    let _ = fit::lacking(&zone, &Routing::none(&apex()), &signer, NOW);
+    let _ = fit::fit(&zone, &Routing::none(&apex()), &signer, NOW);
     let end = signer.earliest_end().unwrap();
     let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
-    let (config, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
-    let config = Arc::new(config);
-    let loaded =
-        LoadedZone { zone, config, signer: Some(signer), warnings: Vec::new(), contents: Vec::new() };
-    let (server, _) =
-        crate::config::server::parse(Path::new("w.toml"), "[bundles]\nrole = \"edge\"").unwrap();
+    let (policy, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
+    let loaded = LoadedZone {
+        zone,
+        config: Arc::new(policy),
+        signer: Some(signer),
+        fitted: None,
+        warnings: Vec::new(),
+        contents: Vec::new(),
+    };
+    let (server, _) = crate::config::server::parse(Path::new("w.toml"), config).unwrap();
     let geography =
         Geography { table: Arc::default(), rules: Rules::default(), feeds: Vec::new(), database: None };
     let beginning = Beginning {
@@ -465,7 +483,63 @@ fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
         addresses: SavedAddresses::new(),
         events: Vec::new(),
     };
-    let mut writer = Writer::begin(beginning, Tick(NOW * 1000));
+    (Writer::begin(beginning, Tick(NOW * 1000)), end)
+}
+
+#[test]
+fn an_edge_whose_signer_answers_no_more_says_so_when_half_of_propagation_is_over() {
+    let pull = "[bundles]\nrole = \"edge\"\nurl = \"http://192.0.2.1:8080\"\ntoken = \"t\"\n";
+    let (mut writer, _) = edge_server(pull);
+    let status = Arc::clone(writer.status());
+    let at = |seconds: u64| Tick((NOW + seconds) * 1000);
+    let asked =
+        |answer: Result<(), &str>| Change::Asked { zone: apex(), answer: answer.map_err(str::to_owned) };
+    let told = || -> Vec<Arc<Event>> {
+        let events = status.journal().since(0);
+        events.into_iter().filter(|event| event.text.contains("its signer")).collect()
+    };
+    let zone = || status.zones()[&apex()].clone();
+    assert_eq!((zone().bundle_made, zone().signer_heard), (Some(at(0)), Some(at(0))));
+    // An hour is the default.
+    for minutes in 1..=60 {
+        writer.take(asked(Ok(())), at(60 * minutes));
+        writer.take_due(at(60 * minutes));
+    }
+    assert!(told().is_empty());
+    for minutes in 61..90 {
+        writer.take(asked(Err("connection refused")), at(60 * minutes));
+        writer.take_due(at(60 * minutes + 1));
+    }
+    assert!(told().is_empty() && zone().signer_silent.is_none());
+    assert_eq!(zone().signer_heard, Some(at(3600)));
+    writer.take_due(at(5400));
+    writer.take_due(at(9000));
+    let begun = told();
+    assert_eq!(begun.len(), 1, "once");
+    assert_eq!((begun[0].severity(), begun[0].turn), (Severity::Warning, Some(Turn::Begins)));
+    let said = "example.: its signer's newest bundle hasn't been here for 30m: connection refused; in 30m";
+    assert!(begun[0].text.starts_with(said), "{}", begun[0].text);
+    assert_eq!(zone().signer_silent.as_deref(), Some("connection refused"));
+    writer.take(asked(Ok(())), at(9060));
+    let ended = told().pop().unwrap();
+    assert_eq!((ended.severity(), ended.turn), (Severity::Warning, Some(Turn::Ends)));
+    assert_eq!((zone().signer_heard, zone().signer_silent), (Some(at(9060)), None));
+    // A clock that is set back is no silence, nor is the time that it takes back.
+    writer.take_due(at(8000));
+    writer.take_due(at(9700));
+    assert_eq!(told().len(), 2);
+    // One that is brought files by others is asked nothing.
+    let (mut writer, _) = edge_server("[bundles]\nrole = \"edge\"\n");
+    writer.take(asked(Err("nobody asked")), at(1));
+    writer.take_due(at(90_000));
+    let status = writer.status();
+    assert_eq!(status.zones()[&apex()].signer_heard, None);
+    assert!(!status.journal().since(0).iter().any(|event| event.text.contains("its signer")));
+}
+
+#[test]
+fn an_edge_whose_signer_is_silent_says_so_each_day_and_answers_on() {
+    let (mut writer, end) = edge_server("[bundles]\nrole = \"edge\"");
     let status = Arc::clone(writer.status());
     assert_eq!(status.zones()[&apex()].signatures_end, Some(Tick(end * 1000)));
     let mut told = |at: u64| {
@@ -558,7 +632,7 @@ fn a_version_that_no_key_signs_is_not_published_and_the_last_one_stays() {
             fickle.fails.store(true, Ordering::Relaxed);
             let model = ZoneModel { zone: Arc::clone(&new), routing: Arc::new(Routing::none(&apex())) };
             let mut batch = Batch::default();
-            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()));
+            let refused = zones.put(&mut batch, &model, RoutedOwners::new(), Some(signing.clone()), None);
             assert!(refused.unwrap_err().to_string().contains("can't be signed by all keys"));
             let same = zones.published(batch, &snapshot);
             assert_eq!(difference(&same, &snapshot), None);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::slots::Scene;
 use super::writer::{Errand, Occasion, Writer};
 use super::zones::{Batch, Unpublishable};
+use crate::compile::fit::Fitted;
 use crate::compile::outcomes::outcomes;
 use crate::compile::signer::{Signer, Signing};
 use crate::config::bundles::Role;
@@ -42,7 +43,7 @@ impl Writer {
             return;
         };
         let signer = Arc::new(Signer::new(keyring, before.denial(), Some(before)));
-        if let Err(error) = self.place(&model, Some(signer), &mut batch, now) {
+        if let Err(error) = self.place(&model, Some(signer), None, &mut batch, now) {
             tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays signed by its former keys");
             self.note(now, Kind::Error, format!("{apex} stays signed by its former keys: {error}"));
             return;
@@ -58,17 +59,18 @@ impl Writer {
         let model = self.model.zones.get(apex).cloned();
         let Some(model) = model.filter(|_| self.signers.contains_key(apex)) else { return };
         let mut batch = Batch::default();
-        if let Err(error) = self.place(&model, None, &mut batch, now) {
-            tracing::error!(zone = %apex, %error, "the zone stays signed");
+        if let Err(error) = self.place(&model, None, None, &mut batch, now) {
+            tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays signed");
             return;
         }
-        tracing::info!(zone = %apex, "the zone isn't signed any more");
+        tracing::info!(kind = "zone", zone = %apex, "the zone isn't signed any more");
         self.note(now, Kind::Notice, format!("{apex} isn't signed any more: no DS is left"));
         self.decide_all(now);
         self.publish(Some(batch), now);
     }
 
-    /// Puts a zone's entries and slots in place, signed if there is what signs them.
+    /// Puts a zone's entries and slots in place, signed if there is what signs them; `fitted` is what
+    /// the loader compiled of it with that.
     ///
     /// # Errors
     /// [`Unpublishable`]: then nothing has changed.
@@ -76,6 +78,7 @@ impl Writer {
         &mut self,
         model: &ZoneModel,
         signer: Option<Arc<Signer>>,
+        fitted: Option<Fitted>,
         batch: &mut Batch,
         now: Tick,
     ) -> Result<(), Unpublishable> {
@@ -87,7 +90,7 @@ impl Writer {
         });
         self.zones.set_time(now.0 / 1000);
         let assignment = self.slots.plan(apex, &model.routing, signing.is_some());
-        self.zones.put(batch, model, assignment.owners.clone(), signing)?;
+        self.zones.put(batch, model, assignment.owners.clone(), signing, fitted)?;
         self.slots.assign(apex, &model.routing, assignment);
         match signer {
             Some(signer) => {
@@ -169,7 +172,7 @@ impl Writer {
             } else {
                 format!("end in {}", crate::health::tick::short(left))
             };
-            tracing::error!(zone = %apex, "signatures {ends}, and no bundle with others comes");
+            tracing::error!(kind = "bundle", zone = %apex, "signatures {ends}, and no bundle with others comes");
             let text = format!("{apex}: signatures {ends}, and no bundle with others comes");
             self.note(now, Kind::Error, text);
             self.ends_told.insert(apex, now);

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::due::Due;
@@ -10,16 +10,20 @@ use crate::compile::routed::{self, Means, SignedAs, Unrenderable};
 use crate::compile::shares::Shares;
 use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
+use crate::cores;
 use crate::health::{Board, Standing, Tick};
 use crate::limits::RENEWALS_TOGETHER;
 use crate::model::{Geography, ZoneModel};
-use crate::route::{Family, Routing, TargetId, types};
+use crate::route::{Family, Route, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
 
 /// When a route whose answer couldn't be signed decides again.
 const UNSIGNED_AGAIN: Duration = Duration::from_secs(10);
+
+/// From so many routes on that are decided at once, a second thread saves more than it costs.
+const PARALLEL_ROUTES_MIN: usize = 1_000;
 
 /// Slots by number, and who has which.
 #[derive(Debug, Default)]
@@ -32,7 +36,7 @@ pub(super) struct Slots {
     /// When a route decides anew without a transition: a failback that waits.
     rechecks: BTreeMap<(Name, usize), Tick>,
     /// Tables of sticky choices.
-    shares: Shares,
+    shares: Mutex<Shares>,
     /// When signatures of a route's answers are to be made anew; seconds since 1970.
     renewals: Due<(Name, usize)>,
 }
@@ -209,40 +213,75 @@ impl Slots {
         routes: impl IntoIterator<Item = usize>,
         scene: Scene<'_>,
     ) -> bool {
-        // A target's standing is asked for by each region of each route that names it.
-        let known: RefCell<HashMap<(TargetId, Family), Standing>> = RefCell::default();
+        let apex = &zone.routing.apex;
+        let Some(of_routes) = self.zones.get(apex) else { return false };
+        let routes: Vec<usize> = routes.into_iter().collect();
+        let scene = OfZone { zone, signer: scene.signers.get(apex), shares: &self.shares, scene };
+        let decide = |number: usize, known: &mut Known| {
+            let at = routes[number];
+            let (slots, route) = (of_routes.get(at)?, zone.routing.routes.get(at)?);
+            Some((at, scene.decide(slots, route, &self.slots, known)))
+        };
+        let decided: Vec<Option<(usize, Decided)>> = if routes.len() < PARALLEL_ROUTES_MIN {
+            let mut known = Known::new();
+            (0..routes.len()).map(|number| decide(number, &mut known)).collect()
+        } else {
+            cores::share(routes.len(), Known::new, decide)
+        };
+        let mut changed = false;
+        for (at, Decided { slots, recheck, renewal }) in decided.into_iter().flatten() {
+            for (slot, fresh) in slots {
+                self.slots[slot.0 as usize] = fresh;
+                changed = true;
+            }
+            if let Some(renewal) = renewal {
+                self.renewals.set(&(apex.clone(), at), Some(renewal));
+            }
+            if let Some(recheck) = recheck {
+                self.rechecks.insert((apex.clone(), at), recheck);
+            }
+        }
+        changed
+    }
+}
+
+/// A zone whose routes are decided, maybe several at once.
+struct OfZone<'a> {
+    zone: &'a ZoneModel,
+    signer: Option<&'a Arc<Signer>>,
+    shares: &'a Mutex<Shares>,
+    scene: Scene<'a>,
+}
+
+/// How targets stand: each is asked for by each region of each route that names it.
+type Known = HashMap<(TargetId, Family), Standing>;
+
+/// What became of a route.
+#[derive(Default)]
+struct Decided {
+    /// Those that differ from what they were.
+    slots: Vec<(SlotId, Arc<Slot>)>,
+    recheck: Option<Tick>,
+    renewal: Option<u64>,
+}
+
+impl OfZone<'_> {
+    fn decide(&self, slots: &RouteSlots, route: &Route, before: &[Arc<Slot>], known: &mut Known) -> Decided {
+        let OfZone { zone, signer, shares, scene } = self;
+        let known = RefCell::new(known);
         let standing = |target: TargetId, family: Family| {
             *known
                 .borrow_mut()
                 .entry((target, family))
                 .or_insert_with(|| zone.standing(scene.board, target, family, scene.now))
         };
-        routes.into_iter().fold(false, |changed, at| self.decide_route(zone, at, scene, &standing) | changed)
-    }
-
-    fn decide_route(
-        &mut self,
-        zone: &ZoneModel,
-        at: usize,
-        scene: Scene<'_>,
-        standing: &dyn Fn(TargetId, Family) -> Standing,
-    ) -> bool {
-        let apex = &zone.routing.apex;
-        let (Some(slots), Some(route)) =
-            (self.zones.get(apex).and_then(|routes| routes.get(at)), zone.routing.routes.get(at))
-        else {
-            return false;
-        };
-        let mut changed = false;
-        let mut recheck: Option<Tick> = None;
-        let mut renewal: Option<u64> = None;
-        let signer = scene.signers.get(apex);
+        let mut decided = Decided::default();
         for ((rtype, owner), slot) in &slots.types {
             let rtype = *rtype;
             let signed_as = signer.zip(owner.as_deref()).map(|(signer, owner)| SignedAs { signer, owner });
-            let means = Means { shares: &mut self.shares, signed_as };
+            let means = Means { shares, signed_as };
             let regions = scene.geography.regions();
-            let compiled = routed::slot(&zone.routing, route, rtype, regions, standing, scene.now, means);
+            let compiled = routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, means);
             // What was decided stays in force when it can't be rendered; `check` refuses a route too
             // large, so this is a set of hundreds of hosts, or a key that fails.
             let compiled = match compiled {
@@ -251,26 +290,18 @@ impl Slots {
                     tracing::error!(route = %route.label, %rtype, "the route's answer {why}: the last one stays");
                     if why == Unrenderable::Unsigned {
                         let again = scene.now + UNSIGNED_AGAIN;
-                        recheck = recheck.into_iter().chain([again]).min();
+                        decided.recheck = decided.recheck.into_iter().chain([again]).min();
                     }
                     continue;
                 }
             };
-            recheck = recheck.into_iter().chain(compiled.recheck).min();
-            renewal = renewal.into_iter().chain(compiled.renewal).min();
-            let place = &mut self.slots[slot.0 as usize];
-            if **place != compiled.slot {
-                *place = Arc::new(compiled.slot);
-                changed = true;
+            decided.recheck = decided.recheck.into_iter().chain(compiled.recheck).min();
+            decided.renewal = decided.renewal.into_iter().chain(compiled.renewal).min();
+            if *before[slot.0 as usize] != compiled.slot {
+                decided.slots.push((*slot, Arc::new(compiled.slot)));
             }
         }
-        if let Some(renewal) = renewal {
-            self.renewals.set(&(apex.clone(), at), Some(renewal));
-        }
-        if let Some(at_tick) = recheck {
-            self.rechecks.insert((apex.clone(), at), at_tick);
-        }
-        changed
+        decided
     }
 }
 

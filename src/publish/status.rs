@@ -45,6 +45,13 @@ pub struct ZoneStatus {
     pub is_stale: bool,
     /// When the first of its signatures ends, if they come from a bundle.
     pub signatures_end: Option<Tick>,
+    /// When its signer made the bundle in force.
+    pub bundle_made: Option<Tick>,
+    /// When its signer said last that this server has its newest bundle, if it is asked: since the
+    /// start, if it hasn't since then.
+    pub signer_heard: Option<Tick>,
+    /// What is in the way of its bundle, when that has been so for half of the zone's `propagation`.
+    pub signer_silent: Option<String>,
     /// The first error of the files, and how many there are.
     pub error: Option<(String, usize)>,
 }

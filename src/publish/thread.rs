@@ -294,7 +294,7 @@ impl Outside {
                 }
             }
             (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
-            (Errand::GiveMemoryBack, _) => super::memory::give_back(),
+            (Errand::GiveMemoryBack, _) => crate::memory::give_back(),
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
             (Errand::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),

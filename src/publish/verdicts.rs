@@ -185,7 +185,7 @@ impl Writer {
 
     fn waiting_for_words(&self) -> Vec<Waiting<'_>> {
         let mut waiting = Vec::new();
-        for (apex, zone) in &self.model.zones {
+        for (apex, zone) in &self.steered {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
             for spec in specs {
                 let Check::Push(push) = &spec.check else { continue };

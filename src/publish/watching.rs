@@ -138,7 +138,7 @@ impl Writer {
                 (None, None) => continue,
             };
             let cause = format!("needs {named}");
-            tracing::info!(kind = "transition", zone = %subject.zone, target = %subject.target, %cause, "{text}");
+            tracing::info!(kind = "needs", zone = %subject.zone, target = %subject.target, %cause, "{text}");
             let effects = self.effects_of(zone, subject, *before, now);
             self.tell(Event {
                 subject: Some(format!("{}/{whom}", subject.zone)),
@@ -236,7 +236,7 @@ impl Writer {
     /// All targets, and what is said of them.
     pub(super) fn watched(&self) -> Vec<Watched> {
         let mut watched = Vec::new();
-        for (apex, zone) in &self.model.zones {
+        for (apex, zone) in &self.steered {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
             let needs = zone.routing.targets.iter().flat_map(|target| &target.needs);
             let needed: BTreeSet<TargetId> = needs.flat_map(|need| need.any_of.iter().copied()).collect();
@@ -315,7 +315,7 @@ impl Writer {
     /// Tells the prober what to probe.
     pub(super) fn probe(&self) {
         let mut jobs = self.canaries.clone();
-        for (apex, zone) in &self.model.zones {
+        for (apex, zone) in &self.steered {
             let specs = self.specs.get(apex).map_or(&[][..], Vec::as_slice);
             for target in &zone.routing.targets {
                 for family in Family::BOTH {

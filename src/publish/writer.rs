@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
 use super::names::Names;
@@ -43,6 +44,10 @@ use crate::wire::name::Name;
 /// How long an old snapshot is kept after another has taken its place. A worker holds one for a
 /// batch, far shorter; so it is the writer's thread that frees the memory, not a worker.
 const RETIRED_KEPT: Duration = Duration::from_secs(2);
+
+/// The same of the one before the first, which no worker has seen: what it waits for is that the
+/// first answers are out before the memory is given back that loading took.
+const FIRST_KEPT: Duration = Duration::from_millis(200);
 
 /// By how much time may go back before the clock was set: reports wait in a queue, so that one may
 /// be older than what was taken before it.
@@ -81,6 +86,13 @@ pub enum Change {
         zone: Name,
         /// What, and what to do.
         what: String,
+    },
+    /// The signer of a zone was asked for its bundle.
+    Asked {
+        /// The zone.
+        zone: Name,
+        /// Whether its bundle is here now; else what is in the way.
+        answer: Result<(), String>,
     },
     /// End the writer; state is kept first.
     Stop,
@@ -150,6 +162,9 @@ pub(super) struct Writer {
     pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
     pub(super) model: Arc<Model>,
+    /// Zones of the model that have targets or routes: of ten thousand few may, and a change of one
+    /// asks for all that are probed.
+    pub(super) steered: BTreeMap<Name, Arc<ZoneModel>>,
     pub(super) zones: Zones,
     pub(super) slots: Slots,
     pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
@@ -172,8 +187,11 @@ pub(super) struct Writer {
     pub(super) canaries: Vec<Job>,
     /// When it was told last that a bundle's signatures end.
     pub(super) ends_told: BTreeMap<Name, Tick>,
+    /// Signers that are asked for bundles.
+    pub(super) asked: Asked,
     /// When orders and maintenance windows were looked at last.
     pub(super) looked: Tick,
+    /// Until when each old snapshot is kept.
     retired: VecDeque<(Tick, Arc<Snapshot>)>,
     /// Whether zones were loaded since memory was given back.
     has_loaded: bool,
@@ -203,6 +221,7 @@ impl Writer {
             server,
             cookie_secrets,
             model,
+            steered: BTreeMap::new(),
             zones: Zones::counted_in(Arc::clone(status.rows())),
             slots: Slots::default(),
             keyrings,
@@ -218,6 +237,7 @@ impl Writer {
             listened: now,
             canaries: Vec::new(),
             ends_told: BTreeMap::new(),
+            asked: Asked::default(),
             looked: now,
             retired: VecDeque::new(),
             has_loaded: false,
@@ -288,6 +308,7 @@ impl Writer {
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
             Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
+            Change::Asked { zone, answer } => self.take_answer(&zone, answer, now),
             Change::Stop => {
                 self.keep_health();
                 return false;
@@ -310,8 +331,9 @@ impl Writer {
         self.slots.set_back(by);
         self.orders.set_back(by);
         self.told.set_back(by);
+        self.asked.set_back(by);
         (self.listened, self.looked) = (self.listened - by, self.looked - by);
-        self.retired.iter_mut().for_each(|(at, _)| *at = *at - by);
+        self.retired.iter_mut().for_each(|(until, _)| *until = *until - by);
         self.keep_health();
         self.follow_clock(before, now);
     }
@@ -319,7 +341,7 @@ impl Writer {
     /// Time until [`take_due`](Self::take_due) has something to do.
     pub(super) fn next_due(&self, now: Tick) -> Duration {
         let recheck = self.slots.next_recheck().map(|at| at.since(now));
-        let retired = self.retired.front().map(|(at, _)| (*at + RETIRED_KEPT).since(now));
+        let retired = self.retired.front().map(|(until, _)| until.since(now));
         recheck
             .into_iter()
             .chain(retired)
@@ -334,7 +356,7 @@ impl Writer {
     /// Does what time alone asks for.
     pub(super) fn take_due(&mut self, now: Tick) {
         self.look_at_clock(now);
-        while self.retired.front().is_some_and(|(at, _)| *at + RETIRED_KEPT <= now) {
+        while self.retired.front().is_some_and(|(until, _)| *until <= now) {
             self.retired.pop_front();
         }
         if self.has_loaded && self.retired.is_empty() {
@@ -343,6 +365,7 @@ impl Writer {
         }
         self.look_for_silence(now);
         self.look_for_ends(now);
+        self.look_for_lag(now);
         self.end_orders(now);
         let changed = {
             let board = self.status.board();
@@ -362,7 +385,7 @@ impl Writer {
         self.look_at_clock(now);
         let is_named =
             |zone: &&Arc<ZoneModel>| zone.routing.names_to_resolve().any(|name| *name == found.name);
-        let named: Vec<_> = self.model.zones.values().filter(is_named).cloned().collect();
+        let named: Vec<_> = self.steered.values().filter(is_named).cloned().collect();
         if named.is_empty() {
             return;
         }
@@ -406,16 +429,26 @@ impl Writer {
         let model = Arc::new(ZoneModel { zone: Arc::clone(&zone.zone), routing });
         let apex = model.zone.apex().clone();
         let signer = self.signers.get(&apex).cloned();
-        if let Err(error) = self.place(&model, signer, batch, now) {
+        if let Err(error) = self.place(&model, signer, None, batch, now) {
             tracing::error!(kind = "zone", zone = %apex, %error, "its routes can't be published as they are now");
             return;
         }
-        Arc::make_mut(&mut self.model).zones.insert(apex, model);
+        self.set_model(apex, model);
+    }
+
+    /// A zone of the model from now on.
+    fn set_model(&mut self, apex: Name, zone: Arc<ZoneModel>) {
+        if zone.routing.targets.is_empty() && zone.routing.routes.is_empty() {
+            self.steered.remove(&apex);
+        } else {
+            self.steered.insert(apex.clone(), Arc::clone(&zone));
+        }
+        Arc::make_mut(&mut self.model).zones.insert(apex, zone);
     }
 
     /// Tells the resolver which names there are.
     fn resolve(&mut self) {
-        let zones = self.model.zones.values();
+        let zones = self.steered.values();
         let wanted: BTreeSet<Name> =
             zones.flat_map(|zone| zone.routing.names_to_resolve().cloned()).collect();
         if self.names.keep_only(&wanted) {
@@ -490,13 +523,13 @@ impl Writer {
         if old == new {
             return;
         }
-        for zone in self.model.zones.values().cloned().collect::<Vec<_>>() {
+        for zone in self.steered.values().cloned().collect::<Vec<_>>() {
             let routing = zone.routing.with_regions(&old, &new);
             // With its region a target may go that alone had a type: then nobody has it any more.
             let mut routes = zone.routing.routes.iter().zip(&routing.routes);
             if routes.all(|(old, new)| types(&zone.routing, old) == types(&routing, new)) {
                 let model = ZoneModel { zone: Arc::clone(&zone.zone), routing: Arc::new(routing) };
-                Arc::make_mut(&mut self.model).zones.insert(zone.zone.apex().clone(), Arc::new(model));
+                self.set_model(zone.zone.apex().clone(), Arc::new(model));
             } else {
                 self.put_routing(&zone, routing, batch, now);
             }
@@ -508,9 +541,11 @@ impl Writer {
             self.note(now, Kind::Notice, format!("{apex} was removed"));
             self.zones.remove(batch, &apex);
             Arc::make_mut(&mut self.model).zones.remove(&apex);
+            self.steered.remove(&apex);
             self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
             self.specs.remove(&apex);
             self.signers.remove(&apex);
+            self.asked.forget(&apex);
             self.keyless.remove(&apex);
             self.status.zones_mut().remove(&apex);
             self.errand(Errand::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
@@ -553,11 +588,11 @@ impl Writer {
                 }
             },
         };
-        let LoadedZone { zone, config, contents, .. } = loaded;
+        let LoadedZone { zone, config, contents, fitted, .. } = loaded;
         let before = self.model.zones.get(&apex).cloned();
         let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
         let model = Arc::new(ZoneModel { zone, routing });
-        if let Err(error) = self.place(&model, signer, batch, now) {
+        if let Err(error) = self.place(&model, signer, fitted, batch, now) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
         }
@@ -582,7 +617,9 @@ impl Writer {
         if let Some(before) = specs_before {
             self.told.follow(&apex, &before, &config.probes);
         }
-        Arc::make_mut(&mut self.model).zones.insert(apex.clone(), model);
+        self.set_model(apex.clone(), model);
+        let bundle = self.signers.get(&apex).and_then(|signer| signer.bundle()).map(|bundle| bundle.made());
+        let (heard, silent) = self.expect_answers(&apex, config.dnssec.as_ref(), now);
         let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
         let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
         let mut zones = self.status.zones_mut();
@@ -598,6 +635,9 @@ impl Writer {
                 is_stale,
                 error,
                 signatures_end,
+                bundle_made: bundle.map(Tick),
+                signer_heard: heard,
+                signer_silent: silent,
             },
         );
         drop(zones);
@@ -626,7 +666,7 @@ impl Writer {
     pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
         let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-        for zone in self.model.zones.values() {
+        for zone in self.steered.values() {
             self.slots.decide_zone(zone, scene);
         }
     }
@@ -648,7 +688,8 @@ impl Writer {
         next = next.with_slots(self.slots.published());
         self.status.set_model(Arc::clone(&self.model));
         self.status.figures().count_snapshot(now);
-        self.retired.push_back((now, self.published.swap(Arc::new(next))));
+        let kept = if self.status.figures().snapshots() == 1 { FIRST_KEPT } else { RETIRED_KEPT };
+        self.retired.push_back((now + kept, self.published.swap(Arc::new(next))));
     }
 
     fn region_rows(&self) -> Arc<[Row]> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::due::Due;
 use super::rows::Rows;
+use crate::compile::fit::Fitted;
 use crate::compile::shape::Shape;
 use crate::compile::signer::{Signing, Unsigned};
 use crate::compile::zone::{self as compile, Above, RoutedOwners, RrsetTooLarge, Source};
@@ -94,7 +95,8 @@ impl Zones {
         self.now = now;
     }
 
-    /// Puts a zone in, or another version in its place.
+    /// Puts a zone in, or another version in its place. `fitted` is what was compiled of it already,
+    /// with the same signer.
     ///
     /// # Errors
     /// [`Unpublishable`]: then nothing has changed.
@@ -104,6 +106,7 @@ impl Zones {
         model: &ZoneModel,
         routed: RoutedOwners,
         signing: Option<Signing>,
+        fitted: Option<Fitted>,
     ) -> Result<(), Unpublishable> {
         let apex = model.zone.apex().clone();
         let children = self.children(&apex);
@@ -142,12 +145,18 @@ impl Zones {
                 (shape, denial)
             }
             None => {
-                let shape = Arc::new(Shape::of(&model.zone, &routed));
-                if let Some(signing) = &signing {
-                    signing.signer.begin_sweep();
-                }
-                // Signs all, on all cores.
-                let denial = source.denial(&shape, None);
+                let (shape, denial) = match fitted {
+                    Some(Fitted { shape, denial }) => (shape, denial),
+                    None => {
+                        let shape = Arc::new(Shape::of(&model.zone, &routed));
+                        if let Some(signing) = &signing {
+                            signing.signer.begin_sweep();
+                        }
+                        // Signs all, on all cores.
+                        let denial = source.denial(&shape, None);
+                        (shape, denial)
+                    }
+                };
                 let all = source.all(&shape)?;
                 if let Some(unsigned) = source.take_unsigned() {
                     return Err(Unpublishable::Unsigned(unsigned));
@@ -492,7 +501,7 @@ mod tests {
     }
 
     fn put(apex: &'static str, lines: &'static str) -> impl Fn(&mut Zones, &mut Batch) {
-        move |zones, batch| zones.put(batch, &model(apex, lines), RoutedOwners::new(), None).unwrap()
+        move |zones, batch| zones.put(batch, &model(apex, lines), RoutedOwners::new(), None, None).unwrap()
     }
 
     #[test]

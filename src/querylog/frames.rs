@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{Dnstap, Tally, dnstap};
-use crate::limits::{DNSTAP_FINISH, DNSTAP_HANDSHAKE, DNSTAP_WAITING_OCTETS, TAP_AGAIN};
+use crate::limits::{DNSTAP_HANDSHAKE, DNSTAP_WAITING_OCTETS, TAP_AGAIN, TAP_FINISH};
 use crate::serve::{Copied, Taker};
 use crate::wire::name::Name;
 
@@ -125,7 +125,7 @@ impl Frames {
 
     /// The end of this one while the server goes on.
     pub(super) fn close(&mut self, tally: &Tally) {
-        self.finish(Instant::now() + DNSTAP_FINISH, tally);
+        self.finish(Instant::now() + TAP_FINISH, tally);
     }
 
     fn advance(&mut self, now: Instant, tally: &Tally) -> io::Result<()> {

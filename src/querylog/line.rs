@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::model::Model;
@@ -24,12 +25,12 @@ pub(super) struct Question {
     rtype: Rtype,
     class: u16,
     dnssec_ok: bool,
-    subnet: Option<String>,
+    subnet: Option<IpNet>,
 }
 
 /// The line.
 #[derive(Serialize)]
-struct Line<'l> {
+struct Line {
     timestamp: String,
     kind: &'static str,
     client: IpAddr,
@@ -43,7 +44,7 @@ struct Line<'l> {
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subnet: Option<&'l str>,
+    subnet: Option<String>,
     dnssec_ok: bool,
     rcode: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,13 +74,23 @@ impl Question {
             rtype: Rtype(u16::from_be_bytes([rest[0], rest[1]])),
             class: u16::from_be_bytes([rest[2], rest[3]]),
             dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
-            subnet: subnet.and_then(|subnet| Some(format!("{}/{}", subnet.address?, subnet.source_prefix))),
+            subnet: subnet.and_then(|subnet| IpNet::new(subnet.address?, subnet.source_prefix).ok()),
         })
+    }
+
+    /// Whether it is of the Internet's class.
+    pub(super) fn is_internet(&self) -> bool {
+        self.class == CLASS_IN
+    }
+
+    /// The client's network, if its resolver told one.
+    pub(super) fn subnet(&self) -> Option<IpNet> {
+        self.subnet
     }
 
     /// The zone that it falls into: the nearest above it.
     pub(super) fn zone<'m>(&self, model: &'m Model) -> Option<&'m Name> {
-        if self.class != CLASS_IN {
+        if !self.is_internet() {
             return None;
         }
         let mut at = Some(self.name.to_lower());
@@ -116,7 +127,7 @@ pub(super) fn append(
         name: question.map(|question| question.name.to_string()),
         rtype: question.map(|question| question.rtype.to_string()),
         class: question.map(|question| class(question.class)),
-        subnet: question.and_then(|question| question.subnet.as_deref()),
+        subnet: question.and_then(Question::subnet).map(|subnet| subnet.to_string()),
         dnssec_ok: question.is_some_and(|question| question.dnssec_ok),
         rcode: rcode(answer).map_or(Cow::Borrowed("?"), query::rcode::word),
         zone: zone.map(Name::to_string),

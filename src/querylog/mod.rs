@@ -1,32 +1,41 @@
-//! Queries and answers written down: as lines of JSON, and as dnstap.
+//! Queries and answers written down: as lines of JSON, and as dnstap. And samples of them counted,
+//! for whoever asks which clients no region has.
 //!
 //! ```text
-//! workers --> rings (`serve`) --> thread `query-log` --+--> lines, to a file or standard output
+//! workers --> rings (`serve`) --> thread `query-log` --+--> lines --> thread, to a file or standard output
 //!                                                      +--> frames, to a Unix socket (dnstap)
+//!                                                      +--> unplaced: a sketch of networks
 //! ```
 //!
-//! Workers copy what is selected and go on; this thread does all else. A disk that is full, or a
-//! reader that stalls or goes, costs what it doesn't take, which is counted. Neither waits for the
-//! other, but that standard output which isn't read holds up both.
+//! Workers copy what is selected and go on; this thread does all else but writing lines, which has
+//! a thread of its own, since a write to a file or a pipe can wait for ever. A disk that is full, or
+//! a reader that stalls or goes, costs what it doesn't take, which is counted. Nobody waits for the
+//! other, and the end waits for none of them for longer than a moment.
 
 mod dnstap;
 mod frames;
 mod line;
 mod lines;
+mod sketch;
+mod unplaced;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use self::frames::Frames;
 use self::lines::Lines;
-use crate::limits::{DNSTAP_FINISH, TAP_PAUSE};
+use self::unplaced::{Counts, Looker};
+pub use self::unplaced::{Unplaced, UnplacedNetwork, UnplacedZone};
+use crate::limits::{TAP_FINISH, TAP_LONG_PAUSE, TAP_PAUSE, TAP_STOP};
+use crate::model::Geography;
 use crate::publish::Status;
 use crate::serve::{Copies, Selection, Selections, Taker, Taps};
+use crate::snapshot::Published;
 
 /// What is to be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +44,8 @@ pub struct Wanted {
     pub lines: Option<QueryLog>,
     /// As dnstap.
     pub dnstap: Option<Dnstap>,
+    /// Clients that no region has are counted in one of so many queries.
+    pub unplaced: Option<u32>,
 }
 
 /// The query log.
@@ -76,17 +87,26 @@ pub struct Writing {
 #[derive(Debug)]
 enum Order {
     Want(Box<Wanted>),
-    Serve(Taps, Arc<Status>),
+    Serve(Workers),
     Stop,
+}
+
+/// Those who answer, and what is asked about what they answered.
+#[derive(Debug)]
+struct Workers {
+    taps: Taps,
+    status: Arc<Status>,
+    published: Arc<Published>,
 }
 
 /// What came of copies, by taker.
 #[derive(Debug, Default)]
 struct Tally {
-    written: [AtomicU64; 2],
-    lost: [AtomicU64; 2],
+    written: [AtomicU64; Taker::ALL.len()],
+    lost: [AtomicU64; Taker::ALL.len()],
     is_connected: AtomicBool,
     taps: OnceLock<Taps>,
+    unplaced: Counts,
 }
 
 /// Starts the thread, which has nothing to do yet.
@@ -109,9 +129,17 @@ impl Writing {
         self.handle.clone()
     }
 
-    /// Ends it: what was copied is written, for a moment at most.
+    /// Ends it: what was copied is written, for a moment at most. A thread that hangs all the same is
+    /// left to the end of the process.
     pub fn stop(self) {
         self.handle.order(Order::Stop);
+        let began = Instant::now();
+        while !self.thread.is_finished() {
+            if began.elapsed() >= TAP_STOP {
+                return tracing::warn!("the query log's thread doesn't end, and is left behind");
+            }
+            thread::sleep(TAP_PAUSE);
+        }
         if self.thread.join().is_err() {
             tracing::error!("the query log's thread ended by a panic");
         }
@@ -124,11 +152,18 @@ impl Handle {
         self.order(Order::Want(Box::new(wanted)));
     }
 
-    /// Takes copies from these workers from now on; the zones that answered are looked up here.
-    pub fn serve(&self, taps: Taps, status: Arc<Status>) {
+    /// Takes copies from these workers from now on; the zones that answered are looked up in the
+    /// status, and what placed clients in what is published.
+    pub fn serve(&self, taps: Taps, status: Arc<Status>, published: Arc<Published>) {
         // There is one set of workers in the life of a server.
         let _ = self.tally.taps.set(taps.clone());
-        self.order(Order::Serve(taps, status));
+        self.order(Order::Serve(Workers { taps, status, published }));
+    }
+
+    /// The networks of clients that no region has, as far as samples tell.
+    #[must_use]
+    pub fn unplaced(&self, geography: &Geography) -> Unplaced {
+        self.tally.unplaced.told(geography)
     }
 
     /// Queries that one of them has written.
@@ -169,16 +204,17 @@ impl Tally {
 struct Thread {
     tally: Arc<Tally>,
     wanted: Wanted,
-    workers: Option<(Taps, Arc<Status>)>,
+    workers: Option<Workers>,
     copies: Vec<Copies>,
     lines: Option<Lines>,
     frames: Option<Frames>,
+    looker: Option<Looker>,
 }
 
 impl Thread {
     fn new(tally: Arc<Tally>) -> Thread {
         let wanted = Wanted::default();
-        Thread { tally, wanted, workers: None, copies: Vec::new(), lines: None, frames: None }
+        Thread { tally, wanted, workers: None, copies: Vec::new(), lines: None, frames: None, looker: None }
     }
 
     fn run(mut self, orders: &Receiver<Order>) {
@@ -187,12 +223,12 @@ impl Thread {
             let order = if is_idle {
                 orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                orders.recv_timeout(TAP_PAUSE)
+                orders.recv_timeout(self.pause())
             };
             match order {
                 Ok(Order::Want(wanted)) => self.want(*wanted),
-                Ok(Order::Serve(taps, status)) => {
-                    self.workers = Some((taps, status));
+                Ok(Order::Serve(workers)) => {
+                    self.workers = Some(workers);
                     self.turn();
                 }
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return self.end(),
@@ -202,12 +238,21 @@ impl Thread {
         }
     }
 
+    /// Samples that are only counted may wait longer than what somebody reads.
+    fn pause(&self) -> Duration {
+        let is_read = self.lines.is_some() || self.frames.is_some();
+        if is_read { TAP_PAUSE } else { TAP_LONG_PAUSE }
+    }
+
     /// What stays as it is goes on where it was.
     fn want(&mut self, wanted: Wanted) {
         let before = std::mem::replace(&mut self.wanted, wanted);
+        // Before a file is made: that it is there says that its queries are taken.
+        self.turn();
         let file = |wanted: &Wanted| wanted.lines.as_ref().map(|lines| lines.file.clone());
         if file(&before) != file(&self.wanted) {
-            self.lines = file(&self.wanted).map(Lines::new);
+            // What was handed to the one before is written all the same.
+            self.lines = file(&self.wanted).map(|path| Lines::start(path, &self.tally));
         }
         let reader = |wanted: &Wanted| {
             let dnstap = wanted.dnstap.clone();
@@ -219,23 +264,25 @@ impl Thread {
             }
             self.frames = reader(&self.wanted).map(Frames::new);
         }
-        self.turn();
+        self.looker = self.wanted.unplaced.map(|_| self.looker.take().unwrap_or_else(Looker::new));
+        self.tally.unplaced.sample(self.wanted.unplaced);
     }
 
     fn turn(&mut self) {
-        let Some((taps, _)) = &self.workers else { return };
-        let Wanted { lines, dnstap } = &self.wanted;
+        let Some(Workers { taps, .. }) = &self.workers else { return };
+        let Wanted { lines, dnstap, unplaced } = &self.wanted;
         let selections = Selections::none()
             .with(Taker::QueryLog, lines.as_ref().map(|lines| lines.selection.clone()))
-            .with(Taker::Dnstap, dnstap.as_ref().map(|dnstap| dnstap.selection.clone()));
+            .with(Taker::Dnstap, dnstap.as_ref().map(|dnstap| dnstap.selection.clone()))
+            .with(Taker::Unplaced, unplaced.map(|sample| Selection { sample, ..Selection::all() }));
         self.copies.extend(taps.turn(&Arc::new(selections)));
     }
 
     /// Writes all that was copied since the last round.
     fn round(&mut self) {
         let now = Instant::now();
-        if let Some((_, status)) = &self.workers {
-            let model = status.model();
+        if let Some(Workers { status, published, .. }) = &self.workers {
+            let (model, snapshot) = (status.model(), published.load());
             for copies in &mut self.copies {
                 while let Some(copied) = copies.take() {
                     let question = line::Question::read(copied.query);
@@ -244,7 +291,7 @@ impl Thread {
                         && copied.is_for(Taker::QueryLog)
                         && is_of(&wanted.selection, zone)
                     {
-                        lines.put(&copied, question.as_ref(), zone);
+                        lines.put(&copied, question.as_ref(), zone, &self.tally);
                     }
                     if let (Some(frames), Some(wanted)) = (&mut self.frames, &self.wanted.dnstap)
                         && copied.is_for(Taker::Dnstap)
@@ -252,12 +299,17 @@ impl Thread {
                     {
                         frames.put(&copied, zone, &self.tally);
                     }
+                    if let (Some(looker), Some(question)) = (&mut self.looker, &question)
+                        && copied.is_for(Taker::Unplaced)
+                    {
+                        looker.look(&copied, question, zone, &snapshot, &self.tally.unplaced);
+                    }
                 }
             }
         }
         self.copies.retain(|copies| !copies.is_over());
         if let Some(lines) = &mut self.lines {
-            lines.write(now, &self.tally);
+            lines.write(&self.tally);
         }
         if let Some(frames) = &mut self.frames {
             frames.write(now, &self.tally);
@@ -266,9 +318,13 @@ impl Thread {
 
     fn end(mut self) {
         self.round();
-        let until = Instant::now() + DNSTAP_FINISH;
+        let until = Instant::now() + TAP_FINISH;
+        let closing = self.lines.map(Lines::close);
         if let Some(frames) = &mut self.frames {
             frames.finish(until, &self.tally);
+        }
+        if let Some(closing) = closing {
+            closing.wait(until, &self.tally);
         }
     }
 }

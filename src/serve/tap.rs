@@ -18,12 +18,12 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::counters::alone;
 use crate::answer::Transport;
-use crate::limits::TAP_RING_OCTETS;
+use crate::limits::{TAP_RING_OCTETS, TAP_SMALL_RING_OCTETS};
 use crate::wire::name::{self, NAME_OCTETS_MAX, Name};
 use crate::wire::query::HEADER_OCTETS;
 
 /// How many takers there are.
-const TAKERS: usize = 2;
+const TAKERS: usize = 3;
 
 /// Octets before a copy's query: lengths, takers, transport, address, port, time.
 const COPY_OCTETS: usize = 48;
@@ -35,11 +35,13 @@ pub enum Taker {
     QueryLog,
     /// Dnstap.
     Dnstap,
+    /// Who counts the clients that no region has.
+    Unplaced,
 }
 
 impl Taker {
     /// All of them.
-    pub const ALL: [Taker; TAKERS] = [Taker::QueryLog, Taker::Dnstap];
+    pub const ALL: [Taker; TAKERS] = [Taker::QueryLog, Taker::Dnstap, Taker::Unplaced];
 }
 
 /// Which queries are taken: one of so many, if it passes all filters. An empty filter passes all.
@@ -92,6 +94,17 @@ impl Selections {
     pub fn is_none(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
+
+    /// Whether this taker is the only one.
+    #[must_use]
+    pub fn is_only(&self, taker: Taker) -> bool {
+        Taker::ALL.into_iter().all(|one| self.of(one).is_some() == (one == taker))
+    }
+
+    /// What counts samples alone is content with a small ring, for it is on in every server.
+    fn ring_octets(&self) -> usize {
+        if self.is_only(Taker::Unplaced) { TAP_SMALL_RING_OCTETS } else { TAP_RING_OCTETS }
+    }
 }
 
 /// The taps of all workers.
@@ -122,8 +135,8 @@ impl Taps {
                 switch.offer(None);
                 continue;
             }
-            let (producer, consumer) = RingBuffer::new(TAP_RING_OCTETS);
-            switch.offer(Some(Tap { ring: producer, selections: Arc::clone(selections), left: [0; TAKERS] }));
+            let (producer, consumer) = RingBuffer::new(selections.ring_octets());
+            switch.offer(Some(Tap::new(producer, Arc::clone(selections))));
             all.push(Copies { ring: consumer, octets: Vec::new() });
         }
         all
@@ -170,7 +183,11 @@ pub(super) struct Tapped {
 struct Tap {
     ring: Producer<u8>,
     selections: Arc<Selections>,
-    /// Queries until each taker's next.
+    /// Queries that nobody's turn is at, from here on.
+    passed_over: u32,
+    /// How many there were from the last turn to the next, that one included.
+    stride: u32,
+    /// Queries from the last turn until each taker's next.
     left: [u32; TAKERS],
 }
 
@@ -211,17 +228,32 @@ impl Tapped {
 }
 
 impl Tap {
+    fn new(ring: Producer<u8>, selections: Arc<Selections>) -> Tap {
+        Tap { ring, selections, passed_over: 0, stride: 1, left: [1; TAKERS] }
+    }
+
+    #[inline]
     fn take(&mut self, transport: Transport, exchanged: Exchanged<'_>, dropped: &[AtomicU64; TAKERS]) {
-        let mut takers = 0;
+        // Samples are rare, and all other queries pay for this number alone.
+        match self.passed_over.checked_sub(1) {
+            Some(less) => self.passed_over = less,
+            None => self.turn(transport, exchanged, dropped),
+        }
+    }
+
+    /// It is somebody's turn.
+    fn turn(&mut self, transport: Transport, exchanged: Exchanged<'_>, dropped: &[AtomicU64; TAKERS]) {
+        let (mut takers, mut next) = (0, u32::MAX);
         for (bit, (selection, left)) in self.selections.0.iter().zip(&mut self.left).enumerate() {
             let Some(selection) = selection else { continue };
-            if *left > 0 {
-                *left -= 1;
-                continue;
+            *left -= self.stride;
+            if *left == 0 {
+                *left = selection.sample.max(1);
+                takers |= u8::from(selection.passes(&exchanged)) << bit;
             }
-            *left = selection.sample.saturating_sub(1);
-            takers |= u8::from(selection.passes(&exchanged)) << bit;
+            next = next.min(*left);
         }
+        (self.stride, self.passed_over) = (next, next - 1);
         if takers == 0 || self.copy(transport, exchanged, takers).is_some() {
             return;
         }

@@ -61,8 +61,7 @@ impl Edits {
         zone: ZoneId,
         answers: impl IntoIterator<Item = (Rtype, &'a Answer)>,
     ) {
-        self.items.push(Item::Put(self.octets.len()));
-        let mut writer = Writer::new(&mut self.octets, name, flags, zone);
+        let mut writer = self.begin(name, flags, zone);
         for (rtype, answer) in answers {
             match answer {
                 Answer::Rendered(octets) => writer.rendered(rtype, octets),
@@ -70,6 +69,12 @@ impl Edits {
             }
         }
         writer.finish();
+    }
+
+    /// Likewise; the answers are written by the caller, who must finish the entry.
+    pub fn begin(&mut self, name: &[u8], flags: Flags, zone: ZoneId) -> Writer<'_> {
+        self.items.push(Item::Put(self.octets.len()));
+        Writer::new(&mut self.octets, name, flags, zone)
     }
 
     /// Puts in an entry that was written before.

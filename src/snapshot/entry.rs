@@ -9,6 +9,7 @@
 //! for: the referral, in the two parts between which a proof may come.
 
 use super::{SlotId, ZoneId};
+use crate::wire::render;
 use crate::wire::rendered::Rendered;
 use crate::wire::rtype::Rtype;
 
@@ -177,6 +178,16 @@ impl<'o> Writer<'o> {
         self.out.extend(rtype.0.to_be_bytes());
         self.out.extend((octets.len() as u16).to_be_bytes());
         self.out.extend(octets);
+    }
+
+    /// Adds a type's answer, of records that [`is_plain`](crate::wire::render::is_plain) says it of.
+    pub fn plain<'r>(&mut self, rtype: Rtype, ttl: u32, rdatas: impl Iterator<Item = &'r [u8]>) {
+        self.out.extend(rtype.0.to_be_bytes());
+        let octets_at = self.out.len();
+        self.out.extend([0; 2]);
+        render::plain(rtype, ttl, rdatas, self.out);
+        let octets = (self.out.len() - octets_at - 2) as u16;
+        self.out[octets_at..octets_at + 2].copy_from_slice(&octets.to_be_bytes());
     }
 
     /// Adds a routed type.

@@ -28,11 +28,15 @@ pub use store::{SavedAddresses, Store, StoreError, kept_zone};
 use crate::health::Saved;
 use crate::limits;
 use crate::load::ZoneFiles;
+use crate::memory;
 use crate::model::event::Event;
 
 /// How long changes are gathered before they are written: a start or a reload of many zones has
 /// the disk to itself first.
 const GATHERED: Duration = Duration::from_millis(500);
+
+/// From so many octets of zones on, what they took is given back to the system once it is written.
+const GIVEN_BACK_FROM: usize = 1 << 20;
 
 /// What waits to be written: the newest of each, so that it is never more than there is.
 #[derive(Debug, Default)]
@@ -50,6 +54,16 @@ struct Waiting {
 enum Zone {
     Keep(ZoneFiles, Vec<(PathBuf, Bytes)>),
     Forget(ZoneFiles),
+}
+
+impl Zone {
+    /// Octets that it holds.
+    fn octets(&self) -> usize {
+        match self {
+            Zone::Keep(_, contents) => contents.iter().map(|(_, octets)| octets.len()).sum(),
+            Zone::Forget(_) => 0,
+        }
+    }
 }
 
 /// Hands state to the thread that writes it.
@@ -151,6 +165,12 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
                 results.extend(failed.is_empty().then_some(Ok(())));
                 results.extend(failed.into_iter().map(Err));
             }
+        }
+        // What loading held until now: of ten thousand zones it is many pieces between others.
+        let octets: usize = waiting.zones.values().map(Zone::octets).sum();
+        drop(waiting.zones);
+        if octets >= GIVEN_BACK_FROM {
+            memory::give_back();
         }
         for result in results {
             match result {

@@ -311,42 +311,43 @@ impl Hash for Name {
 /// RFC 4034 6.1: label by label from the right, in lower case.
 impl Ord for Name {
     fn cmp(&self, other: &Name) -> Ordering {
-        // Where labels start: maps of zones compare names by the million.
-        let (mut ours, mut theirs) = ([0; LABELS_MAX], [0; LABELS_MAX]);
-        let ours = label_starts(&self.wire, &mut ours);
-        let theirs = label_starts(&other.wire, &mut theirs);
-        for (our, their) in ours.iter().rev().zip(theirs.iter().rev()) {
-            let (our, their) = (label_at(&self.wire, *our), label_at(&other.wire, *their));
-            // Names of one zone share most labels as they are, which costs one step to see.
-            if our == their {
-                continue;
-            }
+        // Maps of zones compare names by the million: from the left and without a list of labels,
+        // where of the labels that differ the last one counts.
+        let counts = (self.label_count(), other.label_count());
+        let mut ours = without_labels(&self.wire, counts.0.saturating_sub(counts.1));
+        let mut theirs = without_labels(&other.wire, counts.1.saturating_sub(counts.0));
+        let mut order = counts.0.cmp(&counts.1);
+        // Names of one zone share their end as it is, which costs one step to see.
+        while ours != theirs {
+            let (Some((our, after_ours)), Some((their, after_theirs))) =
+                (split_label(ours), split_label(theirs))
+            else {
+                break;
+            };
             let folded = our.iter().map(u8::to_ascii_lowercase);
             match folded.cmp(their.iter().map(u8::to_ascii_lowercase)) {
                 Ordering::Equal => {}
-                unequal => return unequal,
+                unequal => order = unequal,
             }
+            (ours, theirs) = (after_ours, after_theirs);
         }
-        ours.len().cmp(&theirs.len())
+        order
     }
 }
 
-/// Labels that 255 octets hold at most, beside the root.
-const LABELS_MAX: usize = NAME_OCTETS_MAX / 2;
-
-fn label_starts<'s>(wire: &[u8], starts: &'s mut [u8; LABELS_MAX]) -> &'s [u8] {
-    let (mut count, mut at) = (0, 0);
-    while wire[at] != 0 {
-        starts[count] = at as u8;
-        count += 1;
-        at += 1 + usize::from(wire[at]);
+/// The first label of a name in wire format, and the name without it; none for the root.
+fn split_label(wire: &[u8]) -> Option<(&[u8], &[u8])> {
+    match wire.split_first() {
+        None | Some((0, _)) => None,
+        Some((&length, after)) => after.split_at_checked(usize::from(length)),
     }
-    &starts[..count]
 }
 
-fn label_at(wire: &[u8], start: u8) -> &[u8] {
-    let start = usize::from(start);
-    &wire[start + 1..][..usize::from(wire[start])]
+fn without_labels(mut wire: &[u8], count: usize) -> &[u8] {
+    for _ in 0..count {
+        wire = parent(wire).unwrap_or_default();
+    }
+    wire
 }
 
 impl PartialOrd for Name {
@@ -361,12 +362,15 @@ impl fmt::Display for Name {
             return f.write_str(".");
         }
         for label in self.labels() {
-            for &octet in label {
+            let mut rest = label;
+            while let Some(&octet) = rest.first() {
+                // Nearly all of a name is plain, and written as a whole.
+                let plain = rest.iter().position(|octet| !is_plain(*octet)).unwrap_or(rest.len());
+                let (run, after) = rest.split_at(plain.max(1));
+                rest = after;
                 match octet {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
-                        write!(f, "\\{}", char::from(octet))?
-                    }
-                    0x21..=0x7e => write!(f, "{}", char::from(octet))?,
+                    _ if plain > 0 => f.write_str(std::str::from_utf8(run).map_err(|_| fmt::Error)?)?,
+                    0x21..=0x7e => write!(f, "\\{}", char::from(octet))?,
                     _ => write!(f, "\\{octet:03}")?,
                 }
             }
@@ -374,6 +378,11 @@ impl fmt::Display for Name {
         }
         Ok(())
     }
+}
+
+/// Whether an octet stands for itself in presentation format.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !matches!(octet, b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$')
 }
 
 impl fmt::Debug for Name {
@@ -384,6 +393,8 @@ impl fmt::Debug for Name {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -452,6 +463,34 @@ mod tests {
         assert_eq!(name("A.example."), name("a.EXAMPLE."));
         assert!(Name::root() < name("com.") && name("com.") > Name::root());
         assert_eq!(Name::root().cmp(&Name::root()), Ordering::Equal);
+    }
+
+    proptest! {
+        #[test]
+        fn order_is_that_of_labels_from_the_right(
+            one in prop::collection::vec("[abAB\\[]{1,2}", 0..4),
+            other in prop::collection::vec("[abAB\\[]{1,2}", 0..4),
+        ) {
+            let folded = |labels: &[String]| -> Vec<String> {
+                labels.iter().rev().map(|label| label.to_ascii_lowercase()).collect()
+            };
+            let named = |labels: &[String]| name(&(labels.join(".") + "."));
+            prop_assert_eq!(named(&one).cmp(&named(&other)), folded(&one).cmp(&folded(&other)));
+        }
+
+        #[test]
+        fn any_octets_read_back_as_text(labels in prop::collection::vec(
+            prop::collection::vec(any::<u8>(), 1..20), 0..5)) {
+            let mut wire: Vec<u8> = Vec::new();
+            for label in &labels {
+                wire.push(label.len() as u8);
+                wire.extend(label);
+            }
+            wire.push(0);
+            let shown = Name::from_wire(&wire).unwrap().to_string();
+            let read = name(&shown);
+            prop_assert_eq!(read.as_wire(), &wire);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::name::{labels, parent};
 use super::query::HEADER_OCTETS;
-use super::rendered::{Counts, Meaning, POINTER_MAX, encode_full, encode_plain, encode_signed};
+use super::rendered::{Counts, Meaning, POINTER_MAX, encode_full, encode_plain, encode_signed, plain_header};
 use super::rtype::{CLASS_IN, Rtype};
 use crate::limits::CNAME_CHAIN;
 
@@ -228,10 +228,40 @@ impl<'a> Renderer<'a> {
     }
 }
 
+/// Whether so many records of a type are rendered in the plain form whatever they hold: none of
+/// their names is compressed.
+#[must_use]
+pub fn is_plain(rtype: Rtype, count: usize) -> bool {
+    let has_names = matches!(rtype, Rtype::NS | Rtype::PTR | Rtype::MX | Rtype::SOA);
+    // A DNAME is anchored: it answers for names below.
+    !has_names && rtype != Rtype::DNAME && count <= usize::from(u8::MAX)
+}
+
+/// Writes the answer of one RRset that [`is_plain`], as a [`Renderer`] would, which has lists to keep
+/// for names that there aren't.
+pub fn plain<'r>(rtype: Rtype, ttl: u32, rdatas: impl Iterator<Item = &'r [u8]>, out: &mut Vec<u8>) {
+    let header_at = out.len();
+    out.extend(plain_header(0));
+    let mut answers = 0u8;
+    let [type_high, type_low] = rtype.0.to_be_bytes();
+    let [class_high, class_low] = CLASS_IN.to_be_bytes();
+    let [a, b, c, d] = ttl.to_be_bytes();
+    for rdata in rdatas {
+        let [high, low] = (rdata.len() as u16).to_be_bytes();
+        let owner = 0xc0 | (HEADER_OCTETS >> 8) as u8;
+        out.extend([owner, HEADER_OCTETS as u8, type_high, type_low, class_high, class_low]);
+        out.extend([a, b, c, d, high, low]);
+        out.extend(rdata);
+        answers += 1;
+    }
+    out[header_at..][..2].copy_from_slice(&plain_header(answers));
+}
+
 #[cfg(test)]
 mod tests {
     use hickory_proto::op::Message;
     use hickory_proto::serialize::binary::BinDecodable;
+    use proptest::prelude::*;
 
     use super::super::name::Name;
     use super::super::rendered::{Place, Rendered};
@@ -353,6 +383,23 @@ mod tests {
         );
         let mx = self::message(&mx(&owner), "www.example.net.", &owner);
         assert_eq!(shown(&mx.answers)[1], "host.example.com. 300 IN MX 10 mx1.example.com.");
+    }
+
+    proptest! {
+        #[test]
+        fn the_plain_form_is_written_as_it_is_rendered(
+            rtype in prop::sample::select(vec![Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::CNAME]),
+            ttl: u32,
+            rdatas in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5),
+        ) {
+            let owner = wire("host.example.com.");
+            let mut renderer = Renderer::new(&owner);
+            rdatas.iter().for_each(|rdata| renderer.own_record(Section::Answer, rtype, ttl, rdata));
+            let mut written = Vec::new();
+            plain(rtype, ttl, rdatas.iter().map(Vec::as_slice), &mut written);
+            prop_assert!(is_plain(rtype, rdatas.len()));
+            prop_assert_eq!(written, renderer.finish().unwrap());
+        }
     }
 
     #[test]

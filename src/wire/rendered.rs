@@ -289,7 +289,12 @@ pub(crate) struct Counts {
 
 /// The plain form.
 pub(crate) fn encode_plain(answers: u8, body: &[u8]) -> Vec<u8> {
-    [&[0, answers], body].concat()
+    [&plain_header(answers)[..], body].concat()
+}
+
+/// What a plain form begins with.
+pub(crate) fn plain_header(answers: u8) -> [u8; PLAIN_HEADER_OCTETS] {
+    [0, answers]
 }
 
 /// A form that ends with signatures: what there is without them, and the form of all.

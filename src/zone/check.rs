@@ -62,6 +62,7 @@ pub(super) fn is_notable_type(rtype: Rtype) -> bool {
             | Rtype::MX
             | Rtype::SRV
             | Rtype::PTR
+            | Rtype::RRSIG
     )
 }
 

@@ -2,7 +2,10 @@
 //! reverse names of no address.
 
 use super::check::Finding;
+use super::rdata::SIGN_HERE;
 use super::{Owner, Rrset, Zone};
+use crate::health::Tick;
+use crate::health::tick::rfc3339;
 use crate::wire::name::{Name, labels, parent};
 use crate::wire::rtype::Rtype;
 
@@ -13,6 +16,7 @@ const MINIMUM_MAX: u32 = 86_400;
 pub(super) fn values(zone: &Zone) -> Vec<Finding> {
     let mut findings = Vec::new();
     soa(zone, &mut findings);
+    signatures(zone, &mut findings);
     for owner in zone.notable() {
         if labels(owner.name()).skip(1).any(|label| label == b"*") {
             let message = "a * that isn't the first label is no wildcard (RFC 4592 2.1.1)".to_owned();
@@ -52,6 +56,20 @@ pub(super) fn values(zone: &Zone) -> Vec<Finding> {
 
 fn odd(owner: &[u8], rtype: impl Into<Option<Rtype>>, message: String, help: &'static str) -> Finding {
     Finding { owner: owner.to_vec(), rtype: rtype.into(), is_error: false, message, help: Some(help) }
+}
+
+/// Signatures of a file that comes signed aren't given with answers, however long they hold.
+fn signatures(zone: &Zone, findings: &mut Vec<Finding>) {
+    let signed = zone.notable().filter_map(|owner| Some((owner, owner.rrset(Rtype::RRSIG)?)));
+    let ends = signed.flat_map(|(owner, rrset)| {
+        let end = |rdata: &[u8]| Some(u32::from_be_bytes(rdata.get(8..12)?.try_into().ok()?));
+        rrset.rdata().filter_map(end).map(move |end| (end, owner)).collect::<Vec<_>>()
+    });
+    let Some((end, owner)) = ends.min_by_key(|(end, _)| *end) else { return };
+    let end = rfc3339(Tick(u64::from(end) * 1000));
+    let message =
+        format!("answers carry no signatures of a zone file; the first of those here ends at {end}");
+    findings.push(odd(owner.name(), Rtype::RRSIG, message, SIGN_HERE));
 }
 
 /// What secondaries do by the SOA's numbers (RFC 1035 3.3.13, RFC 1912 2.2).

@@ -11,15 +11,15 @@ use crate::cores;
 /// Where an owner stands: the base of its part, and its offset there.
 pub(super) type Place = u32;
 
-/// Tables of a zone with more owners than this.
-const SHARDS: usize = 64;
-/// Up to so many owners one table is enough.
-const SMALL_OWNERS_MAX: usize = 16_384;
+/// Owners of a table, about: so many that one of 2^14 places, of which hashbrown fills seven in
+/// eight, has room for all of them though some tables get a few more than others. A table is what
+/// one core fills, and what a change copies.
+const TABLE_OWNERS: usize = 13_800;
 
 /// Owners by the hash of their names.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    /// One, or [`SHARDS`]: so that they are filled side by side, and a change copies few.
+    /// By a part of the hash: so that they are filled side by side, and a change copies few.
     shards: Vec<Arc<Shard>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Item {
 impl Index {
     /// An index over owners, in the order of the text. `owner` reads the owner at a place.
     pub(super) fn new<'z>(items: &[Item], owner: impl Fn(Place) -> Owner<'z> + Sync) -> Index {
-        let shards = if items.len() <= SMALL_OWNERS_MAX { 1 } else { SHARDS };
+        let shards = tables(items.len());
         let mut by_table: Vec<Vec<Item>> = vec![Vec::with_capacity(items.len() / shards * 9 / 8); shards];
         for item in items {
             by_table[number(item.hash, shards)].push(*item);
@@ -60,9 +60,10 @@ impl Index {
         Index { shards }
     }
 
-    /// Whether so many owners would have as many tables.
+    /// Whether so many owners would have about as many tables.
     pub(super) fn suits(&self, owners: usize) -> bool {
-        (owners <= SMALL_OWNERS_MAX) == (self.shards.len() == 1)
+        let (wanted, shards) = (tables(owners), self.shards.len());
+        wanted <= 2 * shards && shards <= 2 * wanted
     }
 
     pub(super) fn len(&self) -> usize {
@@ -156,8 +157,13 @@ impl Shard {
     }
 }
 
-/// The shard of a hash: bits that hashbrown uses neither as tag (the top seven) nor, in tables of
-/// this size, as bucket (the lowest).
+/// How many tables so many owners have.
+fn tables(owners: usize) -> usize {
+    owners.div_ceil(TABLE_OWNERS).max(1)
+}
+
+/// The shard of a hash: by bits that hashbrown uses neither as tag (the top seven) nor, in tables of
+/// this size, as bucket (the lowest), mapped by a multiplication.
 fn number(name_hash: u64, shards: usize) -> usize {
-    (name_hash >> 40) as usize & (shards - 1)
+    ((u64::from((name_hash >> 24) as u32) * shards as u64) >> 32) as usize
 }

@@ -118,6 +118,12 @@ impl<'z> Rrset<'z> {
         usize::from(self.count)
     }
 
+    /// Octets that its records take here, a little more than their RDATA.
+    #[must_use]
+    pub fn octets(self) -> usize {
+        self.records.len()
+    }
+
     /// RDATA in uncompressed wire form, in canonical order (RFC 4034 6.3).
     pub fn rdata(self) -> impl Iterator<Item = &'z [u8]> {
         let mut rest = self.records;

@@ -3,7 +3,7 @@
 //! All types are read here: hickory-proto's text parser passes over fields that are too many,
 //! makes UTF-8 of escaped octets, and takes SVCB parameters in one order and without quotes.
 
-use super::fields::{Fields, RecordError};
+use super::fields::{Fields, RecordError, shown};
 use super::text::{NoText, presentation};
 use super::{loc, svcb};
 use crate::wire::rtype::Rtype;
@@ -98,6 +98,7 @@ pub(super) fn write(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>
             out.push(fields.number::<u8>("a hash algorithm number")?);
             fields.hex("the digest", out)?;
         }
+        Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 => return Err(signed(rtype, fields)?),
         _ => {
             let token = fields.next("RDATA")?;
             return Err(RecordError::new(token.at, format!("{rtype} data isn't read in this form"))
@@ -106,6 +107,29 @@ pub(super) fn write(rtype: Rtype, fields: &mut Fields<'_, '_>, out: &mut Vec<u8>
     }
     fields.finish(rtype)
 }
+
+/// What is said of a file that comes signed.
+fn signed(rtype: Rtype, fields: &mut Fields<'_, '_>) -> Result<RecordError, RecordError> {
+    let first = fields.next("RDATA")?;
+    let mut what = format!("{rtype} of a signed zone");
+    if rtype == Rtype::RRSIG {
+        // Behind algorithm, labels and TTL stands the expiration (RFC 4034 3.2).
+        let end = (0..4).map_while(|_| fields.next("a field").ok()).nth(3);
+        let end = end.and_then(|token| std::str::from_utf8(token.text).ok());
+        if let Some(end) =
+            end.filter(|end| end.len() == 14 && end.bytes().all(|digit| digit.is_ascii_digit()))
+        {
+            let (year, month, day) = (&end[..4], &end[4..6], &end[6..8]);
+            what = format!("a signature of {} until {year}-{month}-{day}", shown(first.text));
+        }
+    }
+    let message = format!("{what}: answers carry no signatures of a zone file");
+    Ok(RecordError::new(first.at, message).help(SIGN_HERE))
+}
+
+/// What to do with a file that comes signed.
+pub(super) const SIGN_HERE: &str = "give the zone without RRSIG, NSEC, NSEC3 and DNSKEY, and have it signed \
+     here: `waypost keys import` takes the keys along, and [dnssec] sign = true stands beside the zone";
 
 /// `\# LENGTH HEX` (RFC 3597 5), for any type.
 fn generic(

@@ -175,7 +175,16 @@ fn each_mistake_has_its_place() {
         ("x HTTPS 1 . alpn=h2 aplication=1", "1:21 unknown key \"aplication\""),
         ("x SVCB 1 . port=", "1:12 this is no value of port"),
         ("x TYPE16 \\# 2 0561", "1:10 these octets are no RDATA of type TXT"),
-        ("x RRSIG A 13 2 300", "1:9 RRSIG data isn't read in this form"),
+        ("x RRSIG A 13 2 300", "1:9 RRSIG of a signed zone: answers carry no signatures of a zone file"),
+        (
+            "x RRSIG A 13 3 300 (\n20261229182109 20261129182109 44367 example.com.\nObt1 )",
+            "1:9 a signature of \"A\" until 2026-12-29: answers carry no signatures of a zone file",
+        ),
+        (
+            "x A 192.0.2.1\nx RRSIG \\# 20 00010d030000012c6b33fa1e6b0c6d1ead4f00ab\ny A 192.0.2.1\ny RRSIG \\# 20 00010d030000012c6b33fa156b0c6d15ad4f00ab",
+            "4:1 answers carry no signatures of a zone file; the first of those here ends at 2026-12-29T18:21:09Z",
+        ),
+        ("x NSEC ns1 A RRSIG NSEC", "1:8 NSEC of a signed zone: answers carry no signatures of a zone file"),
         ("x OPT x", "1:3 OPT is no type of data in a zone"),
         // Semantics, at the record that is meant.
         ("x CNAME ns1\nx A 192.0.2.1", "1:1 CNAME stands beside A at the same name (RFC 1034 3.6.2)"),

@@ -66,10 +66,10 @@ const QUESTIONS: [(&str, &str); 10] = [
 ];
 
 /// How long a bundle is on its way, at most: the pause between two, and the time of transport.
-const PROPAGATION: &str = "6s";
+pub const PROPAGATION: &str = "6s";
 
 /// One of the zone's nameservers.
-fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
+pub fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
     let lab = Lab::new();
     lab.write("zones/mail.example.zone", ZONE);
     let waits = format!("dnskey_ttl = 1\nparent_ds_ttl = 1\npropagation = \"{PROPAGATION}\"\n");
@@ -81,14 +81,14 @@ fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
 }
 
 /// The zone above, signed, which hands out the DS that it is told.
-struct Parent {
+pub struct Parent {
     lab: Lab,
-    server: Server,
+    pub server: Server,
     serial: u32,
 }
 
 impl Parent {
-    fn start() -> Parent {
+    pub fn start() -> Parent {
         let lab = Lab::new();
         lab.write("zones/example.toml", "[dnssec]\nsign = true\n");
         lab.write("zones/example.zone", &Parent::zone(1, ""));
@@ -104,7 +104,7 @@ impl Parent {
     }
 
     /// Takes the DS that these say to hand over.
-    fn take_ds(&mut self, nodes: &[&Lab]) {
+    pub fn take_ds(&mut self, nodes: &[&Lab]) {
         let ds: String = nodes.iter().map(|lab| keys(lab, &["ds", "mail.example"])).collect();
         self.serial += 1;
         self.lab.write("zones/example.zone", &Parent::zone(self.serial, &ds));
@@ -115,18 +115,18 @@ impl Parent {
     }
 }
 
-fn keys(lab: &Lab, arguments: &[&str]) -> String {
+pub fn keys(lab: &Lab, arguments: &[&str]) -> String {
     stdout(waypost().current_dir(lab.directory.path()).arg("keys").args(arguments))
 }
 
 /// A resolver that asks all nodes, and trusts the parent's key alone.
-struct Resolver {
+pub struct Resolver {
     unbound: Unbound,
     _lab: Lab,
 }
 
 impl Resolver {
-    fn start(parent: &Parent, nodes: &[SocketAddr]) -> Resolver {
+    pub fn start(parent: &Parent, nodes: &[SocketAddr]) -> Resolver {
         let lab = Lab::new();
         let settings = [VALIDATING, &anchors(parent.server.address, "example.")].concat();
         let above: &[SocketAddr] = &[parent.server.address];
@@ -137,7 +137,7 @@ impl Resolver {
 
     /// Asks everything once: whether all was validated. What is bogus fails the test.
     #[track_caller]
-    fn sweep(&self) -> bool {
+    pub fn sweep(&self) -> bool {
         let mut arguments = vec!["+dnssec".to_owned(), format!("+subnet={TW}"), "+tries=3".to_owned()];
         arguments
             .extend(QUESTIONS.iter().flat_map(|(name, rtype)| [(*name).to_owned(), (*rtype).to_owned()]));
@@ -149,14 +149,14 @@ impl Resolver {
         flags.filter(|line| line.contains(" ad;") || line.contains(" ad ")).count() == QUESTIONS.len()
     }
 
-    fn webmail(&self) -> String {
+    pub fn webmail(&self) -> String {
         let subnet = format!("+subnet={TW}");
         dig(self.unbound.address, &["+short", &subnet, "webmail.mail.example.", "A"]).trim().to_owned()
     }
 }
 
 /// Brings files from one directory to another, as they were a while ago: what rsync does.
-struct Carrier {
+pub struct Carrier {
     is_stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -164,7 +164,7 @@ struct Carrier {
 const CARRIED_EVERY: Duration = Duration::from_millis(800);
 
 impl Carrier {
-    fn start(from: PathBuf, to: PathBuf) -> Carrier {
+    pub fn start(from: PathBuf, to: PathBuf) -> Carrier {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&is_stopped);
         let thread = std::thread::spawn(move || {
@@ -188,24 +188,24 @@ impl Drop for Carrier {
     }
 }
 
-fn carry(octets: &[u8], to: &Path) {
+pub fn carry(octets: &[u8], to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     let fresh = to.with_extension("fresh");
     fs::write(&fresh, octets).unwrap();
     fs::rename(fresh, to).unwrap();
 }
 
-fn bundle(lab: &Lab) -> PathBuf {
+pub fn bundle(lab: &Lab) -> PathBuf {
     lab.path("bundles/mail.example.bundle")
 }
 
 /// The signer's first bundle.
-fn first_bundle(lab: &Lab) -> Vec<u8> {
+pub fn first_bundle(lab: &Lab) -> Vec<u8> {
     wait_for("a bundle", Duration::from_secs(10), || fs::read(bundle(lab)).ok())
 }
 
 /// Sweeps until the keys are listed so.
-fn roll(
+pub fn roll(
     (parent, signer, server): (&mut Parent, &Lab, &Server),
     resolver: &Resolver,
     arguments: &[&str],
@@ -233,7 +233,7 @@ fn roll(
     }
 }
 
-fn are_settled(listed: &str, count: usize) -> bool {
+pub fn are_settled(listed: &str, count: usize) -> bool {
     let lines: Vec<&str> = listed.lines().filter(|line| !line.trim().is_empty()).collect();
     lines.len() == count && lines.iter().all(|line| line.contains("active"))
 }
@@ -464,6 +464,89 @@ fn an_edge_asks_its_signer_for_bundles_that_the_anchor_vouches_for() {
     wait_for("the new version", Duration::from_secs(15), || {
         second.ask("mail.example.", "SOA").data()[0].contains(" 2 ").then_some(())
     });
+    // Both show the same bundle; how long ago the signer was heard, only who asks it.
+    let shown = |lab: &Lab, metric: &str| -> Option<f64> {
+        let socket = UnixStream::connect(lab.path("state/admin.sock")).unwrap();
+        let metrics = get(socket, "localhost", "/metrics");
+        let line = format!("waypost_bundle_{metric}_timestamp_seconds{{zone=\"mail.example.\"}} ");
+        metrics.lines().find_map(|text| text.strip_prefix(&line)).map(|value| value.parse().unwrap())
+    };
+    wait_for("the edge has the signer's last bundle", Duration::from_secs(10), || {
+        let made = shown(&signer, "made").unwrap();
+        (shown(&edge, "made") == Some(made)).then_some(())
+    });
+    assert_eq!(shown(&signer, "signer_heard"), None);
+    let heard = shown(&edge, "signer_heard").unwrap();
+    wait_for("the signer is heard again", Duration::from_secs(10), || {
+        (shown(&edge, "signer_heard").unwrap() > heard).then_some(())
+    });
+    // It dies. An edge may lag by six seconds here: half of that is patience.
+    first.stop();
+    let lags = |server: &Server, what: &str| {
+        wait_for(what, Duration::from_secs(20), || {
+            let status = server.inspect("mail.example.zones.waypost", None).join("\n");
+            let events = server.inspect("events.waypost", None).join("\n");
+            (status.contains(what) && events.contains("its signer's newest bundle hasn't been here for "))
+                .then_some(status)
+        })
+    };
+    let status = lags(&second, ", LAGS: ");
+    assert!(status.contains("its signer heard "), "{status}");
+    assert_eq!(second.ask("mail.example.", "TXT").rcode(), "NoError");
+    let first = signer.start();
+    wait_for("the signer is back", Duration::from_secs(20), || {
+        let events = second.inspect("events.waypost", None).join("\n");
+        events.contains("its signer is heard again").then_some(())
+    });
+    assert!(!second.inspect("mail.example.zones.waypost", None).join("\n").contains("LAGS"));
+    second.stop();
+    first.stop();
+}
+
+/// RFC 4034 3.1.5: the days from which and until which a server's signature of an answer holds.
+fn signed_when(server: &Server) -> (u64, u64) {
+    let answer = dig(server.address, &["+dnssec", "+noall", "+answer", "mail.example.", "TXT"]);
+    let line = answer.lines().find(|line| line.contains("RRSIG")).unwrap_or_else(|| panic!("{answer}"));
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let day = |text: &str| text[..8].parse().unwrap();
+    (day(fields[9]), day(fields[8]))
+}
+
+#[test]
+fn an_edge_that_stood_until_its_signatures_were_over_has_others_before_it_answers() {
+    let parent = Parent::start();
+    let port = free_port(&["127.0.0.1"]);
+    let api = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens\"\n");
+    let signer = node(parent.server.address, "", &format!("{api}[bundles]\nrole = \"signer\"\n"));
+    signer.write("tokens", "edge s3cret\n");
+    let pull = format!("url = \"http://127.0.0.1:{port}\"\ntoken = \"token\"\ninterval = \"1h\"\n");
+    let edge = node(parent.server.address, "", &format!("[bundles]\nrole = \"edge\"\n{pull}"));
+    edge.write("token", "s3cret\n");
+    // Both stop, and stand for sixty days.
+    let first = signer.start_with_clock("-60d");
+    first_bundle(&signer);
+    let second = edge.start_with_clock("-60d");
+    let today: u64 = stdout(Command::new("date").args(["-u", "+%Y%m%d"])).trim().parse().unwrap();
+    let (_, ended) = signed_when(&second);
+    assert!(ended < today, "{ended}: they hold still");
+    second.stop();
+    first.stop();
+    // One whose signer stands still answers on with what it has, and says so.
+    let second = edge.start();
+    assert_eq!(signed_when(&second).1, ended);
+    wait_for("it is told", Duration::from_secs(10), || {
+        second.inspect("events.waypost", None).join("\n").contains("signatures are over").then_some(())
+    });
+    second.stop();
+    let first = signer.start();
+    wait_for("a bundle of today", Duration::from_secs(10), || {
+        let written = first.log().contains("bundle written");
+        written.then_some(())
+    });
+    let second = edge.start();
+    // The first answer of all.
+    let (begun, ends) = signed_when(&second);
+    assert!(begun > ended && begun <= today && ends > today, "{begun} to {ends}");
     second.stop();
     first.stop();
 }

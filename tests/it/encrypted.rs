@@ -30,7 +30,7 @@ fn lab(tls: &str) -> Lab {
 }
 
 /// Where a running server listens for `tls` or `quic`.
-fn address(server: &Server, protocol: &str) -> SocketAddr {
+pub fn address(server: &Server, protocol: &str) -> SocketAddr {
     wait_for("it answers encrypted", Duration::from_secs(10), || {
         let log = server.log();
         let line = log.lines().find(|line| line.contains("\"answering encrypted\""))?;
@@ -39,7 +39,7 @@ fn address(server: &Server, protocol: &str) -> SocketAddr {
     })
 }
 
-fn kdig(server: SocketAddr, arguments: &[&str]) -> String {
+pub fn kdig(server: SocketAddr, arguments: &[&str]) -> String {
     let (host, port) = (format!("@{}", server.ip()), server.port().to_string());
     let mut kdig = Command::new("kdig");
     kdig.args([&host, "-p", &port, "+time=5", "+retry=0"]).args(arguments);

@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::failover::{mail_lab, wait_until_all_up, wait_until_sent_to};
 use crate::lab::{Lab, Server, TW, VN, free_port, output, stdout, wait_for, waypost};
+use crate::recorder::{Recorder, Reply};
 use crate::site::{Kind, Service};
 
 fn command(lab: &Lab, arguments: &[&str]) -> Command {
@@ -221,6 +223,101 @@ fn over_tcp_a_token_is_needed_and_pages_of_other_origins_are_refused() {
         std::fs::read_to_string(&marked).ok().filter(|text| !text.is_empty())
     });
     assert_eq!(told.trim(), "deploy web-tw");
+    server.stop();
+}
+
+#[test]
+fn whoever_waits_is_told_how_long_still_and_how_often_the_zone_is_asked() {
+    let (lab, _sites) = mail_lab("500ms");
+    let path = lab.path("zones/mail.example.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    lab.write("zones/mail.example.toml", &text.replace("type = \"address\"", "type = \"address\"\nttl = 4"));
+    lab.write(
+        "zones/other.example.zone",
+        "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns.mail.example.\n",
+    );
+    let server = lab.start();
+    wait_until_all_up(&server);
+    let is_over = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                server.ask_from("webmail.mail.example.", "A", TW);
+                (0..20).for_each(|_| drop(server.ask("other.example.", "SOA")));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let said = ordered(&lab, &["drain", "web-tw", "--wait"]);
+        is_over.store(true, Ordering::Relaxed);
+        said
+    });
+    let lines: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("waiting ")).collect();
+    assert_eq!((lines.len(), lines[0]), (3, "waiting 6s until caches have let go"), "{said}");
+    for (line, left) in lines[1..].iter().zip(["1s", "0s"]) {
+        let end = " newer answers/s go out from mail.example.";
+        let begin = format!("{left} until the last older answer has expired; ");
+        let rate = line.strip_prefix(&begin).and_then(|line| line.strip_suffix(end));
+        let rate: f64 = rate.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        // Ten a second at most, and not the two hundred of the other zone.
+        assert!(rate > 0.0 && rate < 15.0, "{said}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_drain_is_posted_and_once_more_after_a_failure() {
+    let (lab, _sites) = mail_lab("500ms");
+    let recorder = Recorder::start();
+    let text = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    let hooks = format!("[hooks]\ndrain_url = \"{}\"\n", recorder.url("/drained?key=s3cret"));
+    lab.write("waypost.toml", &format!("{text}{hooks}"));
+    let server = lab.start();
+    wait_until_all_up(&server);
+    let path = "/drained?key=s3cret";
+
+    recorder.reply(path, &[Reply::Status(500, "")]);
+    ordered(&lab, &["drain", "tw", "--reason", "kernel update"]);
+    let posted = recorder.wait_for(path, 2);
+    assert!(posted[1].at - posted[0].at >= Duration::from_secs(1), "{posted:?}");
+    for request in &posted {
+        let told = serde_json::json!({
+            "drained": "tw", "targets": ["mail.example./web-tw", "mail.example./mx-tw"],
+            "by": me(), "reason": "kernel update",
+        });
+        assert_eq!(request.json(), told);
+    }
+    server.wait_for_log("the drain hook failed, once more in a second");
+    server.wait_for_log("the drain hook was posted");
+    ordered(&lab, &["undrain", "tw"]);
+
+    // Who never answers holds up neither the order nor the answers.
+    recorder.reply(path, &[Reply::Silence, Reply::Silence]);
+    let started = Instant::now();
+    ordered(&lab, &["drain", "web-tw"]);
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.20"]);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let posted = recorder.wait_for(path, 4);
+    let apart = posted[3].at - posted[2].at;
+    // A time-out of five seconds and a second, less what the first was on its way.
+    assert!(apart >= Duration::from_millis(5500), "{apart:?}");
+    assert_eq!(posted[3].json()["reason"], serde_json::Value::Null);
+    server.wait_for_log("the drain hook failed\"");
+    let log = server.log();
+    assert!(!log.contains("s3cret") && log.contains(&recorder.url("/drained")), "{log}");
+    server.stop();
+}
+
+#[test]
+fn a_change_of_the_admin_address_is_told_to_take_a_restart() {
+    let (lab, _sites) = mail_lab("500ms");
+    let server = lab.start();
+    let text = std::fs::read_to_string(lab.path("waypost.toml")).unwrap();
+    lab.write("waypost.toml", &format!("{text}[admin]\nsocket = \"other.sock\"\n"));
+    server.wait_for_log("[admin] changed in the configuration; it takes a restart");
+    // The commands go where the configuration says; where the server is can be said to them.
+    assert!(refused(&lab, &["drain", "web-tw"]).contains("other.sock: no server answers here"));
+    ordered(&lab, &["drain", "web-tw", "--socket", "state/admin.sock"]);
+    assert_eq!(server.ask_from("webmail.mail.example.", "A", TW).data(), ["127.0.1.20"]);
     server.stop();
 }
 

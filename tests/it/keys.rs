@@ -228,8 +228,8 @@ fn signed_zone(ring: &Keyring) -> String {
             let rdatas: Vec<&[u8]> = rdatas.iter().map(Vec::as_slice).collect();
             let validity = ring.validity(owner.as_wire(), seconds);
             rdatas.iter().for_each(|rdata| text += &line(owner, *rtype, rdata));
-            for rrsig in ring.sign(owner.as_wire(), *rtype, 300, &rdatas, validity) {
-                text += &line(owner, Rtype::RRSIG, &rrsig);
+            for rrsig in ring.sign(owner.as_wire(), *rtype, 300, &rdatas, validity).iter() {
+                text += &line(owner, Rtype::RRSIG, rrsig);
             }
         }
     }

@@ -102,6 +102,16 @@ impl Lab {
     pub fn start(&self) -> Server {
         Server::start(self.directory.path(), None)
     }
+
+    /// A server whose clock of the world is off, by `-60d` for example.
+    pub fn start_with_clock(&self, off: &str) -> Server {
+        // The tool stays between a program and its signals, so it only says where its library is.
+        let library = stdout(Command::new("faketime").args(["-f", off, "printenv", "LD_PRELOAD"]));
+        let mut command = waypost();
+        command.arg("run").env("LD_PRELOAD", library.trim()).env("FAKETIME", off);
+        command.env("DONT_FAKE_MONOTONIC", "1");
+        Server::start_with(self.directory.path(), command)
+    }
 }
 
 const CONFIG: &str = r#"
@@ -199,10 +209,19 @@ impl Server {
     }
 
     /// Ends it as service managers do; it must end well.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        self.stop_and_read();
+    }
+
+    /// The same, and what it wrote to standard error.
+    pub fn stop_and_read(mut self) -> String {
         self.signal("TERM");
         let status = wait_for("the server ends", Duration::from_secs(10), || self.child.try_wait().unwrap());
+        // Its last words may still be in the pipe.
+        let is_read = || Arc::strong_count(&self.log) == 1;
+        wait_for("its log is read", Duration::from_secs(10), || is_read().then_some(()));
         assert!(status.success(), "{status}\n{}", self.log());
+        self.log()
     }
 
     /// Asks by UDP.

@@ -103,6 +103,70 @@ fn the_kinds_of_the_sources_are_those_of_the_docs() {
     assert_eq!(used, described.keys().map(String::as_str).collect());
 }
 
+/// The fields of every call that logs at info or above, with where it is; the message isn't one.
+fn logged() -> Vec<(String, BTreeMap<String, String>)> {
+    let files = stdout(Command::new("grep").args(["-rlE", "tracing::", "src"]).current_dir(repository()));
+    let mut logged = Vec::new();
+    for file in files.lines() {
+        let text = std::fs::read_to_string(repository().join(file)).unwrap();
+        for level in ["info", "warn", "error"] {
+            for (at, call) in text.match_indices(&format!("tracing::{level}!(")) {
+                let line = text[..at].lines().count() + 1;
+                logged.push((format!("{file}:{line}"), fields(&text[at + call.len()..])));
+            }
+        }
+    }
+    logged
+}
+
+/// `name = value`, `%name`, `?name` and `name`, up to the message.
+fn fields(arguments: &str) -> BTreeMap<String, String> {
+    let (mut fields, mut rest) = (BTreeMap::new(), arguments.trim_start());
+    while !rest.starts_with(['"', ')']) {
+        let mut depth = 0;
+        let end = rest.find(|c| {
+            match c {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            depth < 0 || (depth == 0 && c == ',')
+        });
+        let (field, after) = rest.split_at(end.unwrap());
+        let (name, value) = field.split_once('=').unwrap_or((field, ""));
+        fields.insert(name.trim().trim_start_matches(['%', '?']).to_owned(), value.trim().to_owned());
+        rest = after.strip_prefix(',').unwrap_or(")").trim_start();
+    }
+    fields
+}
+
+#[test]
+fn every_line_that_the_sources_log_has_the_kind_and_the_fields_that_the_docs_promise() {
+    let (described, logged) = (described(), logged());
+    assert!(logged.len() > 60, "{} calls were found", logged.len());
+    // Who has one of these is about something that the docs promise a kind for.
+    let general = ["by", "error", "file", "line", "name"];
+    let subjects: BTreeSet<&str> =
+        described.values().flatten().map(String::as_str).filter(|field| !general.contains(field)).collect();
+    let mut wrong = Vec::new();
+    for (place, fields) in &logged {
+        match fields.get("kind").map(|kind| kind.trim_matches('"')) {
+            Some(kind) => {
+                let known = &described[kind];
+                let unknown = |field: &&String| *field != "kind" && !known.contains(*field);
+                wrong.extend(
+                    fields.keys().filter(unknown).map(|field| format!("{place}: {kind} has {field}")),
+                );
+            }
+            None => {
+                let promised = fields.keys().filter(|field| subjects.contains(field.as_str()));
+                wrong.extend(promised.map(|field| format!("{place}: {field} without a kind")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn text_is_for_people_wherever_it_is_asked_for() {
     let (lab, _sites) = mail_lab("500ms");

@@ -147,6 +147,7 @@ pub struct Dovecot {
     peer: Peer,
     imap: u16,
     imaps: u16,
+    pop3: u16,
     pop3s: u16,
     sieve: u16,
     lmtp: u16,
@@ -155,7 +156,7 @@ pub struct Dovecot {
 }
 
 pub fn dovecot(place: &Place, certificate: &str) -> Dovecot {
-    let [imap, imaps, pop3s, sieve, lmtp, auth] = std::array::from_fn(|_| free_port(&["127.0.0.1"]));
+    let [imap, imaps, pop3, pop3s, sieve, lmtp, auth] = std::array::from_fn(|_| free_port(&["127.0.0.1"]));
     fs::create_dir_all(place.path("dovecot/state")).unwrap();
     let config = format!(
         "base_dir = {base}/run\nstate_dir = {base}/state\ninstance_name = probes\n\
@@ -164,7 +165,7 @@ pub fn dovecot(place: &Place, certificate: &str) -> Dovecot {
          passdb {{\n driver = static\n args = password=x\n}}\n\
          userdb {{\n driver = static\n args = uid=nobody gid=nogroup home={base}/%u\n}}\n\
          service imap-login {{\n inet_listener imap {{\n port = {imap}\n }}\n inet_listener imaps {{\n port = {imaps}\n ssl = yes\n }}\n}}\n\
-         service pop3-login {{\n inet_listener pop3 {{\n port = 0\n }}\n inet_listener pop3s {{\n port = {pop3s}\n ssl = yes\n }}\n}}\n\
+         service pop3-login {{\n inet_listener pop3 {{\n port = {pop3}\n }}\n inet_listener pop3s {{\n port = {pop3s}\n ssl = yes\n }}\n}}\n\
          service managesieve-login {{\n inet_listener sieve {{\n port = {sieve}\n }}\n}}\n\
          service lmtp {{\n inet_listener lmtp {{\n address = 127.0.0.1\n port = {lmtp}\n }}\n}}\n\
          service auth {{\n inet_listener {{\n address = 127.0.0.1\n port = {auth}\n }}\n}}\n",
@@ -174,7 +175,7 @@ pub fn dovecot(place: &Place, certificate: &str) -> Dovecot {
     );
     let config = place.write("dovecot.conf", &config);
     let peer = Peer::start("/usr/sbin/dovecot", &["-F", "-c", &config], imap);
-    Dovecot { peer, imap, imaps, pop3s, sieve, lmtp, auth }
+    Dovecot { peer, imap, imaps, pop3, pop3s, sieve, lmtp, auth }
 }
 
 #[test]
@@ -188,6 +189,7 @@ fn dovecot_in_all_its_protocols() {
     for check in [
         mail(Protocol::Imap, dovecot.imap, starttls()),
         mail(Protocol::Imap, dovecot.imaps, implicit()),
+        mail(Protocol::Pop3, dovecot.pop3, starttls()),
         mail(Protocol::Pop3, dovecot.pop3s, implicit()),
         mail(Protocol::Sieve, dovecot.sieve, starttls()),
     ] {
@@ -195,6 +197,7 @@ fn dovecot_in_all_its_protocols() {
         let days = report.figures.iter().find(|(name, _)| name == "certificate_days").unwrap().1;
         assert!((89.0..=90.0).contains(&days), "{report:?}");
     }
+    place.healthy(mail(Protocol::Pop3, dovecot.pop3, Encryption::None));
     place.healthy(mail(Protocol::Sieve, dovecot.sieve, Encryption::None));
     place.healthy(mail(Protocol::Lmtp, dovecot.lmtp, Encryption::None));
 
@@ -202,7 +205,7 @@ fn dovecot_in_all_its_protocols() {
     assert!(place.failed(mail(Protocol::Imap, dovecot.imaps, other)).contains("not valid for name"));
     let log = wait_for("dovecot logs the ends", Duration::from_secs(10), || {
         let log = place.read("dovecot.log");
-        (log.matches("Aborted login by logging out").count() == 6).then_some(log)
+        (log.matches("Aborted login by logging out").count() == 8).then_some(log)
     });
     // Cut off was the connection by which the test saw that it listens, beside the handshake that
     // ended with an alert.
@@ -249,8 +252,7 @@ pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     fs::write(place.path("postfix/etc/main.cf"), main).unwrap();
     fs::write(place.path("postfix/etc/master.cf"), master).unwrap();
     let etc = place.path("postfix/etc");
-    stdout(Command::new("/usr/sbin/postfix").args(["-c", &etc, "start"]));
-    let postfix = Postfix { etc };
+    let postfix = Postfix::start(Command::new("/usr/sbin/postfix"), etc);
     wait_for("postfix listens", Duration::from_secs(20), || {
         std::net::TcpStream::connect(SocketAddr::new(HERE, smtp)).ok()
     });
@@ -259,6 +261,14 @@ pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
 
 pub struct Postfix {
     etc: String,
+}
+
+impl Postfix {
+    /// Starts what stands in this directory by the program `postfix`, wherever that runs.
+    pub fn start(mut postfix: Command, etc: String) -> Postfix {
+        stdout(postfix.args(["-c", &etc, "start"]));
+        Postfix { etc }
+    }
 }
 
 impl Drop for Postfix {

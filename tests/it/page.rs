@@ -143,7 +143,7 @@ fn without_scripts_it_is_the_same_page_with_the_same_forms() {
         ("answers", "webmail.mail.example."),
         ("timeline", "UNKNOWN -> UP"),
         ("zones", "mail.example."),
-        ("queries", "Queries"),
+        ("queries", "Networks that fell to default most often"),
     ] {
         let text = browser.text(&format!("document.getElementById('{section}').textContent"));
         assert!(text.contains(part), "{section}: {text}");
@@ -238,13 +238,13 @@ fn judged(browser: &mut Browser, axe: Option<&str>, what: &str) {
 }
 
 /// One request as written; its status and the whole answer.
-fn exchange(address: SocketAddr, method: &str, path: &str, head: &[&str], body: &str) -> (u16, String) {
+pub fn exchange(address: SocketAddr, method: &str, path: &str, head: &[&str], body: &str) -> (u16, String) {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     exchange_on(stream, method, path, head, body)
 }
 
-fn exchange_on(
+pub fn exchange_on(
     mut stream: impl Read + Write,
     method: &str,
     path: &str,
@@ -416,5 +416,44 @@ fn the_stream_goes_on_where_it_was_left() {
     assert!(again.contains(&format!("id: {id}")) && !again.contains("UP -> SUSPECT"), "{again}");
     // Numbers that this server never gave: all is to be looked at again.
     until(&mut follow("last-event-id: 999999\r\n"), "event: resync");
+    server.stop();
+}
+
+#[test]
+fn who_guesses_tokens_has_to_wait_and_sessions_go_on() {
+    let (lab, _sites, server, address) = page_lab("500ms");
+    let host = format!("host: {address}");
+    let (_, answer) = exchange(address, "POST", "/sign-in", &[&host, FORM], "token=s3cret");
+    let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = format!("cookie: {}", set.split(';').next().unwrap());
+    let bearer = |token: &str| {
+        let token = format!("authorization: Bearer {token}");
+        exchange(address, "GET", "/v1/health", &[&host, &token], "")
+    };
+    // Who shows none guesses at none.
+    for _ in 0..30 {
+        assert_eq!(exchange(address, "GET", "/v1/health", &[&host], "").0, 401);
+    }
+    // At the form and by header together.
+    for at in 0..10 {
+        let status = match at % 2 {
+            0 => bearer("s3cre").0,
+            _ => exchange(address, "POST", "/sign-in", &[&host, FORM], "token=s3cre").0,
+        };
+        assert_eq!(status, 401, "attempt {at}");
+    }
+    for token in ["s3cre", "s3cret"] {
+        let (status, answer) = bearer(token);
+        assert_eq!(status, 429, "{answer}");
+        let wait = answer.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+        assert!((1..=60).contains(&wait.trim().parse::<u32>().unwrap()), "{answer}");
+        let form = format!("token={token}");
+        let (status, answer) = exchange(address, "POST", "/sign-in", &[&host, FORM], &form);
+        assert!(status == 429 && answer.contains("wait a minute") && answer.contains("Sign in"), "{answer}");
+    }
+    server.wait_for_log("too many wrong tokens");
+    assert_eq!(exchange(address, "GET", "/v1/health", &[&host, &cookie], "").0, 200, "who is in stays in");
+    let socket = UnixStream::connect(lab.path("state/admin.sock")).unwrap();
+    assert_eq!(exchange_on(socket, "GET", "/v1/health", &["host: localhost"], "").0, 200);
     server.stop();
 }

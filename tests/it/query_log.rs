@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::encrypted::{address, kdig};
 use crate::lab::{Ask, Lab, Server, repository, stdout, wait_for, waypost};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 60\n@ NS ns1\nns1 A 192.0.2.53\n\
@@ -286,4 +287,124 @@ fn standard_output_is_lines_of_queries_alone() {
     server.ask("www.plain.example.", "A");
     assert_eq!(names(&lines(&out, 1)), ["www.plain.example."]);
     server.stop();
+}
+
+/// Asks until more has been copied than a pipe and what may wait behind it hold.
+fn flood(lab: &Lab, server: &Server) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    socket.connect(server.address).unwrap();
+    let name = waypost_name("nothing.plain.example.");
+    let query = [&[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name[..], &[0, 1, 0, 1]].concat();
+    let began = Instant::now();
+    while metric(lab, "waypost_logged_queries_dropped_total{to=\"query_log\"}") == 0.0 {
+        for _ in 0..2_000 {
+            socket.send(&query).unwrap();
+            socket.recv(&mut [0; 512]).expect("an answer for every query");
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "what waits is bounded");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_dnstap_nor_the_end() {
+    let lab = lab("[query_log]\nto = \"stdout\"\n[dnstap]\nsocket = \"dnstap.sock\"\n");
+    let file = lab.path("captured");
+    let capture = Capture::start(&lab.path("dnstap.sock"), &file);
+    let mut command = waypost();
+    // A pipe that stays open and full.
+    let (unread, written) = std::io::pipe().unwrap();
+    command.arg("run").stdout(written);
+    let server = Server::start_with(lab.directory.path(), command);
+    wait_until_connected(&lab, true);
+    flood(&lab, &server);
+    let to_dnstap = "waypost_logged_queries_total{to=\"dnstap\"}";
+    let before = metric(&lab, to_dnstap);
+    server.ask("www.plain.example.", "A");
+    wait_for("dnstap goes on", Duration::from_secs(5), || (metric(&lab, to_dnstap) > before).then_some(()));
+    let log = server.stop_and_read();
+    assert!(log.contains("the query log's last lines are lost"), "{log}");
+    drop(unread);
+    capture.stop();
+}
+
+#[test]
+fn a_pipe_without_a_reader_and_a_dnstap_reader_that_hangs_dont_hold_up_the_end() {
+    let lab = lab("[query_log]\nto = \"pipe\"\n[dnstap]\nsocket = \"dnstap.sock\"\n");
+    stdout(Command::new("mkfifo").arg(lab.path("pipe")));
+    let server = lab.start();
+    let stream = stalled(&lab.path("dnstap.sock"));
+    wait_until_connected(&lab, true);
+    server.ask("www.plain.example.", "A");
+    server.stop();
+    drop(stream);
+}
+
+/// What a dnstap message says of its way, by the numbers of `dnstap.proto`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Way {
+    #[prost(int32, optional, tag = "3")]
+    socket_protocol: Option<i32>,
+    #[prost(bytes = "vec", optional, tag = "10")]
+    query_message: Option<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Envelope {
+    #[prost(message, optional, tag = "14")]
+    message: Option<Way>,
+}
+
+/// The first label that each query in a captured file asks for, with SocketProtocol.
+fn ways(file: &Path) -> Vec<(String, i32)> {
+    let octets = fs::read(file).unwrap();
+    let (mut rest, mut ways) = (&octets[..], Vec::new());
+    let word = |rest: &mut &[u8]| {
+        let (word, after) = rest.split_first_chunk::<4>()?;
+        *rest = after;
+        Some(u32::from_be_bytes(*word) as usize)
+    };
+    while let Some(length) = word(&mut rest) {
+        let is_control = length == 0;
+        let length = if is_control { word(&mut rest).unwrap() } else { length };
+        let (frame, after) = rest.split_at(length);
+        rest = after;
+        if is_control {
+            continue;
+        }
+        let way = <Envelope as prost::Message>::decode(frame).unwrap().message.unwrap();
+        if let Some(query) = way.query_message {
+            let label = &query[13..13 + usize::from(query[12])];
+            ways.push((String::from_utf8(label.to_vec()).unwrap(), way.socket_protocol.unwrap()));
+        }
+    }
+    ways.sort();
+    ways
+}
+
+#[test]
+fn what_came_encrypted_is_told_as_such() {
+    let lab = lab("[query_log]\nto = \"queries.jsonl\"\n[dnstap]\nsocket = \"dnstap.sock\"\n\
+         [tls]\nlisten = \"127.0.0.1:0\"\nquic = \"127.0.0.1:0\"\n");
+    let file = lab.path("captured");
+    let capture = Capture::start(&lab.path("dnstap.sock"), &file);
+    let server = lab.start();
+    wait_until_connected(&lab, true);
+    server.ask("by-udp.plain.example.", "A");
+    Ask::new("by-tcp.plain.example.", "A").tcp().to(server.address);
+    kdig(address(&server, "tls"), &["+tls", "by-tls.plain.example", "A"]);
+    kdig(address(&server, "quic"), &["+quic", "by-quic.plain.example", "A"]);
+    let lines = lines(&lab.path("queries.jsonl"), 4);
+    for transport in ["udp", "tcp", "tls", "quic"] {
+        let name = format!("by-{transport}.plain.example.");
+        let line = lines.iter().find(|line| line["name"] == *name).unwrap_or_else(|| panic!("{lines:?}"));
+        assert_eq!((&line["transport"], &line["client"]), (&transport.into(), &"127.0.0.1".into()), "{line}");
+    }
+    let written = "waypost_logged_queries_total{to=\"dnstap\"}";
+    wait_for("all is written", Duration::from_secs(5), || (metric(&lab, written) == 4.0).then_some(()));
+    server.stop();
+    capture.stop();
+    // DOT is 3 and DOQ is 7 (https://github.com/dnstap/dnstap.pb).
+    let told = [("by-quic", 7), ("by-tcp", 2), ("by-tls", 3), ("by-udp", 1)];
+    assert_eq!(ways(&file), told.map(|(label, way)| (label.to_owned(), way)));
 }

@@ -13,9 +13,9 @@ mod order;
 mod tables;
 mod view;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -24,31 +24,24 @@ use axum::{Extension, Form, Router};
 use serde::Deserialize;
 
 use self::view::View;
+use super::Shown;
 use super::guard::{Forms, Guard, SIGN_IN, Who};
 use super::session::is_same;
 use crate::limits::ADMIN_REQUEST_OCTETS;
-use crate::metrics::Metrics;
-use crate::publish::Control;
 
 /// Nothing that a page of ours is told to load comes from elsewhere, whatever a name or a probe's
 /// evidence holds, and nobody frames its buttons.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-#[derive(Clone)]
-struct Page {
-    control: Control,
-    metrics: Arc<Metrics>,
-}
-
 /// What needs a token, a session, or the socket.
-pub(super) fn router(control: Control, metrics: Arc<Metrics>) -> Router {
+pub(super) fn router(shown: Shown) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/order", post(order::take))
         .layer(DefaultBodyLimit::max(ADMIN_REQUEST_OCTETS))
         .layer(from_fn(guarded))
-        .with_state(Page { control, metrics })
+        .with_state(shown)
 }
 
 /// What tells nothing, and is open to everybody.
@@ -73,11 +66,11 @@ pub(super) fn sign_in_router(guard: Guard) -> Router {
 }
 
 async fn index(
-    State(Page { control, metrics }): State<Page>,
+    State(shown): State<Shown>,
     Extension(Who(name)): Extension<Who>,
     Extension(forms): Extension<Forms>,
 ) -> Html<String> {
-    let view = View::gather(control.status(), &metrics);
+    let view = View::gather(&shown);
     Html(html::page(&view, &name, &forms).into_string())
 }
 
@@ -86,12 +79,19 @@ struct SignIn {
     token: String,
 }
 
-async fn sign_in(State(guard): State<Guard>, Form(SignIn { token }): Form<SignIn>) -> Response {
-    match guard.sign_in(&token) {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
-        Err(problem) => {
-            (problem.code(), Html(html::sign_in(Some(&problem.error)).into_string())).into_response()
-        }
+async fn sign_in(
+    State(guard): State<Guard>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Form(SignIn { token }): Form<SignIn>,
+) -> Response {
+    let problem = match guard.sign_in(&token, client.ip()) {
+        Ok(cookie) => return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
+        Err(problem) => problem,
+    };
+    let page = Html(html::sign_in(Some(&problem.error)).into_string());
+    match problem.retry_after() {
+        Some(retry_after) => (problem.code(), retry_after, page).into_response(),
+        None => (problem.code(), page).into_response(),
     }
 }
 
@@ -133,6 +133,7 @@ async fn guarded(request: axum::extract::Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::view::{Address, Probe, Regional, Routed, Site, Target};
@@ -145,6 +146,7 @@ mod tests {
     use crate::model::event::{Event, Kind};
     use crate::model::explain::RoutedAnswer;
     use crate::publish::{Done, ZoneStatus};
+    use crate::querylog::{Unplaced, UnplacedNetwork, UnplacedZone};
 
     /// Ends an attribute and an element, and begins a script.
     const HOSTILE: &str = "'\"></td><script>alert(1)</script>&amp;";
@@ -223,6 +225,19 @@ mod tests {
             zones: vec![(hostile(), zone)],
             zones_left_out: 1,
             placed: vec![Placed { region: hostile(), by_subnet: true, how: How::Default, count: 1 }],
+            unplaced: Unplaced {
+                networks: vec![UnplacedNetwork {
+                    network: hostile(),
+                    by_subnet: true,
+                    sampled: 2,
+                    overcounted: 1,
+                    zones: vec![UnplacedZone { zone: hostile(), sampled: 1 }],
+                    known: Some(hostile()),
+                }],
+                sample: Some(1),
+                since: Some(hostile()),
+                ..Unplaced::default()
+            },
         }
     }
 

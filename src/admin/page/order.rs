@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::{Page, html, is_sealed};
+use super::{Shown, html, is_sealed};
 use crate::admin::api::Problem;
 use crate::admin::guard::{Forms, Who};
 use crate::admin::hook;
@@ -45,7 +45,7 @@ enum Wished {
 
 /// Carries a form out.
 pub(super) async fn take(
-    State(Page { control, .. }): State<Page>,
+    State(Shown { control, .. }): State<Shown>,
     Extension(Who(by)): Extension<Who>,
     Extension(forms): Extension<Forms>,
     Form(filled): Form<Filled>,

@@ -12,9 +12,11 @@ use crate::admin::guard::Forms;
 use crate::geo::How;
 use crate::health::tick::{rfc3339, short};
 use crate::health::{Desired, State, Tick};
+use crate::limits::PAGE_UNPLACED;
 use crate::metrics::Placed;
 use crate::model::event::{Event, Kind};
 use crate::publish::ZoneStatus;
+use crate::querylog::{Unplaced, UnplacedNetwork};
 
 /// Addresses of the sections inside the page, and what they are called.
 pub(super) const SECTIONS: [(&str, &str); 6] = [
@@ -276,8 +278,45 @@ pub(super) fn queries(view: &View) -> Markup {
     section(
         "queries",
         None,
-        table(&titles, view.placed.iter().map(row), "No routed name has been asked for since the start."),
+        html! {
+            (table(&titles, view.placed.iter().map(row), "No routed name has been asked for since the start."))
+            (unplaced(&view.unplaced))
+        },
     )
+}
+
+fn unplaced(unplaced: &Unplaced) -> Markup {
+    let row = |one: &UnplacedNetwork| {
+        let by = if one.by_subnet { "client subnet (ECS)" } else { "source address" };
+        html! {
+            tr role="row" {
+                th scope="row" role="rowheader" { span.data { (one.network) } }
+                (cell("Told by", html! { (by) }))
+                (cell("The database says", html! { (one.known.as_deref().unwrap_or("nothing")) }))
+                (cell("Zones", html! {
+                    @for zone in &one.zones { div { (zone.zone) " " span.number { (zone.sampled) } } }
+                }))
+                (cell("In the sample", html! {
+                    span.number { (one.sampled) }
+                    @if one.overcounted > 0 { span.muted { "up to " (one.overcounted) " too many" } }
+                }))
+            }
+        }
+    };
+    let titles = ["Network", "Told by", "The database says", "Zones", "In the sample"];
+    let left_out = unplaced.networks.len().saturating_sub(PAGE_UNPLACED);
+    html! {
+        h3 #unplaced { "Networks that fell to default most often" }
+        @match (unplaced.sample, &unplaced.since) {
+            (Some(sample), Some(since)) => p.muted {
+                "One of " (sample) " queries is looked at. Of " (unplaced.routed) " with a routed answer, "
+                (unplaced.unplaced) " fell to default since " time datetime=(since) { (since) } "."
+            },
+            _ => p.muted { "Not counted: " code { "[unplaced] sample = 0" } "." },
+        }
+        (table(&titles, unplaced.networks.iter().take(PAGE_UNPLACED).map(row), "None in the sample."))
+        @if left_out > 0 { p.muted { (left_out) " more: " code { "/v1/unplaced" } } }
+    }
 }
 
 fn section(id: &str, left_out: Option<String>, content: Markup) -> Markup {

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admin::Shown;
 use crate::health::{Desired, Order, Row, Scope, State, Tick};
 use crate::limits::{PAGE_DECISIONS, PAGE_EVENTS, PAGE_TARGETS, PAGE_ZONES};
-use crate::metrics::{Metrics, Placed};
+use crate::metrics::Placed;
 use crate::model::event::Event;
 use crate::model::explain::{RoutedAnswer, answer};
 use crate::model::{Model, ZoneModel};
 use crate::publish::{Status, ZoneStatus, now};
+use crate::querylog::Unplaced;
 use crate::route::{Failback, types};
 use crate::wire::name::Name;
 
@@ -34,6 +36,8 @@ pub(super) struct View {
     pub(super) zones: Vec<(String, ZoneStatus)>,
     pub(super) zones_left_out: usize,
     pub(super) placed: Vec<Placed>,
+    /// Clients that no region has.
+    pub(super) unplaced: Unplaced,
 }
 
 /// A datacentre.
@@ -104,7 +108,8 @@ pub(super) struct Regional {
 
 impl View {
     /// The state of the server now.
-    pub(super) fn gather(status: &Status, metrics: &Metrics) -> View {
+    pub(super) fn gather(Shown { control, metrics, queries }: &Shown) -> View {
+        let status = control.status();
         let now = now();
         let model = status.model();
         let (routes, routes_left_out) = routes(status, &model, now);
@@ -124,6 +129,7 @@ impl View {
             zones,
             zones_left_out,
             placed: metrics.placed(),
+            unplaced: queries.unplaced(&model.geography),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the code that decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use super::decoded::{Alternative, Reader};
 use super::names::Names;
@@ -40,7 +41,7 @@ pub(super) type Answers = BTreeMap<(String, String, String), Vec<Alternative>>;
 #[derive(Default)]
 pub(super) struct Examiner {
     reader: Reader,
-    shares: Shares,
+    shares: Mutex<Shares>,
 }
 
 /// How good a target is; the best of a chain answers.
@@ -141,7 +142,7 @@ impl Examiner {
         let Routed { scene, zone, route, .. } = routed;
         let standing = |target, family| zone.standing(scene.board, target, family, scene.now);
         let regions = scene.model.geography.regions();
-        let means = routed::Means { shares: &mut self.shares, signed_as: None };
+        let means = routed::Means { shares: &self.shares, signed_as: None };
         let whole = routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, means);
         let whole = whole.map_err(|_| "it doesn't fit in a message".to_owned())?;
         if whole.slot != *slot {

@@ -380,6 +380,7 @@ fn load(
         zone: Arc::new(zone),
         config: Arc::new(config),
         signer: None,
+        fitted: None,
         warnings,
         contents: contents.to_vec(),
     })
