@@ -264,10 +264,9 @@ impl Writer {
         writer.probe();
         writer.tell_again();
         writer.resolve();
-        if !by.is_zero() {
-            // The disk still has all of it by the clock before.
-            writer.keep_health();
-        }
+        writer.end_orders(now);
+        // The disk still has what ended meanwhile, and all of it by the clock before.
+        writer.keep_health();
         writer
     }
 

@@ -30,8 +30,12 @@ impl Doubts {
     pub(super) fn follow(&mut self, board: &Board, now: Tick) {
         let mut up = BTreeSet::new();
         let mut left = BTreeMap::new();
+        let mut canaries = Vec::new();
         for row in board.rows(now) {
             let subject = row.subject;
+            if row.is_canary {
+                canaries.push(fails(row.standing.state));
+            }
             if row.standing.state == State::Up {
                 up.insert(subject.clone());
             } else if self.up.contains(subject) {
@@ -41,7 +45,9 @@ impl Doubts {
             }
         }
         if self.is_unsure && left.is_empty() && board.doubt().is_none() {
-            (self.is_unsure, self.is_accepted) = (false, false);
+            // Canaries that all fail are a reason; without a doubt it is one that was accepted.
+            let has_reason = !canaries.is_empty() && canaries.iter().all(|fails| *fails);
+            (self.is_unsure, self.is_accepted) = (false, has_reason);
         }
         (self.up, self.left) = (up, left);
     }
@@ -127,7 +133,7 @@ impl Doubts {
             let Row { subject, standing, .. } = row;
             if row.is_canary {
                 canaries.push(subject);
-                failing += usize::from(matches!(standing.state, State::Down | State::Suspect));
+                failing += usize::from(fails(standing.state));
                 continue;
             }
             if said.on(&subject.zone, &subject.target, now) != Desired::Auto {
@@ -155,4 +161,9 @@ impl Doubts {
             && canaries.iter().all(|canary| self.heard.get(canary) > first);
         is_most && emptied >= 2 && !is_vouched
     }
+}
+
+/// Whether a canary's last result was a failure.
+fn fails(state: State) -> bool {
+    matches!(state, State::Down | State::Suspect)
 }
