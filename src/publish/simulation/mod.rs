@@ -312,6 +312,7 @@ impl Simulation {
         self.server.reload(&self.files.texts(), &files.texts(), self.at, now);
         self.doubts.judged();
         self.files = files;
+        self.history.reload(&self.server.writer.status().board(), now);
         self.look(None)
     }
 
@@ -339,6 +340,8 @@ impl Simulation {
             self.orders.take_back(&whom);
             let now = self.now();
             let _ = self.server.wish(&whom, Wish::TakeBack, true, self.at, now);
+            // Between two of them others may be without what they need.
+            self.look(None)?;
         }
         self.reload(self.files.calmed())?;
         self.resolve_alerts()?;
