@@ -65,7 +65,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::name::Name;
 
 /// Seeds of a usual run.
-const SEEDS: Range<u64> = 0..2000;
+const SEEDS: Range<u64> = 0..1000;
 
 /// What a run remembers for its report.
 const TOLD: usize = 60;
