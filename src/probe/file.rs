@@ -16,7 +16,15 @@ use crate::limits::VERDICT_FILE_OCTETS;
 /// that was set back since, and gets older all the same: by a clock that nobody sets, from when it was
 /// first seen so.
 #[derive(Debug, Default)]
-pub(crate) struct Ages(Mutex<HashMap<PathBuf, (SystemTime, Instant)>>);
+pub(crate) struct Ages(Mutex<HashMap<PathBuf, First>>);
+
+/// A file as it was when it was first seen.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    written: SystemTime,
+    seen: Instant,
+    age: Duration,
+}
 
 impl Ages {
     /// How old a file is that says when it was written.
@@ -28,12 +36,10 @@ impl Ages {
     ) -> Duration {
         let by_clock = now.duration_since(written).unwrap_or_default();
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = seen.get(path).filter(|(before, _)| *before == written);
-        let first = same.map_or(instant, |(_, first)| *first);
-        if same.is_none() {
-            seen.insert(path.to_owned(), (written, instant));
-        }
-        by_clock.max(instant.saturating_duration_since(first))
+        let same = seen.get(path).copied().filter(|first| first.written == written);
+        let first = same.unwrap_or(First { written, seen: instant, age: by_clock });
+        seen.insert(path.to_owned(), first);
+        by_clock.max(first.age + instant.saturating_duration_since(first.seen))
     }
 }
 
@@ -131,8 +137,8 @@ mod tests {
         assert_eq!(ages.of(path, clock, (clock + seconds(1), instant)), seconds(1));
         // The clock is set back by an hour.
         let later = |after| (clock + seconds(after) - seconds(3_600), instant + seconds(after - 1));
-        assert_eq!(ages.of(path, clock, later(31)), seconds(30));
-        assert_eq!(ages.of(path, clock, later(3_700)), seconds(3_699));
+        assert_eq!(ages.of(path, clock, later(31)), seconds(31));
+        assert_eq!(ages.of(path, clock, later(3_700)), seconds(3_700));
         // Written anew, by the clock as it is now.
         let written = clock - seconds(2_000);
         assert_eq!(ages.of(path, written, later(1_600)), Duration::ZERO);

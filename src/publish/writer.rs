@@ -264,6 +264,9 @@ impl Writer {
         writer.probe();
         writer.tell_again();
         writer.resolve();
+        writer.end_orders(now);
+        // The disk still has what ended meanwhile, and all of it by the clock before.
+        writer.keep_health();
         writer
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use super::decoded::{Alternative, Reader};
-use super::orders::{Given, whole_name};
+use super::names::Names;
+use super::orders::Sayings;
 use super::server::Good;
 use crate::compile::routed::{self, family_of};
 use crate::compile::shares::Shares;
@@ -27,9 +28,9 @@ pub(super) struct Scene<'s> {
     pub(super) model: &'s Model,
     pub(super) board: &'s Board,
     pub(super) snapshot: &'s Snapshot,
-    pub(super) good: &'s BTreeMap<Name, Good>,
     pub(super) waiting: &'s BTreeSet<Subject>,
-    pub(super) orders: &'s Given,
+    pub(super) names: &'s Names,
+    pub(super) said: Sayings<'s>,
     pub(super) now: Tick,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Examiner {
 
 /// How good a target is; the best of a chain answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
+pub(super) enum Class {
     Eligible,
     Waiting,
     /// By probes.
@@ -56,32 +57,33 @@ enum Class {
 
 /// A target that can give what is asked.
 #[derive(Debug)]
-struct Candidate {
+pub(super) struct Candidate {
     /// The target of the file.
-    member: TargetId,
+    pub(super) member: TargetId,
     data: String,
-    class: Class,
+    pub(super) class: Class,
     is_suspect: bool,
-    weight: u16,
+    pub(super) weight: u16,
 }
 
 /// One route of one zone.
-struct Routed<'s> {
-    scene: &'s Scene<'s>,
-    zone: &'s ZoneModel,
-    good: &'s Good,
-    route: &'s Route,
+pub(super) struct Routed<'s> {
+    pub(super) scene: &'s Scene<'s>,
+    pub(super) zone: &'s ZoneModel,
+    pub(super) good: &'s Good,
+    pub(super) route: &'s Route,
 }
 
 impl Examiner {
     /// Every answer as it is, and that each is as it must be.
     pub(super) fn check(&mut self, scene: &Scene<'_>) -> Result<Answers, String> {
         let mut answers = Answers::new();
-        if !scene.model.zones.keys().eq(scene.good.keys()) {
+        if !scene.model.zones.keys().eq(scene.said.good.keys()) {
             return Err(format!("served are {:?}", scene.model.zones.keys()));
         }
-        for (zone, good) in scene.model.zones.values().zip(scene.good.values()) {
+        for (zone, good) in scene.model.zones.values().zip(scene.said.good.values()) {
             good.is_served(zone)?;
+            scene.names.are_served(zone)?;
             for route in &zone.routing.routes {
                 let routed = Routed { scene, zone, good, route };
                 self.check_route(&routed, &mut answers)
@@ -177,7 +179,7 @@ impl Good {
     }
 
     /// The chain of a region, by the region's name.
-    fn chain<'g>(&'g self, route: &Route, region: &str) -> &'g [Tier] {
+    pub(super) fn chain<'g>(&'g self, route: &Route, region: &str) -> &'g [Tier] {
         let routes = &self.config.routing.routes;
         let place =
             self.regions.iter().position(|name| name == region).filter(|_| !self.lost.contains(region));
@@ -189,7 +191,7 @@ impl Good {
 impl<'s> Routed<'s> {
     /// The types that the route may answer, and whether it does: those that any of its targets
     /// can give, in any region and state.
-    fn types(&self) -> Vec<(Rtype, bool)> {
+    pub(super) fn types(&self) -> Vec<(Rtype, bool)> {
         let any = |wanted| self.all_tiers(wanted).iter().any(|tier| !tier.is_empty());
         match self.route.kind {
             Kind::Address => vec![(Rtype::A, any(Rtype::A)), (Rtype::AAAA, any(Rtype::AAAA))],
@@ -243,17 +245,7 @@ impl<'s> Routed<'s> {
         alternatives: &[Alternative],
         answered: &BTreeSet<&str>,
     ) -> Result<(bool, Option<bool>), String> {
-        let wanted = rtype;
-        let chain = self.good.chain(self.route, region);
-        let mut tiers: Vec<Vec<Candidate>> = chain
-            .iter()
-            .map(|tier| {
-                tier.members.iter().flat_map(|one| self.candidates(one.target, one.weight, wanted)).collect()
-            })
-            .collect();
-        if tiers.iter().all(Vec::is_empty) {
-            tiers = self.all_tiers(wanted);
-        }
+        let tiers = self.tiers(region, rtype);
         let best = tiers.iter().flatten().map(|one| one.class).min().ok_or("nobody can give it")?;
         for data in answered {
             let class = tiers.iter().flatten().filter(|one| one.data == *data).map(|one| one.class).min();
@@ -261,17 +253,7 @@ impl<'s> Routed<'s> {
                 return Err(format!("{data} is {class:?}, and the chain has one that is {best:?}"));
             }
         }
-        let first = tiers.iter().position(|tier| tier.iter().any(|one| one.class == best));
-        let place = match self.route.min_healthy {
-            Some(minimum) if best == Class::Eligible => {
-                let enough = tiers.iter().position(|tier| is_enough(tier, minimum));
-                // Without any that has enough, which one comes nearest isn't judged here.
-                let within =
-                    |tier: &&Vec<Candidate>| tier.iter().any(|one| answered.contains(one.data.as_str()));
-                enough.or_else(|| tiers.iter().position(|tier| within(&tier)))
-            }
-            _ => first,
-        };
+        let place = self.answering(&tiers, best);
         let tier = place.map(|place| &tiers[place]).ok_or("no tier answers")?;
         let accepted = || tier.iter().filter(|one| one.class == best);
         let is_shared = accepted().any(|one| one.weight > 0);
@@ -295,6 +277,27 @@ impl<'s> Routed<'s> {
             Some(false)
         };
         Ok((best >= Class::Down, is_suspect))
+    }
+
+    /// A region's chain, by what its members can give; all targets of the route if they can't.
+    pub(super) fn tiers(&self, region: &str, wanted: Rtype) -> Vec<Vec<Candidate>> {
+        let chain = self.good.chain(self.route, region).iter();
+        let tiers = chain.map(|tier| {
+            tier.members.iter().flat_map(|one| self.candidates(one.target, one.weight, wanted)).collect()
+        });
+        let tiers: Vec<Vec<Candidate>> = tiers.collect();
+        if tiers.iter().all(Vec::is_empty) { self.all_tiers(wanted) } else { tiers }
+    }
+
+    /// The place of the tier that answers, as `best` as any in the chain is.
+    pub(super) fn answering(&self, tiers: &[Vec<Candidate>], best: Class) -> Option<usize> {
+        match self.route.min_healthy {
+            Some(minimum) if best == Class::Eligible => {
+                let shares: Vec<_> = tiers.iter().map(|tier| share(tier, minimum)).collect();
+                spilled_to(&shares)
+            }
+            _ => tiers.iter().position(|tier| tier.iter().any(|one| one.class == best)),
+        }
     }
 
     /// MX and SRV: all targets of the route, whatever their health; the better before the worse,
@@ -382,7 +385,7 @@ impl<'s> Routed<'s> {
     }
 
     /// Every target of the route that can give a type, each in a tier of its own.
-    fn all_tiers(&self, wanted: Rtype) -> Vec<Vec<Candidate>> {
+    pub(super) fn all_tiers(&self, wanted: Rtype) -> Vec<Vec<Candidate>> {
         self.route.targets().into_iter().map(|target| self.candidates(target, 0, wanted)).collect()
     }
 
@@ -440,12 +443,7 @@ impl<'s> Routed<'s> {
         let is_watched = target.address(family).is_some();
         let state = if is_watched { standing.state } else { State::Unknown };
         let (lacks, is_shaky) = self.needs(whole);
-        let desired = self.scene.orders.on(
-            &whole_name(&self.zone.routing.apex, &file.name),
-            file.site.as_deref(),
-            *now,
-        );
-        let desired = desired.unwrap_or(file.desired);
+        let desired = self.scene.said.on(&self.zone.routing.apex, &file.name, *now);
         let class = match (desired, state) {
             (Desired::Up, _) => Class::Eligible,
             (Desired::Down | Desired::Drained, _) => Class::HeldOut,
@@ -485,8 +483,9 @@ impl<'s> Routed<'s> {
     }
 }
 
-/// Whether as much of a tier is eligible as the route asks for: of its weights, or of its targets.
-fn is_enough(tier: &[Candidate], minimum: Minimum) -> bool {
+/// How much of a tier is eligible, and how much of it the route asks for: in hundredths of its
+/// weights, or of its targets.
+fn share(tier: &[Candidate], minimum: Minimum) -> (u64, u64) {
     let members: BTreeMap<TargetId, (u64, bool)> = tier.iter().fold(BTreeMap::new(), |mut members, one| {
         let member = members.entry(one.member).or_insert((u64::from(one.weight), false));
         member.1 |= one.class == Class::Eligible;
@@ -496,9 +495,23 @@ fn is_enough(tier: &[Candidate], minimum: Minimum) -> bool {
     let size = |(weight, _): &(u64, bool)| if by_weight { *weight } else { 1 };
     let whole: u64 = members.values().map(size).sum();
     let eligible: u64 = members.values().filter(|(_, is_eligible)| *is_eligible).map(size).sum();
-    match minimum {
-        _ if eligible == 0 => false,
-        Minimum::Percent(percent) => eligible * 100 >= whole * u64::from(percent),
-        Minimum::Targets(count) => eligible >= whole.min(count as u64),
-    }
+    let wanted = match minimum {
+        Minimum::Percent(percent) => whole * u64::from(percent),
+        Minimum::Targets(count) => whole.min(count as u64) * 100,
+    };
+    (eligible * 100, wanted)
+}
+
+/// The first tier with as much as is asked for; else the one that comes nearest to it, the first of
+/// several.
+fn spilled_to(shares: &[(u64, u64)]) -> Option<usize> {
+    let alive = || shares.iter().enumerate().filter(|(_, (eligible, _))| *eligible > 0);
+    let enough = alive().find(|(_, (eligible, wanted))| eligible >= wanted);
+    let nearest = || {
+        alive().reduce(|best, next| {
+            let ((_, (most, of)), (_, (eligible, wanted))) = (best, next);
+            if eligible * of > most * wanted { next } else { best }
+        })
+    };
+    enough.or_else(nearest).map(|(place, _)| place)
 }

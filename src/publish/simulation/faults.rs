@@ -40,11 +40,23 @@ pub(super) enum Fault {
     TakeBack,
     /// An operator says that the failures are real, whether anybody doubts them or not.
     Accept,
+    /// A maintenance window is written into the file, or taken out.
+    Window,
+    /// Those who tell how targets are fall silent for a while.
+    Hush,
+    /// Somebody tells that a target or a site is well, or isn't.
+    Word,
+    /// An alert fires, or is resolved.
+    Alert,
+    /// Some canaries, or all of them, don't answer for a while.
+    Canaries,
+    /// The server is away for a while, and the clock may be set meanwhile.
+    Away,
     /// Host names that others serve resolve to something else, or don't.
     Names,
 }
 
-const ALL: [Fault; 16] = [
+const ALL: [Fault; 22] = [
     Fault::SiteDies,
     Fault::AddressDies,
     Fault::Flaps,
@@ -61,6 +73,12 @@ const ALL: [Fault; 16] = [
     Fault::Order,
     Fault::TakeBack,
     Fault::Accept,
+    Fault::Window,
+    Fault::Hush,
+    Fault::Word,
+    Fault::Alert,
+    Fault::Canaries,
+    Fault::Away,
 ];
 
 #[derive(Debug)]
@@ -99,6 +117,11 @@ impl Faults {
         self.lasting.clear();
     }
 
+    /// Whether those who tell are silent.
+    pub(super) fn is_hushed(&self, at: Duration) -> bool {
+        self.lasting.iter().any(|(fault, _, end)| *fault == Fault::Hush && *end > at)
+    }
+
     /// What a probe of an address sees; nothing if the prober is silent.
     pub(super) fn result(&self, address: IpAddr, at: Duration, random: &mut Random) -> Option<Outcome> {
         let octet = match address {
@@ -106,10 +129,14 @@ impl Faults {
             IpAddr::V6(address) => usize::from(address.octets()[15]),
         };
         let family = usize::from(address.is_ipv6());
+        let is_canary = matches!(address, IpAddr::V4(address) if address.octets()[0] == 192);
         let mut healthy = true;
         for (fault, hit, end) in self.lasting.iter().filter(|(_, _, end)| *end > at) {
             let is_one_hit = (octet + family) % 4 == hit % 4;
             healthy &= match fault {
+                Fault::Canaries => !is_canary || *hit % 2 == octet % 2 && *hit < 40,
+                // They stand outside of all sites.
+                Fault::SiteDies | Fault::AddressDies | Fault::Flaps if is_canary => true,
                 Fault::SiteDies => octet % SITES.len() != hit % SITES.len(),
                 Fault::AddressDies => !is_one_hit,
                 Fault::Flaps => {

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::random::Random;
+use super::server::Texts;
+use super::windows::Window;
+use crate::health::Tick;
 
 /// Regions, and the networks of their clients. Clients of none of them are in `default`.
 pub(super) const REGIONS: [(&str, &str); 3] =
@@ -23,6 +26,8 @@ const FAILBACKS: [&str; 5] = ["auto", "auto", "manual", "5s", "15s"];
 pub(super) struct Files {
     /// In the order of `waypost.toml`.
     pub(super) regions: Vec<&'static str>,
+    pub(super) windows: Vec<Window>,
+    canaries: Vec<Probe>,
     pub(super) zones: BTreeMap<&'static str, ZoneFile>,
 }
 
@@ -41,10 +46,24 @@ pub(super) struct ZoneFile {
 #[derive(Clone)]
 struct Probe {
     name: String,
+    asks: Asks,
     interval_ms: u64,
     fall: u64,
     rise: u64,
     hold_s: u64,
+}
+
+/// Where a probe's results come from.
+#[derive(Clone, Copy)]
+enum Asks {
+    /// The target.
+    Tcp,
+    /// Whoever tells, and how long that holds.
+    Verdicts(u64),
+    /// An Alertmanager, by this label of alerts; 0: its silence is well.
+    Alerts(&'static str, u64),
+    /// A file, and how long a line holds.
+    File(u64),
 }
 
 #[derive(Clone)]
@@ -58,6 +77,9 @@ struct Target {
     state: &'static str,
     assume: &'static str,
     probes: Vec<String>,
+    /// Shares of clients that it can take, and that it has; 0: it says nothing.
+    capacity: u64,
+    load: u64,
     /// Targets before it, so that there is no circle.
     needs: Vec<String>,
 }
@@ -86,7 +108,8 @@ impl Files {
         let zones = if random.chance(25) { 2 } else { 1 };
         let zones =
             (0..zones).map(|number| (APEXES[number], ZoneFile::random(number, &regions, random))).collect();
-        Files { regions, zones }
+        let canaries = canaries(random);
+        Files { regions, windows: Vec::new(), canaries, zones }
     }
 
     /// Another version, with a few changes.
@@ -109,6 +132,9 @@ impl Files {
                 files.zones.insert(APEXES[number], ZoneFile::random(number, &files.regions, random));
             }
         }
+        if random.chance(15) {
+            files.canaries = canaries(random);
+        }
         for zone in files.zones.values_mut() {
             for _ in 0..random.below(4) {
                 zone.change(&files.regions, random);
@@ -120,9 +146,17 @@ impl Files {
         files
     }
 
+    /// Another version, in which maintenance is planned otherwise.
+    pub(super) fn replanned(&self, now: Tick, random: &mut Random) -> Files {
+        let mut files = self.clone();
+        Window::change(&mut files.windows, now, random);
+        files
+    }
+
     /// Every operator's hand taken off, and every slip mended.
     pub(super) fn calmed(&self) -> Files {
         let mut files = self.clone();
+        files.windows.clear();
         for zone in files.zones.values_mut() {
             zone.serial += 1;
             zone.has_slip = false;
@@ -132,11 +166,23 @@ impl Files {
         files
     }
 
-    pub(super) fn server(&self) -> String {
+    /// As they are written.
+    pub(super) fn texts(&self) -> Texts {
+        let zones = self.zones.iter().map(|(apex, file)| ((*apex).to_owned(), [file.zone(), file.routes()]));
+        let regions = self.regions.iter().map(|name| (*name).to_owned()).collect();
+        Texts { regions, server: self.server(), zones: zones.collect() }
+    }
+
+    fn server(&self) -> String {
         let mut text = String::new();
         for region in &self.regions {
             let network = REGIONS.iter().find(|(name, _)| name == region).map_or("", |(_, network)| network);
             let _ = write!(text, "[regions.{region}]\nnetworks = [\"{network}\"]\n");
+        }
+        self.windows.iter().for_each(|window| window.write(&mut text));
+        for (number, canary) in self.canaries.iter().enumerate() {
+            let _ = write!(text, "[canaries.{}]\naddress = \"192.0.2.{}\"\n", canary.name, 200 + number);
+            canary.write(&mut text);
         }
         text
     }
@@ -173,7 +219,7 @@ impl ZoneFile {
             random.below(self.routes.len()),
             random.below(self.probes.len()),
         );
-        match random.below(17) {
+        match random.below(18) {
             0..3 => self.targets[target].state = random.pick(&STATES),
             3 => drop(self.sites.insert(random.pick(&SITES), random.pick(&STATES))),
             4 | 5 => {
@@ -211,6 +257,10 @@ impl ZoneFile {
             }
             13 => self.routes[route].failback = random.pick(&FAILBACKS),
             14 => self.has_slip ^= true,
+            16 => {
+                let is_name = self.targets[target].address_of.is_some() || random.chance(50);
+                self.targets[target].address_of = (!is_name).then(|| random.pick(&NAMES));
+            }
             15 => {
                 let needs = needs_among(&self.targets[..target], random);
                 self.targets[target].needs = needs;
@@ -222,7 +272,7 @@ impl ZoneFile {
         }
     }
 
-    pub(super) fn zone(&self) -> String {
+    fn zone(&self) -> String {
         let mut text = format!(
             "$TTL 60\n@ SOA ns.test. h.test. {} 1 1 1 60\n@ NS ns.test.\nns A 192.0.2.250\n",
             self.serial
@@ -233,7 +283,7 @@ impl ZoneFile {
         text
     }
 
-    pub(super) fn routes(&self) -> String {
+    fn routes(&self) -> String {
         let mut text = String::new();
         if self.has_slip {
             text.push_str("[targets\n");
@@ -241,12 +291,9 @@ impl ZoneFile {
         for (site, state) in &self.sites {
             let _ = write!(text, "[sites.{site}]\nstate = \"{state}\"\n");
         }
-        for Probe { name, interval_ms, fall, rise, hold_s } in &self.probes {
-            let _ = write!(
-                text,
-                "[probes.{name}]\ntype = \"tcp\"\nport = 25\ninterval = \"{interval_ms}ms\"\n\
-                 timeout = \"500ms\"\nfall = {fall}\nrise = {rise}\nhold = \"{hold_s}s\"\n"
-            );
+        for probe in &self.probes {
+            let _ = writeln!(text, "[probes.{}]", probe.name);
+            probe.write(&mut text);
         }
         self.targets.iter().for_each(|target| target.write(&mut text));
         self.routes.iter().for_each(|route| route.write(&mut text));
@@ -254,14 +301,53 @@ impl ZoneFile {
     }
 }
 
+/// Addresses outside of all sites; none most of the time.
+fn canaries(random: &mut Random) -> Vec<Probe> {
+    let count = random.pick(&[0, 0, 0, 1, 2]);
+    (0..count).map(|number| Probe { asks: Asks::Tcp, ..Probe::random(number, random) }).collect()
+}
+
 impl Probe {
     fn random(number: usize, random: &mut Random) -> Probe {
         Probe {
             name: format!("p{number}"),
+            asks: Asks::random(random),
             interval_ms: random.between(1_000..=6_000),
             fall: random.between(1..=4),
             rise: random.between(1..=3),
             hold_s: random.pick(&[0, 5, 10, 20]),
+        }
+    }
+}
+
+impl Probe {
+    fn write(&self, text: &mut String) {
+        let Probe { asks, interval_ms, fall, rise, hold_s, .. } = self;
+        let asks = match asks {
+            Asks::Tcp => "type = \"tcp\"\nport = 25".to_owned(),
+            Asks::Verdicts(ttl) => format!("type = \"push\"\nttl = \"{ttl}s\""),
+            Asks::Alerts(label, ttl) => {
+                let ttl = if *ttl > 0 { format!("\nttl = \"{ttl}s\"") } else { String::new() };
+                format!("type = \"push\"\nalert = {{ alertname = \"Full\", {label} = \"{{{label}}}\" }}{ttl}")
+            }
+            Asks::File(ttl) => format!("type = \"file\"\npath = \"/run/watch/{{target}}\"\nttl = \"{ttl}s\""),
+        };
+        let _ = write!(
+            text,
+            "{asks}\ninterval = \"{interval_ms}ms\"\n\
+             timeout = \"500ms\"\nfall = {fall}\nrise = {rise}\nhold = \"{hold_s}s\"\n"
+        );
+    }
+}
+
+impl Asks {
+    fn random(random: &mut Random) -> Asks {
+        let ttl = random.between(5..=15);
+        match random.below(20) {
+            0 | 1 => Asks::Verdicts(ttl),
+            2 | 3 => Asks::Alerts(random.pick(&["site", "target"]), random.pick(&[0, ttl])),
+            4 | 5 => Asks::File(ttl),
+            _ => Asks::Tcp,
         }
     }
 }
@@ -288,18 +374,26 @@ impl Target {
             state: if random.chance(5) { random.pick(&STATES) } else { "auto" },
             assume: if random.chance(15) { "down" } else { "up" },
             probes: probes_of_target(probes, random),
+            capacity: if random.chance(80) { random.between(40..=100) } else { 0 },
+            load: if random.chance(60) { random.between(20..=60) } else { 0 },
             needs: Vec::new(),
         }
     }
 
     fn write(&self, text: &mut String) {
-        let Target { name, number, ipv4, ipv6, address_of, state, assume, probes, needs } = self;
+        let Target { name, number, ipv4, ipv6, address_of, state, assume, probes, needs, capacity, load } =
+            self;
         let site = SITES[number % SITES.len()];
         let _ = write!(
             text,
             "[targets.{name}]\nsite = \"{site}\"\nhost = \"{name}.host\"\nstate = \"{state}\"\n\
              assume = \"{assume}\"\nprobes = {probes:?}\n"
         );
+        for (key, shares) in
+            [("capacity", capacity), ("load", load)].into_iter().filter(|(_, shares)| **shares > 0)
+        {
+            let _ = writeln!(text, "{key} = {shares}");
+        }
         if !needs.is_empty() {
             let _ = writeln!(text, "needs = {needs:?}");
         }

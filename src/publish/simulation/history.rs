@@ -32,13 +32,24 @@ struct Verdict {
     failures: u32,
     failures_since_start: u32,
     successes: u32,
+    /// Whether the last result said nothing of the target.
+    is_blocked: bool,
+    /// The last deaths, while the clock wasn't set forward.
+    deaths: [Option<Duration>; MOST_DEATHS],
 }
+
+/// Deaths that damping lets through within [`DEATHS_WITHIN`]: each adds 1,000 points, of which half
+/// are left after two minutes, so with the fifth there are more than 3,000, and then it is held for two
+/// minutes.
+const MOST_DEATHS: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(118);
 
 impl History {
     /// A result comes in.
     pub(super) fn report(&mut self, key: &ProbeKey, outcome: Outcome) {
         let Some(verdict) = self.probes.get_mut(key) else { return };
-        if outcome == Outcome::Blocked {
+        verdict.is_blocked = outcome == Outcome::Blocked;
+        if verdict.is_blocked {
             return;
         }
         if outcome == Outcome::Healthy {
@@ -60,6 +71,7 @@ impl History {
     pub(super) fn restart(&mut self) {
         for verdict in self.probes.values_mut() {
             (verdict.successes, verdict.failures_since_start) = (0, 0);
+            verdict.is_blocked = false;
         }
     }
 
@@ -68,8 +80,16 @@ impl History {
         for verdict in self.probes.values_mut() {
             verdict.died = None;
             verdict.penalty = 0.0;
+            verdict.deaths = [None; MOST_DEATHS];
             verdict.held_until = Duration::ZERO;
         }
+    }
+
+    /// While files are taken over, and until doubts are judged by them, a target may lack what it
+    /// needs for a moment, which nobody sees. Then it has come back, as after a longer absence.
+    pub(super) fn reload(&mut self, board: &Board, now: Tick) {
+        let came_back = |row: &Row<'_>| row.standing.recovered.is_some() && row.probes.is_empty();
+        self.waiting.extend(board.rows(now).filter(came_back).map(|row| row.subject.clone()));
     }
 
     pub(super) fn release(&mut self, zone: &Name, target: &str) {
@@ -107,6 +127,10 @@ impl History {
                 })?,
                 None => Verdict::new(probe.state),
             };
+            if pace.is_some() && probe.blocked.is_some() != verdict.is_blocked {
+                let (target, blocked) = (&subject.target, probe.blocked);
+                return Err(format!("{target} {}: blocked is told as {blocked:?}", key.probe));
+            }
             self.probes.insert(key, verdict);
         }
         let state = row.standing.state;
@@ -143,6 +167,8 @@ impl Verdict {
             failures: 0,
             failures_since_start: 0,
             successes: 0,
+            is_blocked: false,
+            deaths: [None; MOST_DEATHS],
         }
     }
 
@@ -156,6 +182,10 @@ impl Verdict {
                 Err(format!("{} -> {state} without a result", self.state))
             };
         };
+        if self.is_blocked {
+            let turned = || format!("{} -> {state} by a probe that was turned away", self.state);
+            return if state == self.state { Ok(after) } else { Err(turned()) };
+        }
         if self.failures_since_start >= pace.fall && state != State::Down {
             return Err(format!("{state} after {} failures, {} make it DOWN", self.failures, pace.fall));
         }
@@ -172,6 +202,11 @@ impl Verdict {
                 after.penalty = (self.penalty * (-half_lives).exp2() + 1000.0).min(4000.0);
                 after.counted = at;
                 after.died = Some(at);
+                if self.deaths[0].is_some_and(|first| at - first < DEATHS_WITHIN) {
+                    return Err(format!("it died {} times since {:?}", MOST_DEATHS + 1, self.deaths[0]));
+                }
+                after.deaths.rotate_left(1);
+                after.deaths[MOST_DEATHS - 1] = Some(at);
                 // The server's points are whole numbers; that is worth less than a second.
                 if after.penalty > 3010.0 {
                     let half_lives = (after.penalty / 1500.0).log2();

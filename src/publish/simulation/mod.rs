@@ -2,9 +2,15 @@
 //!
 //! ```text
 //! files     random configurations and changes    server   the writer, without sockets
-//! faults    what goes wrong, and when            decoded  answers, read back
+//! windows   when the clock drains sites          restarts from its disk
+//! faults    what goes wrong, and when            operator orders, and what comes of them
+//! tellers   who tells how targets are            random   chance by seed
+//!
 //! history   what verdicts may do                 answers  what answers must be
-//! orders    what operators have said             random   chance by seed
+//! doubts    when verdicts may be held            decoded  answers, read back
+//! words     what others told that may hold       orders   what operators have said
+//! names     addresses that were found            burdens  which orders must be refused
+//! cases     what was found, as small as it is
 //! ```
 //!
 //! Each run leaves some kinds of fault out, so that rare mixes appear (swarm testing). All chance
@@ -17,13 +23,22 @@
 //! ```
 
 mod answers;
+mod burdens;
+mod cases;
 mod decoded;
+mod doubts;
 mod faults;
 mod files;
 mod history;
+mod names;
+mod operator;
 mod orders;
 mod random;
+mod restarts;
 mod server;
+mod tellers;
+mod windows;
+mod words;
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -32,22 +47,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::{Answers, Examiner, Scene};
+use doubts::Doubts;
 use faults::{Fault, Faults};
-use files::{Files, NAMES, SITES};
+use files::{Files, NAMES};
 use history::History;
-use orders::{Given, whole_name};
+use names::Names;
+use orders::{Given, Sayings, whole_name};
 use random::Random;
-use server::{Disk, Server};
+use server::{Disk, Server, Texts};
+use tellers::Tellers;
+use words::Words;
 
-use crate::health::{Desired, Pace, ProbeKey, Report, State, Tick};
+use crate::health::{Outcome, Pace, ProbeKey, Report, State, Tick};
 use crate::publish::hand::Wish;
 use crate::resolve::Found;
-use crate::route::addresses::{PART_MARK, Resolution};
 use crate::snapshot::Snapshot;
 use crate::wire::name::Name;
 
 /// Seeds of a usual run.
-const SEEDS: Range<u64> = 0..2000;
+const SEEDS: Range<u64> = 0..1000;
 
 /// What a run remembers for its report.
 const TOLD: usize = 60;
@@ -102,6 +120,10 @@ struct Simulation {
     faults: Faults,
     history: History,
     orders: Given,
+    tellers: Tellers,
+    words: Words,
+    names: Names,
+    doubts: Doubts,
     examiner: Examiner,
     /// What was checked last: nothing new, nothing to check.
     seen: Option<Arc<Snapshot>>,
@@ -116,7 +138,7 @@ impl Simulation {
         let now = Tick(START_MS);
         let (files, server) = loop {
             let files = Files::random(&mut random);
-            if let Some(server) = Server::start(&files, Disk::default(), Duration::ZERO, now) {
+            if let Some(server) = Server::start(&files.texts(), Disk::default(), Duration::ZERO, now) {
                 break (files, server);
             }
         };
@@ -130,6 +152,10 @@ impl Simulation {
             due: Duration::ZERO,
             history: History::default(),
             orders: Given::default(),
+            tellers: Tellers::default(),
+            words: Words::default(),
+            names: Names::default(),
+            doubts: Doubts::default(),
             examiner: Examiner::default(),
             seen: None,
             steps: 0,
@@ -168,9 +194,10 @@ impl Simulation {
             for line in story {
                 let _ = writeln!(report, "{line}");
             }
-            let _ = write!(report, "\nwaypost.toml:\n{}", self.files.server());
-            for (apex, file) in &self.files.zones {
-                let _ = write!(report, "\n{apex}.toml:\n{}", file.routes());
+            let Texts { server, zones, .. } = self.files.texts();
+            let _ = write!(report, "\nwaypost.toml:\n{server}");
+            for (apex, [_, routes]) in zones {
+                let _ = write!(report, "\n{apex}.toml:\n{routes}");
             }
         }
         report
@@ -182,13 +209,16 @@ impl Simulation {
         let probe = self.server.jobs.iter().map(|(key, running)| (running.next, key)).min();
         let (next_probe, key) = probe.map_or((Duration::MAX, None), |(at, key)| (at, Some(key.clone())));
         let next_fault = if with_faults { self.faults.next() } else { Duration::MAX };
-        let next = next_probe.min(next_fault).min(self.due);
+        let next = next_probe.min(next_fault).min(self.due).min(self.tellers.next());
         // The server's clock has milliseconds.
         self.at = self.at.max(Duration::from_millis(next.as_micros().div_ceil(1000) as u64));
         if next == self.due {
             let now = self.now();
             self.server.due(self.at, now);
-            self.look_at_answers(false)
+            self.look_at_answers(false)?;
+            if self.due > self.at + SOON { self.look_at_doubt() } else { Ok(()) }
+        } else if next == self.tellers.next() {
+            self.beat()
         } else if next == next_fault {
             let fault = self.faults.begin(self.at, &mut self.random);
             self.suffer(fault)
@@ -202,6 +232,12 @@ impl Simulation {
         let Some(running) = self.server.jobs.get(key) else { return Ok(()) };
         let (address, pace) = (running.job.address, running.job.spec.pace);
         let Some(outcome) = self.faults.result(address, self.at, &mut self.random) else { return Ok(()) };
+        let now = self.now();
+        if key.subject.zone.is_root() && outcome != Outcome::Blocked {
+            self.doubts.heard(&key.subject, now);
+        }
+        let outcome = self.server.hear(key, self.at, now).unwrap_or(outcome);
+        self.check_words(key, outcome)?;
         self.tell(|| format!("{} {} {address}: {outcome:?}", key.subject.target, key.probe));
         let report = Report {
             outcome,
@@ -209,7 +245,6 @@ impl Simulation {
             evidence: "seen".to_owned(),
             figures: Vec::new(),
         };
-        let now = self.now();
         self.history.report(key, outcome);
         self.server.report(key, &report, self.at, now);
         self.look(Some((key, pace)))
@@ -228,50 +263,42 @@ impl Simulation {
             | Fault::Noise
             | Fault::Blocked
             | Fault::Silence
+            | Fault::Hush
+            | Fault::Canaries
             | Fault::Uplink => Ok(()),
+            Fault::Word => self.tell_something(),
+            Fault::Alert => self.change_alerts(),
             Fault::Reload => {
                 let files = self.files.changed(&mut self.random);
                 self.reload(files)
             }
+            Fault::Window => {
+                self.files = self.files.replanned(now, &mut self.random);
+                self.server.reload_server(&self.files.texts(), self.at, now);
+                self.doubts.judged();
+                self.look(None)
+            }
             Fault::Restart => self.restart(),
-            Fault::Release => {
-                let keys: Vec<ProbeKey> = self.server.jobs.keys().cloned().collect();
-                if keys.is_empty() {
-                    return Ok(());
-                }
-                let subject = &keys[self.random.below(keys.len())].subject;
-                self.history.release(&subject.zone, &subject.target);
-                let whom = whole_name(&subject.zone, &subject.target);
-                self.server.wish(&whom, Wish::Failback, self.at, now);
-                self.look(None)
-            }
+            Fault::Release => self.release(),
             Fault::Order => self.order(),
-            Fault::TakeBack => {
-                let all: Vec<String> = self.orders.whom().cloned().collect();
-                if !all.is_empty() {
-                    let whom = &all[self.random.below(all.len())];
-                    self.orders.take_back(whom);
-                    self.server.wish(whom, Wish::TakeBack, self.at, now);
-                }
-                self.look(None)
-            }
-            Fault::Accept => {
-                // Nobody doubts most of the time: then it is refused.
-                self.server.wish("", Wish::Believe, self.at, now);
-                self.look(None)
-            }
+            Fault::TakeBack => self.take_back(),
+            Fault::Accept => self.accept(),
+            Fault::Away => self.go_away(),
             Fault::ClockForward => {
                 self.set_by += self.random.between(1..=7_200_000) as i64;
                 self.history.clock_set_forward();
+                self.words.clock_set_forward(self.at);
                 // Whoever sleeps wakes by the clock that nobody sets.
                 Ok(())
             }
             Fault::ClockBack => {
                 // The server looks at its clock around the jump, so that it knows exactly how far.
                 self.server.due(self.at, now);
+                self.words.clock_set_back(self.at);
                 let by = self.random.between(10_000..=7_200_000);
                 self.set_by -= by as i64;
                 self.orders.set_back(Duration::from_millis(by));
+                self.doubts.set_back(Duration::from_millis(by));
                 let now = self.now();
                 self.server.due(self.at, now);
                 self.look(None)
@@ -280,59 +307,12 @@ impl Simulation {
         }
     }
 
-    /// An operator says something of a site, or of a target that is probed.
-    fn order(&mut self) -> Result<(), String> {
-        let now = self.now();
-        let probed: Vec<String> =
-            self.server.jobs.keys().map(|key| whole_name(&key.subject.zone, &key.subject.target)).collect();
-        let whom = if probed.is_empty() || self.random.chance(30) {
-            self.random.pick(&SITES).to_owned()
-        } else {
-            probed[self.random.below(probed.len())].clone()
-        };
-        let desired = self.random.pick(&[Desired::Drained, Desired::Drained, Desired::Down, Desired::Up]);
-        let span = self.random.chance(60).then(|| Duration::from_secs(self.random.between(1..=40)));
-        self.tell(|| format!("{whom} {desired:?} for {span:?}"));
-        // Parts of a host name can be ordered too; nobody does.
-        if !whom.contains(PART_MARK) && self.server.wish(&whom, Wish::Order(desired, span), self.at, now) {
-            self.orders.give(&whom, desired, span.map(|span| now + span));
-        }
-        self.look(None)
-    }
-
     fn reload(&mut self, files: Files) -> Result<(), String> {
         let now = self.now();
-        self.server.reload(&self.files, &files, self.at, now);
+        self.server.reload(&self.files.texts(), &files.texts(), self.at, now);
+        self.doubts.judged();
         self.files = files;
-        self.look(None)
-    }
-
-    /// The same files, and what the disk has kept: no answer may change.
-    fn restart(&mut self) -> Result<(), String> {
-        // The last good version of a file with errors is read under the regions that there are now:
-        // it can't be, or has other chains, where a region went meanwhile. And without a good zone
-        // a server doesn't start.
-        if self.server.good.is_empty() || self.server.good.values().any(|good| !good.lost.is_empty()) {
-            return Ok(());
-        }
-        let now = self.now();
-        self.server.due(self.at, now);
-        let before = self.answers()?;
-        if self.random.chance(30) {
-            self.server.stop(self.at, now);
-        }
-        let disk = self.server.disk.clone();
-        let Some(server) = Server::start(&self.files, disk, self.at, now) else {
-            return Err("it doesn't start again".to_owned());
-        };
-        self.server = server;
-        self.history.restart();
-        let after = self.answers()?;
-        for (key, answer) in &before {
-            if after.get(key) != Some(answer) {
-                return Err(format!("the restart changed {key:?}: {answer:?}, now {:?}", after.get(key)));
-            }
-        }
+        self.history.reload(&self.server.writer.status().board(), now);
         self.look(None)
     }
 
@@ -342,19 +322,11 @@ impl Simulation {
         if !self.server.names.contains(&name) {
             return Ok(());
         }
-        let resolution = if self.random.chance(30) {
-            Resolution::failed("no answer")
-        } else {
-            let octet = self.random.between(0..=8) as u8;
-            let ipv4 =
-                (0..self.random.between(0..=3) as u8).map(|n| [203, 0, 113, octet + n].into()).collect();
-            let v6 = |n: u8| std::net::IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 1, u16::from(octet + n)]);
-            let ipv6 = (0..self.random.between(0..=1) as u8).map(v6).collect();
-            Resolution { ipv4: Ok(ipv4), ipv6: Ok(ipv6) }
-        };
+        let resolution = names::resolution(&mut self.random);
         let found = Found { name, resolution };
         self.tell(|| format!("{found:?}"));
         let now = self.now();
+        self.names.found(&found);
         self.server.found(&found, self.at, now);
         self.look(None)
     }
@@ -367,9 +339,12 @@ impl Simulation {
         for whom in self.orders.whom().cloned().collect::<Vec<_>>() {
             self.orders.take_back(&whom);
             let now = self.now();
-            self.server.wish(&whom, Wish::TakeBack, self.at, now);
+            let _ = self.server.wish(&whom, Wish::TakeBack, true, self.at, now);
+            // Between two of them others may be without what they need.
+            self.look(None)?;
         }
         self.reload(self.files.calmed())?;
+        self.resolve_alerts()?;
         let longest = |time: fn(&Pace) -> Duration| {
             self.server.jobs.values().map(|running| time(&running.job.spec.pace)).max().unwrap_or_default()
         };
@@ -383,12 +358,14 @@ impl Simulation {
         while self.at < end {
             self.step(false)?;
         }
-        let waiting: Vec<_> = self.history.waiting.iter().cloned().collect();
+        let waiting = self.history.waiting.iter().filter(|subject| !subject.zone.is_root());
+        let waiting: Vec<_> = waiting.cloned().collect();
         self.all_are_back(false)?;
         for subject in waiting {
             self.history.release(&subject.zone, &subject.target);
             let now = self.now();
-            self.server.wish(&whole_name(&subject.zone, &subject.target), Wish::Failback, self.at, now);
+            let whom = whole_name(&subject.zone, &subject.target);
+            let _ = self.server.wish(&whom, Wish::Failback, true, self.at, now);
         }
         self.look(None)?;
         self.all_are_back(true)
@@ -402,7 +379,9 @@ impl Simulation {
         for row in status.board().rows(now).filter(|row| !row.probes.is_empty()) {
             let standing = row.standing;
             let waits = standing.recovered.is_some_and(|at| now < at + LONGEST_FAILBACK);
-            if standing.state != State::Up || waits || is_released && standing.recovered.is_some() {
+            // A canary has no clients that it could have back.
+            let is_kept = is_released && standing.recovered.is_some() && !row.is_canary;
+            if standing.state != State::Up || waits || is_kept {
                 return Err(format!(
                     "{} isn't back at {now:?} when all faults are over: {standing:?}",
                     row.subject.target
@@ -416,25 +395,40 @@ impl Simulation {
     fn look(&mut self, reported: Option<(&ProbeKey, Pace)>) -> Result<(), String> {
         let now = self.now();
         let mut is_new = true;
+        let is_canary = reported.is_some_and(|(key, _)| key.subject.zone.is_root());
         {
             let board = self.server.writer.status().board();
-            match reported {
-                Some((key, _)) => {
-                    let Some(row) = board.rows(now).find(|row| *row.subject == key.subject) else {
-                        return Err(format!("{} isn't watched", key.subject.target));
-                    };
-                    let before = self.history.state(&key.subject);
-                    self.history.look_at(&row, reported, self.at)?;
-                    is_new = before != Some(row.standing.state);
-                    if is_new {
-                        // Others may need it.
-                        self.history.look(&board, now, self.at)?;
-                    }
+            if let Some((key, _)) = reported {
+                let Some(row) = board.rows(now).find(|row| *row.subject == key.subject) else {
+                    return Err(format!("{} isn't watched", key.subject.target));
+                };
+                let before = self.history.state(&key.subject);
+                self.history.look_at(&row, reported, self.at)?;
+                is_new = before != Some(row.standing.state);
+                if is_new || is_canary {
+                    self.doubts.judged();
                 }
-                None => self.history.look(&board, now, self.at)?,
+            }
+            if is_new {
+                // Others may need it.
+                self.history.look(&board, now, self.at)?;
+                self.doubts.follow(&board, now);
             }
         }
-        self.look_at_answers(is_new)
+        if reported.is_none() {
+            self.words.follow(&self.server.jobs, self.at);
+            self.names.follow(&self.server.names);
+        }
+        self.look_at_answers(is_new)?;
+        if (is_new || is_canary) && self.due > self.at + SOON { self.look_at_doubt() } else { Ok(()) }
+    }
+
+    fn look_at_doubt(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let intervals = self.server.jobs.values().map(|running| running.job.spec.pace.interval);
+        let together = intervals.max().unwrap_or_default() + Duration::from_secs(1);
+        let said = Sayings { orders: &self.orders, windows: &self.files.windows, good: &self.server.good };
+        self.doubts.check(&self.server.writer.status().board(), said, together, now)
     }
 
     /// Checks all answers if something is new, and from time to time.
@@ -454,6 +448,10 @@ impl Simulation {
         Ok(())
     }
 
+    fn said(&self) -> Sayings<'_> {
+        Sayings { orders: &self.orders, windows: &self.files.windows, good: &self.server.good }
+    }
+
     fn answers(&mut self) -> Result<Answers, String> {
         let now = self.now();
         let writer = &self.server.writer;
@@ -461,9 +459,9 @@ impl Simulation {
             model: &writer.status().model(),
             board: &writer.status().board(),
             snapshot: &writer.published().load_full(),
-            good: &self.server.good,
             waiting: &self.history.waiting,
-            orders: &self.orders,
+            names: &self.names,
+            said: Sayings { orders: &self.orders, windows: &self.files.windows, good: &self.server.good },
             now,
         };
         self.examiner.check(&scene)

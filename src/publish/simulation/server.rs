@@ -5,21 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::files::{Files, ZoneFile};
 use super::random::Random;
 use crate::config::zone::ZoneConfig;
 use crate::diagnostic::Diagnostic;
 use crate::geo::table::Table;
-use crate::health::{ProbeKey, Report, Saved, Tick};
+use crate::health::{Outcome, ProbeKey, Report, Saved, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::Geography;
+use crate::probe::Check;
+use crate::probe::file::{self, Ages};
 use crate::probe::prober::Job;
-use crate::publish::hand::{Hand, Whom, Wish};
+use crate::probe::push::Verdicts;
+use crate::publish::hand::{Done, Hand, Refused, Whom, Wish};
+use crate::publish::verdicts::{Alert, Verdict};
 use crate::publish::writer::{Beginning, Change, Errand, Writer};
 use crate::resolve::Found;
 use crate::route::Kind;
@@ -32,6 +36,11 @@ pub(super) struct Server {
     pub(super) jobs: BTreeMap<ProbeKey, Running>,
     pub(super) disk: Disk,
     pub(super) names: BTreeSet<Name>,
+    /// What probes by words go by.
+    verdicts: Verdicts,
+    ages: Ages,
+    /// What scripts have written: whether it is up, and when by the clock.
+    pub(super) files: BTreeMap<String, (bool, Tick)>,
     /// What it should serve: the last good version of each zone's routes.
     pub(super) good: BTreeMap<Name, Good>,
 }
@@ -57,6 +66,17 @@ pub(super) struct Disk {
     zones: BTreeMap<PathBuf, Vec<(PathBuf, Bytes)>>,
 }
 
+/// All files of a server, as an operator has written them.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Texts {
+    /// Names of regions, in the order of `waypost.toml`.
+    pub(super) regions: Vec<String>,
+    /// `waypost.toml`, which has no mistakes here.
+    pub(super) server: String,
+    /// The zone file and the routes of each zone, by its apex.
+    pub(super) zones: BTreeMap<String, [String; 2]>,
+}
+
 /// The routes of a zone, and the regions that they were read under.
 pub(super) struct Good {
     pub(super) config: Arc<ZoneConfig>,
@@ -67,9 +87,9 @@ pub(super) struct Good {
 
 impl Server {
     /// Starts with what a disk has kept; nothing if no zone can be served at all.
-    pub(super) fn start(files: &Files, disk: Disk, at: Duration, now: Tick) -> Option<Server> {
+    pub(super) fn start(files: &Texts, disk: Disk, at: Duration, now: Tick) -> Option<Server> {
         let mut pass = whole_pass(files);
-        let regions = region_names(files);
+        let regions = files.regions.clone();
         let mut fallbacks = Vec::new();
         for (files, _) in pass.zones.iter().filter(|(_, result)| result.is_err()) {
             let kept = disk.zones.get(&files.zone).and_then(|kept| load(files, kept, &regions).ok());
@@ -102,12 +122,21 @@ impl Server {
             events: Vec::new(),
         };
         let writer = Writer::begin(beginning, now);
-        let mut server = Server { writer, jobs: BTreeMap::new(), disk, names: BTreeSet::new(), good };
-        server.carry_out(at);
+        let mut server = Server {
+            writer,
+            jobs: BTreeMap::new(),
+            disk,
+            names: BTreeSet::new(),
+            verdicts: Verdicts::default(),
+            ages: Ages::default(),
+            files: BTreeMap::new(),
+            good,
+        };
+        server.carry_out(at, now);
         Some(server)
     }
 
-    pub(super) fn reload(&mut self, before: &Files, files: &Files, at: Duration, now: Tick) {
+    pub(super) fn reload(&mut self, before: &Texts, files: &Texts, at: Duration, now: Tick) {
         let mut pass = whole_pass(files);
         pass.gone = before
             .zones
@@ -116,9 +145,12 @@ impl Server {
             .map(|apex| Name::parse(apex, Some(&Name::root())).expect("a name"))
             .collect();
         if before.regions == files.regions {
-            (pass.server, pass.geography) = (None, None);
+            pass.geography = None;
         }
-        let regions = region_names(files);
+        if before.server == files.server {
+            pass.server = None;
+        }
+        let regions = files.regions.clone();
         self.good.retain(|apex, _| !pass.gone.contains(apex));
         for (files, result) in &pass.zones {
             if let Ok(loaded) = result {
@@ -131,38 +163,86 @@ impl Server {
             }
         }
         self.writer.take(Change::Files(Box::new(pass)), now);
-        self.carry_out(at);
+        self.carry_out(at, now);
     }
 
-    /// Has an operator's wish carried out. Says whether it was.
-    pub(super) fn wish(&mut self, whom: &str, wish: Wish, at: Duration, now: Tick) -> bool {
+    /// Another `waypost.toml`, with the same regions.
+    pub(super) fn reload_server(&mut self, files: &Texts, at: Duration, now: Tick) {
+        let pass = Pass { server: Some(Ok(server_of(files))), ..Pass::default() };
+        self.writer.take(Change::Files(Box::new(pass)), now);
+        self.carry_out(at, now);
+    }
+
+    /// Has an operator's wish carried out.
+    pub(super) fn wish(
+        &mut self,
+        whom: &str,
+        wish: Wish,
+        force: bool,
+        at: Duration,
+        now: Tick,
+    ) -> Result<Done, Refused> {
         let (answer, mut answered) = oneshot::channel();
         let (whom, by) = (Whom(whom.to_owned()), "operator".to_owned());
-        let hand = Hand { whom, wish, by, reason: None, force: true };
+        let hand = Hand { whom, wish, by, reason: None, force };
         self.writer.take(Change::Hand(Box::new(hand), answer), now);
-        self.carry_out(at);
-        answered.try_recv().expect("the writer answers").is_ok()
+        self.carry_out(at, now);
+        answered.try_recv().expect("the writer answers")
+    }
+
+    /// Somebody tells how a target is. How many probes were told.
+    pub(super) fn verdict(&mut self, verdict: Verdict, at: Duration, now: Tick) -> usize {
+        let (answer, mut answered) = oneshot::channel();
+        self.writer.take(Change::Verdict(Box::new(verdict), answer), now);
+        self.carry_out(at, now);
+        answered.try_recv().expect("the writer answers").unwrap_or(0)
+    }
+
+    /// An Alertmanager tells of alerts. How many probes match.
+    pub(super) fn alerts(&mut self, alerts: Vec<Alert>, at: Duration, now: Tick) -> usize {
+        let (answer, mut answered) = oneshot::channel();
+        self.writer.take(Change::Alerts(alerts, answer), now);
+        self.carry_out(at, now);
+        answered.try_recv().expect("the writer answers")
+    }
+
+    /// What a probe by words sees; nothing if it is another one.
+    pub(super) fn hear(&self, key: &ProbeKey, at: Duration, now: Tick) -> Option<Outcome> {
+        match &self.jobs.get(key)?.job.spec.check {
+            Check::Push(push) => Some(self.verdicts.report(key, push, instant(at)).outcome),
+            Check::File(check) => {
+                let path = check.path.replace("{target}", &key.subject.target);
+                let Some((is_up, written)) = self.files.get(&path) else { return Some(Outcome::Failed) };
+                let path = Path::new(&path);
+                let clock = |at: Tick| UNIX_EPOCH + Duration::from_millis(at.0);
+                let age = self.ages.of(path, clock(*written), (clock(now), instant(at).into_std()));
+                let text = if *is_up { "up" } else { "down" };
+                let seen = file::judge(path, text, age, check.ttl);
+                Some(if seen.is_ok() { Outcome::Healthy } else { Outcome::Failed })
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn report(&mut self, key: &ProbeKey, report: &Report, at: Duration, now: Tick) {
         self.writer.take_report(key, report, now);
-        self.carry_out(at);
+        self.carry_out(at, now);
     }
 
     pub(super) fn found(&mut self, found: &Found, at: Duration, now: Tick) {
         self.writer.take_found(found, now);
-        self.carry_out(at);
+        self.carry_out(at, now);
     }
 
     /// Ends in order; otherwise it is killed.
     pub(super) fn stop(&mut self, at: Duration, now: Tick) {
         self.writer.take(Change::Stop, now);
-        self.carry_out(at);
+        self.carry_out(at, now);
     }
 
     pub(super) fn due(&mut self, at: Duration, now: Tick) {
         self.writer.take_due(now);
-        self.carry_out(at);
+        self.carry_out(at, now);
     }
 
     /// The next result of a probe comes after its usual wait, unless the writer wants it sooner.
@@ -174,7 +254,7 @@ impl Server {
         }
     }
 
-    fn carry_out(&mut self, at: Duration) {
+    fn carry_out(&mut self, at: Duration, now: Tick) {
         for errand in self.writer.errands() {
             match errand {
                 Errand::Probe(jobs) => self.probe(jobs, at),
@@ -185,6 +265,15 @@ impl Server {
                         running.next = running.next.min(running.reported + next_after);
                     }
                 }
+                Errand::Tell(key, pushed) => {
+                    let is_waited_for = self.verdicts.tell(&key, pushed, instant(at));
+                    self.ask_at_once(&key, is_waited_for, at);
+                }
+                Errand::Remind(key, pushed) => {
+                    let age = now.since(pushed.at);
+                    let is_news = self.verdicts.remind(&key, pushed, age, instant(at));
+                    self.ask_at_once(&key, is_news, at);
+                }
                 Errand::Resolve(names, _) => self.names = names,
                 Errand::KeepHealth(saved) => {
                     self.disk.health = Some(serde_json::to_string(&saved).expect("verdicts are plain data"));
@@ -194,15 +283,20 @@ impl Server {
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
                 Errand::GiveMemoryBack
                 | Errand::KeepEvent(_)
-                | Errand::Tell(..)
-                | Errand::Remind(..)
                 | Errand::WriteDown(_)
                 | Errand::WriteBundle(..) => {}
             }
         }
     }
 
+    fn ask_at_once(&mut self, key: &ProbeKey, is_wanted: bool, at: Duration) {
+        if let Some(running) = self.jobs.get_mut(key).filter(|_| is_wanted) {
+            running.next = at;
+        }
+    }
+
     fn probe(&mut self, jobs: Vec<Job>, at: Duration) {
+        self.verdicts.keep_only(&jobs, instant(at));
         let mut before = std::mem::take(&mut self.jobs);
         for (nth, job) in (1u32..).zip(jobs) {
             let same = before.remove(&job.key).filter(|running| running.job == job);
@@ -214,19 +308,25 @@ impl Server {
     }
 }
 
-fn region_names(files: &Files) -> Vec<String> {
-    files.regions.iter().map(|name| (*name).to_owned()).collect()
+/// A moment of the clock that nobody sets.
+fn instant(at: Duration) -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + at
+}
+
+fn server_of(files: &Texts) -> Arc<crate::config::server::Server> {
+    let read = crate::config::server::parse(Path::new("waypost.toml"), &files.server);
+    Arc::new(read.expect("a good waypost.toml").0)
 }
 
 /// A pass over all files, as though each had changed.
-fn whole_pass(files: &Files) -> Pass {
-    let (server, _) =
-        crate::config::server::parse(Path::new("waypost.toml"), &files.server()).expect("good regions");
+fn whole_pass(files: &Texts) -> Pass {
+    let server = server_of(files);
     let rules = server.rules.clone();
     // Answers are looked at by region, so no client has to be placed.
     let table = Arc::clone(&TABLE);
     let geography = Geography { table, rules, feeds: Vec::new(), database: None };
-    let regions = region_names(files);
+    let regions = files.regions.clone();
     let mut zones: Vec<_> = files
         .zones
         .iter()
@@ -239,16 +339,11 @@ fn whole_pass(files: &Files) -> Pass {
         })
         .collect();
     zones.sort_by(|(a, _), (b, _)| a.apex.cmp(&b.apex));
-    Pass {
-        server: Some(Ok(Arc::new(server))),
-        geography: Some(Ok(Arc::new(geography))),
-        zones,
-        ..Pass::default()
-    }
+    Pass { server: Some(Ok(server)), geography: Some(Ok(Arc::new(geography))), zones, ..Pass::default() }
 }
 
-fn contents(places: &ZoneFiles, file: &ZoneFile) -> Vec<(PathBuf, Bytes)> {
-    vec![(places.zone.clone(), file.zone().into()), (places.routes.clone(), file.routes().into())]
+fn contents(places: &ZoneFiles, [zone, routes]: &[String; 2]) -> Vec<(PathBuf, Bytes)> {
+    vec![(places.zone.clone(), zone.clone().into()), (places.routes.clone(), routes.clone().into())]
 }
 
 struct Contents<'c>(&'c [(PathBuf, Bytes)]);
