@@ -17,7 +17,7 @@
 //! comes from the run's seed:
 //!
 //! ```text
-//! cargo test simulation                 thousands of seeds
+//! cargo test simulation                 a thousand seeds
 //! SEED=4711 cargo test simulation       one, with what happened and the files
 //! SEEDS=100000..200000 cargo test simulation
 //! ```
