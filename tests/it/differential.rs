@@ -5,7 +5,7 @@
 pub mod client;
 mod exceptions;
 pub mod message;
-mod signed;
+pub mod signed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

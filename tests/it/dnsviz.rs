@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::differential::signed::{ROUTES, ZONE};
 use crate::lab::{Lab, Server, stdout, waypost};
 use crate::namespace::Namespace;
 
@@ -12,17 +13,6 @@ const PARENT: &str = "192.0.2.1";
 
 /// What the zone says of its nameserver.
 const CHILD: &str = "192.0.2.53";
-
-const ZONE: &str = include_str!("differential/signed.zone");
-
-const ROUTES: &str = r#"
-[targets.one]
-ipv4 = "192.0.2.10"
-ipv6 = "2001:db8::10"
-[routes.webmail]
-type = "address"
-default = ["one"]
-"#;
 
 /// Each way to answer and to deny; names whose answers lie elsewhere have no servers here.
 const NAMES: [&str; 16] = [

@@ -15,10 +15,10 @@ use crate::export::{SIGNED_TYPES, export};
 use crate::lab::{Lab, output};
 use crate::peers::{ZoneFile, bind, knot, nsd};
 
-const ZONE: &str = include_str!("signed.zone");
+pub(crate) const ZONE: &str = include_str!("signed.zone");
 
 /// A routed owner whose outcome is what the file has.
-const ROUTES: &str = r#"
+pub(crate) const ROUTES: &str = r#"
 [targets.one]
 ipv4 = "192.0.2.10"
 ipv6 = "2001:db8::10"
