@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use waypost::answer::{Answered, Client, Kind, Prepared, Transport, answer};
 use waypost::daemon::{Daemon, Options};
@@ -269,10 +269,16 @@ fn answering_allocates_nothing() {
     IS_ANSWERING.set(Some(true));
     assert!(allocations(|| drop(std::hint::black_box(Box::new(1)))) > 0, "the allocator counts");
     IS_ANSWERING.set(Some(false));
-    // First, so that all workers have started, and have what they need, when the others count.
+    // First, so that all workers have started, and have what they need, when the others count; and
+    // until their queries reach the log, whose thread opens it when it comes to it.
     let (mut ask_udp, mut ask_tcp) = (over_udp(daemon.addresses()[0]), over_tcp(daemon.addresses()[0]));
-    ask_udp();
-    ask_tcp();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !(written().contains("\"udp\"") && written().contains("\"tcp\"")) {
+        assert!(Instant::now() < until, "queries aren't copied for the log: {}", written());
+        ask_udp();
+        ask_tcp();
+        std::thread::sleep(Duration::from_millis(50));
+    }
     for case in &cases() {
         one_by_one(&published.load(), case);
     }
@@ -280,10 +286,9 @@ fn answering_allocates_nothing() {
         signed_cases(apex).iter().for_each(|case| one_by_one(&published.load(), case));
     }
     as_a_batch(&published.load(), &cases());
+    // All of them are copied for the query log meanwhile.
     assert_eq!(allocations(|| (0..20).for_each(|_| ask_udp())), 0);
     assert_eq!(allocations(|| (0..20).for_each(|_| ask_tcp())), 0);
-    // All of them are copied for the query log meanwhile.
-    assert!(written().contains("\"udp\"") && written().contains("\"tcp\""), "{}", written());
     daemon.stop();
 }
 
