@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs `work` for each number below `count`, on all cores; results come in no order. Each core
-/// has a `scratch` of its own.
+/// Runs `work` for each number below `count`, on all cores; results come in the order of the
+/// numbers. Each core has a `scratch` of its own.
 pub fn share<S, T: Send>(
     count: usize,
     scratch: impl Fn() -> S + Sync,
@@ -19,16 +19,21 @@ pub fn share<S, T: Send>(
             if number >= count {
                 return done;
             }
-            done.push(work(number, &mut scratch));
+            done.push((number, work(number, &mut scratch)));
         }
     };
     let cores = cores().min(count);
+    let mut results: Vec<Option<T>> = Vec::with_capacity(count);
+    results.resize_with(count, || None);
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..cores).map(|_| scope.spawn(run)).collect();
-        let mut done = run();
-        done.extend(others.into_iter().flat_map(|core| core.join().expect("shared work doesn't panic")));
-        done
-    })
+        let own = run();
+        let others = others.into_iter().flat_map(|core| core.join().expect("shared work doesn't panic"));
+        for (number, result) in own.into_iter().chain(others) {
+            results[number] = Some(result);
+        }
+    });
+    results.into_iter().map(|result| result.expect("each number is worked on")).collect()
 }
 
 /// How many cores this process may use. Asked once: the answer takes a dozen system calls, and
@@ -41,12 +46,11 @@ fn cores() -> usize {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn each_number_is_worked_on_once() {
-        let mut done = super::share(1000, Vec::new, |number, seen: &mut Vec<usize>| {
+    fn each_number_is_worked_on_once_and_in_its_place() {
+        let done = super::share(1000, Vec::new, |number, seen: &mut Vec<usize>| {
             seen.push(number);
             (number, seen.len())
         });
-        done.sort_unstable();
         assert!(done.iter().map(|(number, _)| *number).eq(0..1000));
         assert!(super::share(0, || (), |_, ()| ()).is_empty());
     }

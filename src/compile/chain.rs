@@ -50,7 +50,7 @@ impl Source<'_> {
         }
         members.sort();
         let groups = members.len().div_ceil(LINKS_TOGETHER);
-        let mut signed = cores::share(
+        let signed = cores::share(
             groups,
             || (),
             |group, ()| {
@@ -58,12 +58,11 @@ impl Source<'_> {
                 let links = (group * LINKS_TOGETHER..end).map(|number| {
                     self.link(shape, members.get(number), members.get((number + 1) % members.len()))
                 });
-                (group, links.collect::<Vec<Link>>())
+                links.collect::<Vec<Link>>()
             },
         );
         drop(members);
-        signed.sort_unstable_by_key(|(group, _)| *group);
-        Some(Denial::new(order, signed.into_iter().flat_map(|(_, links)| links).collect()))
+        Some(Denial::new(order, signed.into_iter().flatten().collect()))
     }
 
     /// The chain after some names changed, and nothing else: they and their neighbours are signed.

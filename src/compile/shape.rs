@@ -7,9 +7,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::zone::RoutedOwners;
+use crate::cores;
 use crate::wire::name::{Name, parent};
 use crate::wire::rtype::Rtype;
 use crate::zone::{Owner, Zone};
+
+/// Parts of a zone that one core looks over before it takes others; each has about a thousand owners.
+const PARTS_TOGETHER: usize = 32;
 
 /// What owners of a zone imply for each other.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,11 +46,30 @@ impl Shape {
     /// Looks over all owners of a zone and its routes.
     #[must_use]
     pub fn of(zone: &Zone, routed: &RoutedOwners) -> Shape {
-        let mut shape = Shape::default();
         let apex = zone.apex();
+        let parts = zone.part_count();
+        let of_group = |group: usize| {
+            let end = parts.min((group + 1) * PARTS_TOGETHER);
+            Shape::of_owners(apex, (group * PARTS_TOGETHER..end).flat_map(|part| zone.owners_in(part)))
+        };
+        let mut shape = match parts.div_ceil(PARTS_TOGETHER) {
+            ..=1 => of_group(0),
+            groups => {
+                let shapes = cores::share(groups, || (), |group, ()| of_group(group));
+                shapes.into_iter().reduce(Shape::and).unwrap_or_default()
+            }
+        };
+        for lower in routed.keys() {
+            shape.name(apex, lower, Step::Come);
+        }
+        shape
+    }
+
+    fn of_owners<'z>(apex: &Name, owners: impl Iterator<Item = (u32, Owner<'z>)>) -> Shape {
+        let mut shape = Shape::default();
         // Neighbours mostly have one parent: they are counted together.
         let (mut above, mut below): (Vec<u8>, usize) = (Vec::new(), 0);
-        for owner in zone.owners() {
+        for (_, owner) in owners {
             let lower = owner.lower();
             let name = parent(&lower).unwrap_or_default();
             if name != above {
@@ -62,10 +85,23 @@ impl Shape {
             shape.data(apex, owner, Step::Come);
         }
         shape.names_below(apex, &above, below, Step::Come);
-        for lower in routed.keys() {
-            shape.name(apex, lower, Step::Come);
-        }
         shape
+    }
+
+    /// The shape of the owners of both.
+    fn and(mut self, other: Shape) -> Shape {
+        self.cuts.extend(other.cuts);
+        self.dnames.extend(other.dnames);
+        for (counts, others) in [
+            (&mut self.nonterminals, other.nonterminals),
+            (&mut self.wildcard_parents, other.wildcard_parents),
+            (&mut self.nameservers, other.nameservers),
+        ] {
+            for (name, times) in others.0 {
+                *counts.0.entry(name).or_default() += times;
+            }
+        }
+        self
     }
 
     /// Follows a change of some owners, routes being the same; false if a cut or a DNAME came or
@@ -197,4 +233,35 @@ impl Step {
 
 pub(super) fn is_wildcard(name: &[u8]) -> bool {
     name.starts_with(b"\x01*")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::try_parse;
+    use super::*;
+
+    #[test]
+    fn parts_looked_over_apart_are_the_shape_of_all() {
+        let mut text = "$TTL 60\n@ SOA ns.test. h.test. 1 1 1 1 60\n@ NS ns.test.\n".to_owned();
+        for n in 0..40 {
+            text += &format!(
+                "a.b{}.c A 192.0.2.1\n*.b{} A 192.0.2.1\nd{n} NS ns.d{}\nns.d{n} A 192.0.2.1\n\
+                 e{n} DNAME test.\nf.*.g{} A 192.0.2.1\n",
+                n % 7,
+                n % 5,
+                n % 3,
+                n % 2
+            );
+        }
+        let zone = try_parse("example.", &text).unwrap();
+        let owners: Vec<_> = (0..zone.part_count()).flat_map(|part| zone.owners_in(part)).collect();
+        let of = |owners: &[(u32, Owner<'_>)]| Shape::of_owners(zone.apex(), owners.iter().copied());
+        let whole = of(&owners);
+        assert!(whole.cuts.len() == 40 && whole.dnames.len() == 40 && whole.nameservers.0.len() == 3);
+        for middle in [0, 1, 50, 100, owners.len()] {
+            let (first, second) = owners.split_at(middle);
+            assert_eq!(of(first).and(of(second)), whole);
+        }
+        assert_eq!(Shape::of(&zone, &RoutedOwners::new()), whole);
+    }
 }

@@ -107,9 +107,14 @@ impl Tree {
         let (changes, labels_max) = self.changes(edits);
         let count: usize = changes.iter().map(Vec::len).sum();
         if self.shards == SMALL_SHARDS && self.len() + count > SMALL_OWNERS_MAX {
-            return self.enlarged().edited(edits);
+            return self.enlarged().built(edits, &changes, labels_max);
         }
-        let (changes, ends) = self.by_shard(&changes);
+        self.built(edits, &changes, labels_max)
+    }
+
+    fn built(&self, edits: &Edits, changes: &[Vec<Change>], labels_max: u8) -> Tree {
+        let count: usize = changes.iter().map(Vec::len).sum();
+        let (changes, ends) = self.by_shard(changes);
         let build = |place: usize, scratch: &mut Edits| {
             let start = place.checked_sub(1).map_or(0, |before| ends[before]);
             let own = &changes[start..ends[place]];
@@ -156,15 +161,14 @@ impl Tree {
             let mut changes = Vec::new();
             let pieces = &pieces[..pieces.len().min(PIECES_TOGETHER)];
             let labels_max = pieces.iter().map(|piece| of_piece(&mut changes, piece)).max();
-            (group, changes, labels_max.unwrap_or_default())
+            (changes, labels_max.unwrap_or_default())
         };
-        let mut groups = match pieces.len().div_ceil(PIECES_TOGETHER) {
+        let groups: Vec<_> = match pieces.len().div_ceil(PIECES_TOGETHER) {
             count @ ..=1 => (0..count).map(of_group).collect(),
             count => cores::share(count, || (), |group, ()| of_group(group)),
         };
-        groups.sort_unstable_by_key(|(group, ..)| *group);
-        let labels_max = groups.iter().map(|(.., labels)| *labels).max().unwrap_or_default();
-        (groups.into_iter().map(|(_, changes, _)| changes).collect(), labels_max)
+        let labels_max = groups.iter().map(|(_, labels)| *labels).max().unwrap_or_default();
+        (groups.into_iter().map(|(changes, _)| changes).collect(), labels_max)
     }
 
     /// Changes by shard, in their order, and where those of each shard end.

@@ -40,6 +40,10 @@ pub trait Files {
     fn read(&self, path: &Path) -> io::Result<Bytes>;
 }
 
+/// Memory in which records are gathered while they are read, for one zone after another.
+#[derive(Debug, Default)]
+pub struct Scratch(Builder);
+
 /// A zone as read and checked.
 #[derive(Debug)]
 pub struct Loaded {
@@ -62,11 +66,27 @@ pub fn load(
     old: Option<&Zone>,
     has_routed_addresses: &dyn Fn(&Name) -> bool,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    load_cut(path, apex, files, old, has_routed_addresses, LENGTHS)
+    load_with(&mut Scratch::default(), path, apex, files, old, has_routed_addresses)
+}
+
+/// As [`load`], with memory that was used before.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    scratch: &mut Scratch,
+    path: &Path,
+    apex: &Name,
+    files: &dyn Files,
+    old: Option<&Zone>,
+    has_routed_addresses: &dyn Fn(&Name) -> bool,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    load_cut(scratch, path, apex, files, old, has_routed_addresses, LENGTHS)
 }
 
 /// As [`load`], with stretches of other lengths.
 pub(super) fn load_cut(
+    scratch: &mut Scratch,
     path: &Path,
     apex: &Name,
     files: &dyn Files,
@@ -85,7 +105,7 @@ pub(super) fn load_cut(
         state: State { origin: apex.as_wire().into(), owner: Arc::default(), ttls: Ttls::default() },
         placed: Vec::new(),
         stretches: Vec::new(),
-        builder: Builder::default(),
+        builder: &mut scratch.0,
         findings: Findings::default(),
         octets: 0,
     };
@@ -109,7 +129,7 @@ struct Loading<'a> {
     placed: Vec<Placed>,
     /// What stands at each of `placed`.
     stretches: Vec<Stretch>,
-    builder: Builder,
+    builder: &'a mut Builder,
     findings: Findings,
     octets: u64,
 }
@@ -168,7 +188,7 @@ impl Loading<'_> {
                     None => {
                         let range = at..stretch.range.end;
                         let digest = cut::digest(&text[range.clone()]);
-                        read_stretch(self.apex, text, (range, digest), &self.state, &mut self.builder)
+                        read_stretch(self.apex, text, (range, digest), &self.state, self.builder)
                     }
                 };
                 let (end, include) = self.take(number, at, outcome, built);
@@ -205,9 +225,9 @@ impl Loading<'_> {
             let cut::Stretch { range, digest } = &stretches[missing[at]];
             let state = State { owner: Arc::default(), ..state_at(range.start).clone() };
             let read = read_stretch(self.apex, text, (range.clone(), *digest), &state, builder);
-            (missing[at], Ahead::Read(Box::new(read)))
+            Ahead::Read(Box::new(read))
         });
-        for (number, read) in done {
+        for (number, read) in missing.into_iter().zip(done) {
             ahead[number] = Some(read);
         }
         ahead

@@ -38,7 +38,7 @@ mod ttl;
 mod write;
 
 pub use diff::diff;
-pub use load::{Files, Loaded, load};
+pub use load::{Files, Loaded, Scratch, load, load_with};
 pub use owner::{Owner, Rrset};
 pub use store::{Soa, Zone};
 pub use text::rdata_text;

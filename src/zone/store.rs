@@ -26,7 +26,8 @@ use crate::wire::rtype::Rtype;
 /// A zone's records, checked: it has an apex with one SOA, and RDATA is well-formed.
 pub struct Zone {
     apex: Name,
-    /// In the order of the text; the last one has the owners that others have parts of.
+    /// In the order of the text; behind them one of owners that several have parts of, if there are
+    /// such.
     pieces: Vec<Piece>,
     places: Places,
     index: Index,
@@ -54,7 +55,7 @@ pub(super) struct Part {
     records: usize,
     largest_rrset: usize,
     pub(super) oddities: Box<[Oddity]>,
-    /// What text it was read from, and how; none for the last part.
+    /// What text it was read from, and how; none for that of owners that several parts have.
     pub(super) reading: Option<Reading>,
 }
 
@@ -172,7 +173,7 @@ impl Zone {
             return Ok(amended);
         }
         let mut pieces = Vec::with_capacity(stretches.len() + 1);
-        let mut items = Vec::new();
+        let mut indexed = Vec::with_capacity(stretches.len());
         let mut base = 0;
         for stretch in stretches {
             let (part, owners) = match stretch {
@@ -184,13 +185,14 @@ impl Zone {
                     (part, owners)
                 }
             };
-            items.extend(owners.into_iter().map(|(hash, at)| Item { hash, place: base + at }));
+            indexed.push((base, owners));
             let piece = Piece { base, part };
             base = piece.end()?;
             pieces.push(piece);
         }
         let places = Places::new(&pieces, &[]);
-        let index = Index::new(&items, |place| places.owner(place));
+        let index = Index::new(&indexed, |place| places.owner(place));
+        drop(indexed);
         Zone::joined(apex, pieces, base, index, &[])
     }
 
@@ -257,8 +259,13 @@ impl Zone {
             split.push(of_owner);
         }
         split.sort_unstable();
-        let mut builder = Builder::default();
         let mut records: usize = pieces.iter().map(|piece| piece.part.records).sum();
+        if split.is_empty() {
+            let places = if gone.is_empty() { places } else { Places::new(&pieces, &[]) };
+            let zone = Zone { apex: apex.clone(), pieces, places, index, partial: HashSet::new(), records };
+            return Ok((zone, Vec::new()));
+        }
+        let mut builder = Builder::default();
         for (number, place) in split.into_iter().flatten() {
             let owner = places.owner(place);
             for rrset in owner.rrsets() {

@@ -38,7 +38,7 @@ fn load_lines(
         (PathBuf::from("zones/z"), format!("{HEAD}{lines}")),
         (PathBuf::from("zones/part"), part.to_owned()),
     ]));
-    load_cut(Path::new("zones/z"), &apex, &texts, old, &|_| false, lengths)
+    load_cut(&mut Scratch::default(), Path::new("zones/z"), &apex, &texts, old, &|_| false, lengths)
 }
 
 /// Everything that can be seen of a zone.
