@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Octets of the longest name in wire format, the root's zero octet included (RFC 1035 2.3.4).
 pub const NAME_OCTETS_MAX: usize = 255;
@@ -19,7 +20,8 @@ pub const LABEL_OCTETS_MAX: usize = 63;
 /// the root's zero; at most 255 in all.
 #[derive(Clone)]
 pub struct Name {
-    wire: Box<[u8]>,
+    /// Shared by all that name the same: a zone's apex stands in a dozen maps.
+    wire: Arc<[u8]>,
 }
 
 /// Why octets or text are no domain name.
@@ -60,7 +62,7 @@ impl Name {
     /// The root, `.`.
     #[must_use]
     pub fn root() -> Name {
-        Name { wire: Box::new([0]) }
+        Name { wire: Arc::new([0]) }
     }
 
     /// Checks octets in uncompressed wire format, which the name must fill to their end.
@@ -110,7 +112,11 @@ impl Name {
     #[must_use]
     pub fn to_lower(&self) -> Name {
         // Lengths are at most 63, below any letter, so folding the whole form is safe.
-        Name { wire: self.wire.to_ascii_lowercase().into() }
+        if self.wire.iter().any(u8::is_ascii_uppercase) {
+            Name { wire: self.wire.to_ascii_lowercase().into() }
+        } else {
+            self.clone()
+        }
     }
 
     /// The name without its first label; none for the root.
@@ -302,7 +308,7 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for octet in &self.wire {
+        for octet in self.wire.iter() {
             state.write_u8(octet.to_ascii_lowercase());
         }
     }
