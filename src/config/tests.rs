@@ -41,6 +41,12 @@ host = \"my\"
 ";
 
 #[test]
+fn no_file_is_a_file_without_text() {
+    let none = format!("{:?}", (zone::ZoneConfig::none(&apex()), Vec::<Diagnostic>::new()));
+    assert_eq!(format!("{:?}", parse("").unwrap()), none);
+}
+
+#[test]
 fn each_mistake_of_a_zone_has_its_place() {
     for (text, expected) in [
         ("[routes.w\n", "7:"),

@@ -56,6 +56,21 @@ pub struct ZoneConfig {
     pub(super) target_places: Vec<Diagnostic>,
 }
 
+impl ZoneConfig {
+    /// A zone whose names stay where they are: that of a file without text, and of none.
+    #[must_use]
+    pub fn none(apex: &Name) -> ZoneConfig {
+        ZoneConfig {
+            routing: Routing::none(apex),
+            probes: Vec::new(),
+            dnssec: None,
+            unsigned: Unsigned::default(),
+            route_places: Vec::new(),
+            target_places: Vec::new(),
+        }
+    }
+}
+
 /// Reads a zone's routes; no text is a zone whose names stay where they are. `regions` are the
 /// configuration's, in its order. With it come warnings.
 ///
@@ -81,14 +96,7 @@ pub fn parse(
         regions,
         region_ids: (1..=u16::MAX).map(RegionId).zip(regions).map(|(id, name)| (name.as_str(), id)).collect(),
         target_ids: HashMap::new(),
-        config: ZoneConfig {
-            routing: Routing::none(apex),
-            probes: Vec::new(),
-            dnssec: policy,
-            unsigned,
-            route_places: Vec::new(),
-            target_places: Vec::new(),
-        },
+        config: ZoneConfig { dnssec: policy, unsigned, ..ZoneConfig::none(apex) },
         probe_spans: Vec::new(),
         target_spans: Vec::new(),
         used_probes: BTreeSet::new(),

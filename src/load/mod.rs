@@ -13,7 +13,7 @@ mod stamp;
 mod tests;
 mod zone;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,9 +29,10 @@ use crate::diagnostic::Diagnostic;
 use crate::model::Geography;
 use crate::wire::cookie::Secrets;
 use crate::wire::name::Name;
+use crate::zone::Scratch;
 use bundle::Edge;
-use stamp::{Recorder, Stamps};
-use zone::Known;
+use stamp::{Recorder, Stamps, Standing};
+use zone::{Known, Listing, Manner};
 
 /// Reads the configuration's files, pass after pass.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Loader {
     geography: Option<Stamps>,
     cookie_secrets: Option<Stamps>,
     zones: BTreeMap<Name, Known>,
+    /// Zones that include a file, by its path.
+    included: HashMap<PathBuf, BTreeSet<Name>>,
 }
 
 /// What changed since the pass before.
@@ -108,6 +111,7 @@ impl Loader {
             geography: None,
             cookie_secrets: None,
             zones: BTreeMap::new(),
+            included: HashMap::new(),
         }
     }
 
@@ -153,27 +157,59 @@ impl Loader {
     pub fn pass_over(&mut self, changed: &BTreeSet<PathBuf>) -> Option<Pass> {
         let server = self.server().cloned()?;
         let mut read = BTreeSet::new();
-        let mut files = Vec::new();
-        // By the end of their names first: paths compare by components, and there are tens of
-        // thousands of them.
-        let ends: HashSet<&[u8]> = changed.iter().map(|path| last_part(path)).collect();
-        let is_changed = |path: &Path| ends.contains(last_part(path)) && changed.contains(path);
-        for known in self.zones.values() {
-            let own: Vec<_> = known.stamps.paths().filter(|path| is_changed(path)).collect();
-            if !own.is_empty() {
-                read.extend(own);
-                files.push(known.files.clone());
+        let mut apexes = BTreeSet::new();
+        for path in changed {
+            let zones = self.zones_of(path, &server);
+            if !zones.is_empty() {
+                read.insert(path);
+                apexes.extend(zones);
             }
         }
         // What came and went is a file on its way to another name; what went and was read is a
         // zone that may be gone.
-        let is_clear = |path: &PathBuf| read.contains(path.as_path()) == path.symlink_metadata().is_ok();
+        let is_clear = |path: &PathBuf| read.contains(path) == path.symlink_metadata().is_ok();
         if !changed.iter().all(is_clear) {
             return None;
         }
+        let files: Vec<ZoneFiles> =
+            apexes.iter().filter_map(|apex| Some(self.zones.get(apex)?.files.clone())).collect();
         let mut pass = Pass::default();
-        self.read_zones(&files.iter().collect::<Vec<_>>(), &server, false, &mut pass);
+        let manner = |_: &ZoneFiles| Manner { is_forced: false, lacks_routes: false };
+        self.read_zones(&files.iter().collect::<Vec<_>>(), &server, manner, &mut pass);
         Some(pass)
+    }
+
+    /// Whether a file is all that a zone is read from, so that nothing else is meant to change with
+    /// it.
+    #[must_use]
+    pub fn is_alone(&self, path: &Path) -> bool {
+        let Some(server) = self.server() else { return false };
+        let zones = self.zones_of(path, server);
+        let is_all = |apex| self.zones.get(apex).is_some_and(|known| known.stamps.have_only(path));
+        !zones.is_empty() && zones.iter().all(is_all)
+    }
+
+    /// Forgets what zones' files looked like, so that the next pass reads these once more.
+    pub fn doubt(&mut self, changed: &BTreeSet<PathBuf>) {
+        let Some(server) = self.server().cloned() else { return };
+        for apex in changed.iter().flat_map(|path| self.zones_of(path, &server)).collect::<BTreeSet<_>>() {
+            if let Some(known) = self.zones.get_mut(&apex) {
+                known.stamps = Stamps::default();
+            }
+        }
+    }
+
+    /// Known zones that were read from a file, or would have been.
+    fn zones_of(&self, path: &Path, server: &Server) -> Vec<Name> {
+        let mut zones: Vec<Name> = self.included.get(path).into_iter().flatten().cloned().collect();
+        let directory = path.parent();
+        if directory == Some(&*server.zones) || directory == bundle_directory(server) {
+            let apex = path.file_stem().and_then(|stem| stem.to_str()).and_then(zone::apex_of);
+            let known = apex.and_then(|apex| self.zones.get(&apex));
+            let known = known.filter(|known| known.stamps.paths().any(|own| own == path));
+            zones.extend(known.map(|known| known.files.apex.clone()));
+        }
+        zones
     }
 
     /// Forgets what files looked like, so that the next pass reads everything again. Which zones
@@ -184,6 +220,7 @@ impl Loader {
         for stamps in stamps.chain(&mut self.geography).chain(&mut self.cookie_secrets).chain(zones) {
             *stamps = Stamps::default();
         }
+        self.included.clear();
     }
 
     fn pass_server(&mut self, pass: &mut Pass) {
@@ -255,60 +292,117 @@ impl Loader {
     }
 
     fn pass_zones(&mut self, server: &Server, pass: &mut Pass) {
-        let found = match zone::list(&server.zones, bundle_directory(server)) {
-            Ok((found, warnings)) => {
-                pass.warnings.extend(warnings);
-                found
-            }
-            Err(error) => {
-                pass.directory.push(error);
-                return;
-            }
-        };
+        let before = Standing::of(&server.zones);
+        match zone::list(&server.zones, bundle_directory(server)) {
+            Ok(listing) => self.take_listing(listing, &before, server, pass),
+            Err(error) => pass.directory.push(error),
+        }
+    }
+
+    /// Reads the zones of a listing that was made while the directory stood like that, or later.
+    fn take_listing(&mut self, listing: Listing, before: &Standing, server: &Server, pass: &mut Pass) {
         // Region names are places in the configuration: when these move, routes are read anew.
         let all = pass.server.as_ref().is_some_and(Result::is_ok);
-        let candidates: Vec<&ZoneFiles> = found
+        let candidates: Vec<&ZoneFiles> = listing
+            .zones
             .iter()
             .filter(|files| {
                 all || !self.zones.get(&files.apex).is_some_and(|known| known.stamps.are_current())
             })
             .collect();
-        self.read_zones(&candidates, server, all, pass);
-        if found.len() != self.zones.len() {
-            let found: BTreeSet<&Name> = found.iter().map(|files| &files.apex).collect();
+        // Ten thousand zones without routes would take as many system calls to see that.
+        let manner = |files: &ZoneFiles| Manner { is_forced: all, lacks_routes: listing.lacks_routes(files) };
+        self.read_zones(&candidates, server, manner, pass);
+        if before.may_have_changed() {
+            self.read_routes_that_came(&listing, server, pass);
+        }
+        if listing.zones.len() != self.zones.len() {
+            let found: BTreeSet<&Name> = listing.zones.iter().map(|files| &files.apex).collect();
             pass.gone = self.zones.keys().filter(|apex| !found.contains(apex)).cloned().collect();
-            self.zones.retain(|apex, _| found.contains(apex));
+            for gone in &pass.gone {
+                self.forget_zone(gone);
+            }
+        }
+        pass.warnings.extend(listing.warnings);
+    }
+
+    /// Reads zones again whose routes weren't listed and are there now: without them they answer
+    /// what they shouldn't.
+    fn read_routes_that_came(&mut self, listing: &Listing, server: &Server, pass: &mut Pass) {
+        let have_come = |files: &&ZoneFiles| {
+            let known = self.zones.get(&files.apex);
+            listing.lacks_routes(files)
+                && known.is_some_and(|known| known.stamps.lacks(&files.routes))
+                && files.routes.exists()
+        };
+        let again: Vec<&ZoneFiles> = listing.zones.iter().filter(have_come).collect();
+        if again.is_empty() {
+            return;
+        }
+        let apexes: BTreeSet<&Name> = again.iter().map(|files| &files.apex).collect();
+        pass.zones.retain(|(files, _)| !apexes.contains(&files.apex));
+        self.read_zones(&again, server, |_| Manner { is_forced: true, lacks_routes: false }, pass);
+        pass.zones.sort_by(|(a, _), (b, _)| a.apex.cmp(&b.apex));
+    }
+
+    fn read_zones(
+        &mut self,
+        candidates: &[&ZoneFiles],
+        server: &Server,
+        manner: impl Fn(&ZoneFiles) -> Manner + Sync,
+        pass: &mut Pass,
+    ) {
+        let regions = region_names(server);
+        let edge = Edge::of(server.bundles.as_ref(), self.state.as_deref().unwrap_or(&server.state));
+        let results = cores::share(candidates.len(), Scratch::default, |number, scratch| {
+            let files = candidates[number];
+            let known = self.zones.get(&files.apex);
+            zone::read(files, &regions, edge, known, manner(files), scratch)
+        });
+        pass.zones.reserve(results.len());
+        for (known, result) in results {
+            pass.unsettled |= !known.stamps.are_settled();
+            pass.zones.extend(result.map(|result| (known.files.clone(), result)));
+            self.know_zone(known);
         }
     }
 
-    fn read_zones(&mut self, candidates: &[&ZoneFiles], server: &Server, all: bool, pass: &mut Pass) {
-        let regions = region_names(server);
-        let edge = Edge::of(server.bundles.as_ref(), self.state.as_deref().unwrap_or(&server.state));
-        let mut results = cores::share(
-            candidates.len(),
-            || (),
-            |number, ()| {
-                let files = candidates[number];
-                let known = self.zones.get(&files.apex);
-                (number, files.clone(), zone::read(files, &regions, edge, known, all))
-            },
-        );
-        results.sort_by_key(|(number, ..)| *number);
-        for (_, files, (known, result)) in results {
-            pass.unsettled |= !known.stamps.are_settled();
-            self.zones.insert(files.apex.clone(), known);
-            if let Some(result) = result {
-                pass.zones.push((files, result));
+    fn know_zone(&mut self, known: Known) {
+        let apex = known.files.apex.clone();
+        let included: BTreeSet<PathBuf> = known.included().map(Path::to_owned).collect();
+        if let Some(before) = self.zones.insert(apex.clone(), known) {
+            let dropped = before.included().filter(|path| !included.contains(*path));
+            self.include_no_more(&apex, dropped);
+        }
+        for path in included {
+            self.included.entry(path).or_default().insert(apex.clone());
+        }
+    }
+
+    fn forget_zone(&mut self, apex: &Name) {
+        if let Some(known) = self.zones.remove(apex) {
+            self.include_no_more(apex, known.included());
+        }
+    }
+
+    fn include_no_more<'p>(&mut self, apex: &Name, paths: impl Iterator<Item = &'p Path>) {
+        for path in paths {
+            if let Some(zones) = self.included.get_mut(path) {
+                zones.remove(apex);
+                if zones.is_empty() {
+                    self.included.remove(path);
+                }
             }
         }
     }
 
     /// Directories of all files, since editors and `git` replace files rather than write them.
     fn watch(&self, server: &Server, pass: &mut Pass) {
-        let stamps = self.zones.values().map(|known| &known.stamps);
-        let stamps = stamps.chain(&self.geography).chain(&self.cookie_secrets);
+        let stamps = [&self.geography, &self.cookie_secrets].into_iter().flatten();
+        // Zones' own files are in the directory of zones, or of bundles.
         let mut directories: BTreeSet<&Path> = stamps
             .flat_map(Stamps::paths)
+            .chain(self.included.keys().map(PathBuf::as_path))
             .chain([self.config.as_path()])
             .filter_map(Path::parent)
             .map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
@@ -329,12 +423,10 @@ impl Loader {
 pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
     let regions = region_names(server);
     let edge = Edge::of(server.bundles.as_ref(), &server.state);
-    zone::read(files, &regions, edge, None, true).1.unwrap_or_else(|| Err(Vec::new()))
-}
-
-/// What stands behind a path's last slash.
-fn last_part(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes().rsplit(|octet| *octet == b'/').next().unwrap_or_default()
+    let manner = Manner { is_forced: true, lacks_routes: false };
+    zone::read(files, &regions, edge, None, manner, &mut Scratch::default())
+        .1
+        .unwrap_or_else(|| Err(Vec::new()))
 }
 
 /// Where the signatures of zones come from that are signed elsewhere.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Loader, Pass};
+use super::stamp::Standing;
+use super::{Loader, Pass, zone};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 h 1 1 1 1 60\n@ NS ns1\nns1 A 192.0.2.1\n";
 
@@ -114,4 +115,91 @@ fn a_changed_zone_is_read_without_a_look_at_the_others() {
     fs::remove_file(path("zones/a.example.zone")).unwrap();
     assert_eq!(over(&mut loader, &["zones/a.example.zone"]), None);
     assert_eq!(loader.pass().gone.len(), 1);
+}
+
+#[test]
+fn routes_that_come_while_the_directory_is_listed_are_read() {
+    let directory = directory();
+    let mut loader = loader(&directory);
+    let mut pass = Pass::default();
+    loader.pass_server(&mut pass);
+    let server = loader.server().cloned().unwrap();
+    let before = Standing::of(&server.zones);
+    let listing = zone::list(&server.zones, None).unwrap();
+    assert!(listing.zones.iter().all(|files| listing.lacks_routes(files)));
+    write(&directory, "zones/b.example.toml", "[targets.x]\nipv4 = \"192.0.2.9\"\n");
+    loader.take_listing(listing, &before, &server, &mut pass);
+    assert_eq!(zones(&pass), ["a.example.", "b.example."]);
+    let targets =
+        |pass: &Pass, place: usize| pass.zones[place].1.as_ref().unwrap().config.routing.targets.len();
+    assert_eq!((targets(&pass, 0), targets(&pass, 1)), (0, 1));
+    // Later too, whatever the listing of another pass said.
+    write(&directory, "zones/a.example.toml", "[targets.x]\nipv4 = \"192.0.2.9\"\n");
+    let pass = loader.pass();
+    assert_eq!((zones(&pass), targets(&pass, 0)), (vec!["a.example.".to_owned()], 1));
+}
+
+#[test]
+fn names_that_come_are_seen_by_how_their_directory_stands() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    // Just made: more may happen within the same tick of the clock.
+    assert!(Standing::of(directory.path()).may_have_changed());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
+    fs::File::open(directory.path()).unwrap().set_modified(old).unwrap();
+    let standing = Standing::of(directory.path());
+    assert!(!standing.may_have_changed());
+    write(&directory, "a", "");
+    assert!(standing.may_have_changed());
+    fs::File::open(directory.path()).unwrap().set_modified(old).unwrap();
+    let standing = Standing::of(directory.path());
+    fs::rename(path("a"), path("b")).unwrap();
+    assert!(standing.may_have_changed());
+    assert!(Standing::of(&path("c")).may_have_changed());
+}
+
+#[test]
+fn an_included_file_is_a_file_of_all_that_include_it_and_of_no_other() {
+    let directory = directory();
+    let including = |inside: &str| write(&directory, inside, &format!("{ZONE}$INCLUDE part\n"));
+    write(&directory, "zones/part", "www A 192.0.2.2\n");
+    including("zones/a.example.zone");
+    including("zones/b.example.zone");
+    let mut loader = loader(&directory);
+    loader.pass();
+    let over = |loader: &mut Loader| {
+        let path = directory.path().join("zones/part");
+        let is_alone = loader.is_alone(&path);
+        (is_alone, loader.pass_over(&[path].into()).map(|pass| zones(&pass)))
+    };
+    write(&directory, "zones/part", "www A 192.0.2.3\n");
+    assert_eq!(over(&mut loader), (false, Some(vec!["a.example.".to_owned(), "b.example.".to_owned()])));
+    write(&directory, "zones/a.example.zone", ZONE);
+    assert_eq!(zones(&loader.pass()), ["a.example."]);
+    write(&directory, "zones/part", "www A 192.0.2.4\n");
+    assert_eq!(over(&mut loader), (false, Some(vec!["b.example.".to_owned()])));
+    fs::remove_file(directory.path().join("zones/b.example.zone")).unwrap();
+    loader.pass();
+    write(&directory, "zones/part", "www A 192.0.2.5\n");
+    assert_eq!(over(&mut loader), (false, None));
+}
+
+#[test]
+fn a_zone_of_one_file_is_alone_and_what_is_doubted_is_told_again() {
+    let directory = directory();
+    write(&directory, "zones/b.example.toml", "[targets.x]\nipv4 = \"192.0.2.9\"\n");
+    let mut loader = loader(&directory);
+    loader.pass();
+    let path = |inside: &str| directory.path().join(inside);
+    assert!(loader.is_alone(&path("zones/a.example.zone")));
+    assert!(!loader.is_alone(&path("zones/b.example.zone")));
+    assert!(!loader.is_alone(&path("zones/b.example.toml")));
+    assert!(!loader.is_alone(&path("zones/c.example.zone")));
+    assert!(!loader.is_alone(&path("waypost.toml")));
+    write(&directory, "zones/a.example.zone", "nonsense");
+    let changed = [path("zones/a.example.zone")].into();
+    assert!(loader.pass_over(&changed).unwrap().zones[0].1.is_err());
+    loader.doubt(&changed);
+    assert!(loader.pass_over(&changed).is_none());
+    assert_eq!(zones(&loader.pass()), ["a.example."]);
 }

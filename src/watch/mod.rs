@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use notify::event::ModifyKind;
+use notify::event::{ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::diagnostic::Diagnostic;
 use crate::keys::Keeper;
 use crate::load::Loader;
 use crate::publish::{Change, Control};
@@ -22,7 +23,9 @@ use crate::publish::{Change, Control};
 /// Files are read when nothing has changed for so long: a `git checkout` touches many, and a file
 /// that is being written is read too early before its end.
 const QUIET: Duration = Duration::from_millis(50);
-/// The same where few files were put in place by a rename: these are whole.
+/// The same where few files were put in place by a rename: these are whole. A zone and its routes
+/// are two renames, and neither is meant to be served without the other; where a zone is one file
+/// there is nothing to wait for.
 const QUIET_RENAMED: Duration = Duration::from_millis(8);
 /// So many files are few: a zone and its routes.
 const RENAMED_FEW: usize = 2;
@@ -50,8 +53,11 @@ pub struct Waker {
 #[derive(Debug, Default)]
 struct Changed {
     paths: BTreeSet<PathBuf>,
-    /// Whether something changed in another way than by a rename.
-    is_written: bool,
+    /// Of these, files that aren't known to be whole: written in place, or changed in another way
+    /// than by a rename.
+    written: BTreeSet<PathBuf>,
+    /// Of these, names that files had before a rename.
+    left: BTreeSet<PathBuf>,
     /// Whether names are missing.
     is_more: bool,
 }
@@ -119,12 +125,18 @@ fn run(
     let mut wait = UNSETTLED;
     // Files that were still fresh when they were read alone.
     let mut fresh = BTreeSet::new();
-    // When all files were looked at.
-    let mut looked = Instant::now();
+    // When all files were looked at, and when any were read.
+    let (mut looked, mut read) = (Instant::now(), Instant::now());
     loop {
-        let wake = match wakes.recv_timeout(wait) {
-            Ok(first) => settle(first, wakes, changed),
-            Err(RecvTimeoutError::Timeout) => Wake::Event,
+        let (wake, is_early) = match wakes.recv_timeout(wait) {
+            Ok(first) => {
+                // Many zones that come one by one are gathered.
+                let may_be_early = read.elapsed() >= QUIET;
+                let is_alone =
+                    |path: &Path| may_be_early && loader.is_alone(&watching.as_named(path.to_owned()));
+                settle(first, wakes, changed, &is_alone)
+            }
+            Err(RecvTimeoutError::Timeout) => (Wake::Event, false),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if wake == Wake::Stop {
@@ -143,6 +155,13 @@ fn run(
             looked = Instant::now();
             loader.pass()
         });
+        read = Instant::now();
+        if is_early && pass.diagnostics().any(Diagnostic::is_error) {
+            // What it lacks may be on its way.
+            loader.doubt(&fresh);
+            wait = QUIET_RENAMED;
+            continue;
+        }
         wait = if pass.unsettled { UNSETTLED } else { POLL };
         if !pass.unsettled {
             fresh.clear();
@@ -164,19 +183,25 @@ fn run(
     }
 }
 
-/// Waits until the directory is quiet. The end goes before what was seen.
-fn settle(first: Wake, wakes: &Receiver<Wake>, changed: &Mutex<Changed>) -> Wake {
+/// Waits until the directory is quiet, and says whether that was no time at all. The end goes before
+/// what was seen.
+fn settle(
+    first: Wake,
+    wakes: &Receiver<Wake>,
+    changed: &Mutex<Changed>,
+    is_alone: &dyn Fn(&Path) -> bool,
+) -> (Wake, bool) {
     let started = Instant::now();
-    let (mut wake, mut last) = (first, started);
+    let (mut wake, mut last, mut quiet) = (first, started, QUIET);
     while wake != Wake::Stop && started.elapsed() < QUIET_AT_MOST {
-        let quiet = changed.lock().unwrap_or_else(PoisonError::into_inner).quiet();
+        quiet = changed.lock().unwrap_or_else(PoisonError::into_inner).quiet(is_alone);
         match wakes.recv_timeout(quiet.saturating_sub(last.elapsed())) {
             Ok(Wake::Event) => last = Instant::now(),
             Ok(other) => wake = other,
             Err(_) => break,
         }
     }
-    wake
+    (wake, quiet.is_zero())
 }
 
 impl Changed {
@@ -185,19 +210,41 @@ impl Changed {
             self.is_more = true;
             return;
         };
-        self.is_written |= !matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
         self.is_more |= event.need_rescan() || event.paths.is_empty();
+        for path in &event.paths {
+            match event.kind {
+                EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                    // Whatever was written there is whole, and elsewhere.
+                    self.written.remove(path);
+                    self.left.insert(path.clone());
+                }
+                EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
+                    self.written.remove(path);
+                    self.left.remove(path);
+                }
+                // Told once more, of both names.
+                EventKind::Modify(ModifyKind::Name(_)) => {}
+                _ => {
+                    self.written.insert(path.clone());
+                    self.left.remove(path);
+                }
+            }
+        }
         self.paths.extend(event.paths);
         if self.paths.len() > CHANGED_MAX {
-            self.is_more = true;
-            self.paths.clear();
+            *self = Changed { is_more: true, ..Changed::default() };
         }
     }
 
-    /// How long it has to be quiet before files are read.
-    fn quiet(&self) -> Duration {
-        let is_whole = !self.is_written && !self.is_more && self.paths.len() <= RENAMED_FEW;
-        if is_whole { QUIET_RENAMED } else { QUIET }
+    /// How long it has to be quiet before files are read. `is_alone` tells whether a file is all
+    /// that its zone is read from.
+    fn quiet(&self, is_alone: &dyn Fn(&Path) -> bool) -> Duration {
+        let placed: Vec<&PathBuf> = self.paths.difference(&self.left).collect();
+        if !self.written.is_empty() || self.is_more || placed.len() > RENAMED_FEW {
+            return QUIET;
+        }
+        let is_early = !placed.is_empty() && placed.iter().all(|path| is_alone(path));
+        if is_early { Duration::ZERO } else { QUIET_RENAMED }
     }
 }
 
@@ -269,6 +316,8 @@ impl Watching {
 
 #[cfg(test)]
 mod tests {
+    use notify::event::{CreateKind, DataChange, EventAttributes};
+
     use super::*;
 
     #[test]
@@ -279,5 +328,38 @@ mod tests {
         waker.reload();
         assert_eq!(wakes.try_iter().count(), 1);
         assert!(waker.everything.load(Ordering::Relaxed));
+    }
+
+    fn quiet(events: &[(EventKind, &[&str])], alone: &[&str]) -> Duration {
+        let mut changed = Changed::default();
+        for (kind, paths) in events {
+            let paths = paths.iter().map(PathBuf::from).collect();
+            changed.note(Ok(notify::Event { kind: *kind, paths, attrs: EventAttributes::default() }));
+        }
+        changed.quiet(&|path| alone.iter().any(|alone| path == Path::new(alone)))
+    }
+
+    #[test]
+    fn what_may_be_half_written_is_waited_for_and_what_was_renamed_is_whole() {
+        let renamed = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        let (from, to) = (renamed(RenameMode::From), renamed(RenameMode::To));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let created = EventKind::Create(CreateKind::File);
+        let alone: &[&str] = &["a.zone", "b.zone"];
+        assert_eq!(quiet(&[(to, &["a.zone"])], alone), Duration::ZERO);
+        // It has routes, or isn't known.
+        assert_eq!(quiet(&[(to, &["c.zone"])], alone), QUIET_RENAMED);
+        assert_eq!(quiet(&[(to, &["a.zone"]), (to, &["a.toml"])], alone), QUIET_RENAMED);
+        assert_eq!(quiet(&[(to, &["a.zone"]), (to, &["b.zone"]), (to, &["c.zone"])], alone), QUIET);
+        assert_eq!(quiet(&[(written, &["a.zone"])], alone), QUIET);
+        assert_eq!(quiet(&[(to, &["a.zone"]), (written, &["a.zone"])], alone), QUIET);
+        assert_eq!(quiet(&[(to, &["a.zone"]), (created, &["b.zone"])], alone), QUIET);
+        // Written beside its place, in the same directory.
+        let beside: &[(EventKind, &[&str])] = &[(created, &[".a"]), (written, &[".a"])];
+        assert_eq!(quiet(beside, alone), QUIET);
+        let moved: &[(EventKind, &[&str])] =
+            &[(from, &[".a"]), (to, &["a.zone"]), (renamed(RenameMode::Both), &[".a", "a.zone"])];
+        assert_eq!(quiet(&[beside, moved].concat(), alone), Duration::ZERO);
+        assert_eq!(quiet(&[beside, &moved[..1]].concat(), alone), QUIET_RENAMED);
     }
 }
