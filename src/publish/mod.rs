@@ -16,6 +16,7 @@ mod hand;
 mod health_document;
 mod inspect;
 mod journal;
+mod loading;
 mod names;
 mod rehearsal;
 mod rows;

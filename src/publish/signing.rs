@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::loading::Occasion;
 use super::slots::Scene;
-use super::writer::{Errand, Occasion, Writer};
+use super::writer::{Errand, Writer};
 use super::zones::{Batch, Unpublishable};
 use crate::compile::fit::Fitted;
 use crate::compile::outcomes::outcomes;

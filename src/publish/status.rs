@@ -14,7 +14,8 @@ use super::journal::Journal;
 use super::rows::Rows;
 use crate::config::server::Server;
 use crate::health::{Board, Orders, Tick};
-use crate::model::Model;
+use crate::load::ZoneFiles;
+use crate::model::{Model, ZoneModel};
 use crate::wire::name::Name;
 
 /// The writer's state, for looking at.
@@ -54,6 +55,19 @@ pub struct ZoneStatus {
     pub signer_silent: Option<String>,
     /// The first error of the files, and how many there are.
     pub error: Option<(String, usize)>,
+}
+
+impl ZoneStatus {
+    /// That of a zone which has just been loaded from its files.
+    pub(super) fn of(model: &ZoneModel, files: &ZoneFiles, now: Tick) -> ZoneStatus {
+        ZoneStatus {
+            serial: Some(model.zone.soa().serial()),
+            records: model.zone.record_count(),
+            source: files.zone.display().to_string(),
+            loaded: Some(now),
+            ..ZoneStatus::default()
+        }
+    }
 }
 
 impl Status {
@@ -120,8 +134,9 @@ impl Status {
         &self.figures
     }
 
-    pub(super) fn set_model(&self, model: Arc<Model>) {
-        self.model.store(model);
+    /// Returns the one before: of many zones it takes a while to be freed.
+    pub(super) fn set_model(&self, model: Arc<Model>) -> Arc<Model> {
+        self.model.swap(model)
     }
 
     pub(super) fn set_orders(&self, orders: Orders) {

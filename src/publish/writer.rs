@@ -17,9 +17,10 @@ use tokio::sync::oneshot;
 use super::asked::Asked;
 use super::hand::{Done, Hand, Refused};
 use super::inspect::Inspector;
+use super::loading::Occasion;
 use super::names::Names;
-use super::slots::{Assignment, Scene, Signers, Slots};
-use super::status::{Status, ZoneStatus};
+use super::slots::{Scene, Signers, Slots};
+use super::status::Status;
 use super::verdicts::{Alert, Told, Verdict};
 use super::zones::{Batch, Zones};
 use crate::compile::signer::Signer;
@@ -29,7 +30,6 @@ use crate::dnssec::Keyring;
 use crate::health::{Orders, ProbeKey, Pushed, Saved, Subject, Tick};
 use crate::load::{LoadedZone, Pass, ZoneFiles};
 use crate::model::event::{Event, Kind};
-use crate::model::severity::Turn;
 use crate::model::{Geography, Model, ZoneModel};
 use crate::probe::prober::Job;
 use crate::probe::spec::Spec;
@@ -52,10 +52,6 @@ const FIRST_KEPT: Duration = Duration::from_millis(200);
 /// By how much time may go back before the clock was set: reports wait in a queue, so that one may
 /// be older than what was taken before it.
 const QUEUED_FOR: Duration = Duration::from_secs(1);
-
-/// Zones that are told one by one when they are loaded. Of more at once only the number is told:
-/// ten thousand lines say no more, and take longer than loading.
-const TOLD_ONE_BY_ONE: usize = 100;
 
 /// Something for the writer to do.
 #[derive(Debug)]
@@ -149,15 +145,6 @@ pub(super) struct Beginning {
     pub(super) events: Vec<Event>,
 }
 
-/// How a zone comes to be loaded.
-#[derive(Clone, Copy)]
-pub(super) struct Occasion {
-    pub(super) now: Tick,
-    /// From the state directory, since its files have errors.
-    pub(super) is_stale: bool,
-    pub(super) is_one_of_many: bool,
-}
-
 pub(super) struct Writer {
     pub(super) server: Arc<Server>,
     cookie_secrets: Arc<Secrets>,
@@ -175,7 +162,7 @@ pub(super) struct Writer {
     pub(super) specs: BTreeMap<Name, Vec<Spec>>,
     pub(super) status: Arc<Status>,
     published: Arc<Published>,
-    names: Names,
+    pub(super) names: Names,
     /// What operators ordered while the server runs.
     pub(super) orders: Orders,
     /// What others told of targets.
@@ -436,7 +423,7 @@ impl Writer {
     }
 
     /// A zone of the model from now on.
-    fn set_model(&mut self, apex: Name, zone: Arc<ZoneModel>) {
+    pub(super) fn set_model(&mut self, apex: Name, zone: Arc<ZoneModel>) {
         if zone.routing.targets.is_empty() && zone.routing.routes.is_empty() {
             self.steered.remove(&apex);
         } else {
@@ -535,133 +522,6 @@ impl Writer {
         }
     }
 
-    fn take_zones(&mut self, pass: &mut Pass, batch: &mut Batch, now: Tick) {
-        for apex in std::mem::take(&mut pass.gone) {
-            self.note(now, Kind::Notice, format!("{apex} was removed"));
-            self.zones.remove(batch, &apex);
-            Arc::make_mut(&mut self.model).zones.remove(&apex);
-            self.steered.remove(&apex);
-            self.slots.assign(&apex, &Routing::none(&apex), Assignment::default());
-            self.specs.remove(&apex);
-            self.signers.remove(&apex);
-            self.asked.forget(&apex);
-            self.keyless.remove(&apex);
-            self.status.zones_mut().remove(&apex);
-            self.errand(Errand::ForgetZone(ZoneFiles::in_directory(&self.server.zones, &apex)));
-        }
-        let is_one_of_many = pass.zones.len() > TOLD_ONE_BY_ONE;
-        if is_one_of_many {
-            let zones = pass.zones.iter().filter(|(_, result)| result.is_ok()).count();
-            tracing::info!(kind = "zone", zones, "zones loaded");
-            self.note(now, Kind::Notice, format!("{zones} zones loaded"));
-        }
-        let occasion = Occasion { now, is_stale: false, is_one_of_many };
-        // The deepest first, so that a parent is compiled once and knows its children.
-        for (files, result) in std::mem::take(&mut pass.zones).into_iter().rev() {
-            match result {
-                Ok(loaded) => self.put_zone(&files, loaded, batch, occasion),
-                Err(errors) => self.refuse_zone(&files, &errors, batch, now),
-            }
-        }
-    }
-
-    pub(super) fn put_zone(
-        &mut self,
-        files: &ZoneFiles,
-        loaded: LoadedZone,
-        batch: &mut Batch,
-        Occasion { now, is_stale, is_one_of_many }: Occasion,
-    ) {
-        let apex = files.apex.clone();
-        self.keyless.remove(&apex);
-        let signer = match (loaded.config.dnssec.as_ref().map(|policy| policy.denial), &loaded.signer) {
-            (None, _) => None,
-            (Some(_), Some(signer)) => Some(Arc::clone(signer)),
-            (Some(denial), None) => match self.keyrings.get(&apex) {
-                Some(keyring) => Some(self.signer(&apex, keyring, denial)),
-                None => {
-                    let message = "the zone is to be signed, and there are no keys for it";
-                    self.refuse_zone(files, &[Diagnostic::error(&files.zone, message)], batch, now);
-                    self.keyless.insert(apex, (files.clone(), loaded));
-                    return;
-                }
-            },
-        };
-        let LoadedZone { zone, config, contents, fitted, .. } = loaded;
-        let before = self.model.zones.get(&apex).cloned();
-        let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
-        let model = Arc::new(ZoneModel { zone, routing });
-        if let Err(error) = self.place(&model, signer, fitted, batch, now) {
-            self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
-            return;
-        }
-        let serial = model.zone.soa().serial();
-        if let Some(before) = before.filter(|before| before.zone.soa().serial() == serial)
-            && !crate::zone::diff(&before.zone, &model.zone).is_empty()
-        {
-            tracing::warn!(kind = "zone", zone = %apex, serial, "records changed and the serial didn't: secondaries won't see it");
-            self.note(now, Kind::Notice, format!("{apex}: records changed, the serial {serial} didn't"));
-        }
-        let records = model.zone.record_count();
-        let was_refused =
-            !is_stale && self.status.zones().get(&apex).is_some_and(|status| status.error.is_some());
-        if !is_one_of_many || was_refused {
-            let routes = model.routing.routes.len();
-            tracing::info!(kind = "zone", zone = %apex, serial, records, routes, "zone loaded");
-            let (subject, turn) = (Some(apex.to_string()), was_refused.then_some(Turn::Ends));
-            let text = format!("{apex} loaded, serial {serial}, {records} records");
-            self.tell(Event { subject, turn, ..Event::new(now, Kind::Notice, text) });
-        }
-        let specs_before = self.specs.insert(apex.clone(), config.probes.clone());
-        if let Some(before) = specs_before {
-            self.told.follow(&apex, &before, &config.probes);
-        }
-        self.set_model(apex.clone(), model);
-        let bundle = self.signers.get(&apex).and_then(|signer| signer.bundle()).map(|bundle| bundle.made());
-        let (heard, silent) = self.expect_answers(&apex, config.dnssec.as_ref(), now);
-        let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
-        let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
-        let mut zones = self.status.zones_mut();
-        let error = if is_stale { zones.get(&apex).and_then(|status| status.error.clone()) } else { None };
-        let source = files.zone.display().to_string();
-        zones.insert(
-            apex,
-            ZoneStatus {
-                serial: Some(serial),
-                records,
-                source,
-                loaded: Some(now),
-                is_stale,
-                error,
-                signatures_end,
-                bundle_made: bundle.map(Tick),
-                signer_heard: heard,
-                signer_silent: silent,
-            },
-        );
-        drop(zones);
-        if !is_stale {
-            self.errand(Errand::KeepZone(files.clone(), contents));
-        }
-    }
-
-    fn refuse_zone(&mut self, files: &ZoneFiles, errors: &[Diagnostic], batch: &mut Batch, now: Tick) {
-        let count = errors.iter().filter(|error| error.is_error()).count();
-        let first = errors.iter().find(|error| error.is_error());
-        let first = first.map_or_else(String::new, Diagnostic::place_and_message);
-        let (subject, turn) = (Some(files.apex.to_string()), Some(Turn::Begins));
-        let text = format!("{} wasn't loaded: {first}", files.apex);
-        self.tell(Event { subject, turn, ..Event::new(now, Kind::Error, text) });
-        self.zones.put_broken(batch, &files.apex);
-        let mut zones = self.status.zones_mut();
-        let status = zones.entry(files.apex.clone()).or_default();
-        if status.source.is_empty() {
-            status.source = files.zone.display().to_string();
-        }
-        status.is_stale = status.serial.is_some();
-        status.error = Some((first, count));
-    }
-
     pub(super) fn decide_all(&mut self, now: Tick) {
         let board = self.status.board();
         let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
@@ -685,10 +545,11 @@ impl Writer {
             None => Snapshot::clone(&current),
         };
         next = next.with_slots(self.slots.published());
-        self.status.set_model(Arc::clone(&self.model));
+        let before = self.status.set_model(Arc::clone(&self.model));
         self.status.figures().count_snapshot(now);
         let kept = if self.status.figures().snapshots() == 1 { FIRST_KEPT } else { RETIRED_KEPT };
         self.retired.push_back((now + kept, self.published.swap(Arc::new(next))));
+        drop(before);
     }
 
     fn region_rows(&self) -> Arc<[Row]> {

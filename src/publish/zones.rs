@@ -11,6 +11,7 @@ use crate::compile::fit::Fitted;
 use crate::compile::shape::Shape;
 use crate::compile::signer::{Signing, Unsigned};
 use crate::compile::zone::{self as compile, Above, RoutedOwners, RrsetTooLarge, Source};
+use crate::cores;
 use crate::model::ZoneModel;
 use crate::snapshot::denial::Denial;
 use crate::snapshot::{Edits, Snapshot, ZoneAnswers, ZoneId};
@@ -20,6 +21,9 @@ use crate::zone::Zone;
 /// How far, in seconds, the clock may be set back before signatures that were made until then are
 /// made anew: by as much they begin earlier.
 const CLOCK_SLACK: u64 = 3_600;
+
+/// Small zones that one core compiles before it takes others.
+const ZONES_TOGETHER: usize = 64;
 
 /// Why a version of a zone can't be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +189,85 @@ impl Zones {
             }
         }
         Ok(())
+    }
+
+    /// Which of these apexes, ascending, are of new zones that are neither above nor below another,
+    /// here or among themselves: what these answer depends on nothing else.
+    pub(super) fn alone(&self, apexes: &[&Name]) -> Vec<bool> {
+        let has_family = |apex: &Name| {
+            let behind = self.placed.range((Bound::Included(apex), Bound::Unbounded)).next();
+            behind.is_some_and(|(name, _)| name.is_at_or_below(apex)) || self.parent_apex(apex).is_some()
+        };
+        let mut alone: Vec<bool> =
+            apexes.iter().map(|apex| self.placed.is_empty() || !has_family(apex)).collect();
+        // Those that the last one is below, each below the one before it.
+        let mut above: Vec<usize> = Vec::new();
+        for (at, apex) in apexes.iter().enumerate() {
+            while above.last().is_some_and(|&last| !apex.is_at_or_below(apexes[last])) {
+                above.pop();
+            }
+            if let Some(&parent) = above.last() {
+                (alone[at], alone[parent]) = (false, false);
+            }
+            above.push(at);
+        }
+        alone
+    }
+
+    /// Puts zones in that stand [`alone`](Self::alone), with neither routes nor signatures: compiled
+    /// side by side. What became of each.
+    pub(super) fn put_alone(
+        &mut self,
+        batch: &mut Batch,
+        models: &[Arc<ZoneModel>],
+    ) -> Vec<Result<(), Unpublishable>> {
+        let routed: Arc<RoutedOwners> = Arc::default();
+        let fresh =
+            (self.answers.len()..).map(|place| ZoneId(u32::try_from(place).expect("fewer than 2^32 zones")));
+        let ids: Vec<ZoneId> = self.free.iter().copied().chain(fresh).take(models.len()).collect();
+        let compiled = cores::share(
+            models.len().div_ceil(ZONES_TOGETHER),
+            || (),
+            |group, ()| {
+                let end = models.len().min((group + 1) * ZONES_TOGETHER);
+                let mut edits = Edits::default();
+                let compiled: Vec<_> = (group * ZONES_TOGETHER..end)
+                    .map(|at| {
+                        let (zone, id) = (&models[at].zone, ids[at]);
+                        let source =
+                            Source { zone, id, routed: &routed, children: &[], parent: None, signing: None };
+                        let shape = Arc::new(Shape::of(zone, &routed));
+                        let common = source.common(None)?;
+                        edits.append(source.all(&shape)?);
+                        Ok((shape, common))
+                    })
+                    .collect();
+                (edits, compiled)
+            },
+        );
+        let mut results = Vec::with_capacity(models.len());
+        let mut placed = Vec::with_capacity(models.len());
+        for (edits, compiled) in compiled {
+            batch.edits.append(edits);
+            for compiled in compiled {
+                let (model, id) = (&models[results.len()], ids[results.len()]);
+                results.push(compiled.map(|(shape, common)| {
+                    let apex = model.zone.apex();
+                    let row = self.rows.zone(&apex.to_string());
+                    self.set_answers(id, Some(Arc::new(ZoneAnswers { row, ..common })));
+                    let (zone, routed) = (Arc::clone(&model.zone), Arc::clone(&routed));
+                    let compiled = Compiled { zone, routed, shape, signing: None };
+                    placed.push((apex.clone(), Placed { id, compiled: Some(compiled) }));
+                }));
+            }
+        }
+        add_all(&mut self.placed, placed);
+        // Numbers of those that weren't put in.
+        let unused = results.iter().zip(&ids).filter(|(result, _)| result.is_err()).map(|(_, id)| *id);
+        let unused = unused.filter(|id| (id.0 as usize) < self.answers.len() && !self.free.contains(id));
+        let unused: Vec<ZoneId> = unused.collect();
+        self.free.extend(unused);
+        results.into_iter().map(|result| result.map_err(Unpublishable::TooLarge)).collect()
     }
 
     /// Makes a zone that never loaded answer SERVFAIL.
@@ -403,6 +486,16 @@ impl Zones {
     }
 }
 
+/// Puts many entries into a map, ascending. Of ten thousand, each would be compared with a dozen
+/// others to find its place, and nodes would be left half empty.
+pub(super) fn add_all<K: Ord, V>(map: &mut BTreeMap<K, V>, more: Vec<(K, V)>) {
+    if more.len() > map.len() {
+        map.append(&mut more.into_iter().collect());
+    } else {
+        map.extend(more);
+    }
+}
+
 impl Compiled {
     /// Whether another version is signed alike, but for the keys at the apex: else all is anew.
     fn is_signed_as(&self, source: &Source<'_>) -> bool {
@@ -545,5 +638,60 @@ mod tests {
         assert_eq!(step(&put("child.example.", "")), ("child.example.".to_owned(), 3));
         let removed = step(&|zones, batch| zones.remove(batch, &name("child.example.")));
         assert_eq!(removed, ("example.".to_owned(), 2));
+    }
+
+    #[test]
+    fn zones_put_in_together_answer_as_those_put_in_one_by_one() {
+        let lines = "a A 192.0.2.1\nb.c A 192.0.2.2\n*.d A 192.0.2.3\ne NS ns.e\nns.e A 192.0.2.4\n";
+        let apexes: Vec<String> = (0..300).map(|n| format!("z{n:03}.example.")).collect();
+        let models: Vec<Arc<ZoneModel>> = apexes.iter().map(|apex| Arc::new(model(apex, lines))).collect();
+        let (mut one_by_one, mut together) = (Zones::default(), Zones::default());
+        let (mut first, mut second) = (Batch::default(), Batch::default());
+        for model in &models {
+            one_by_one.put(&mut first, model, RoutedOwners::new(), None, None).unwrap();
+        }
+        assert!(together.put_alone(&mut second, &models).iter().all(Result::is_ok));
+        let (first, second) = (one_by_one.published(first, &empty()), together.published(second, &empty()));
+        assert_eq!(second.owner_count(), first.owner_count());
+        for apex in &apexes {
+            for owner in ["", "a.", "b.c.", "c.", "*.d.", "d.", "e.", "ns.e.", "none."] {
+                let asked = LowerName::from_wire(name(&format!("{owner}{apex}")).as_wire()).unwrap();
+                let (one, other) = (first.find(&asked).unwrap().entry, second.find(&asked).unwrap().entry);
+                assert_eq!(format!("{one:?}"), format!("{other:?}"));
+                let of = |snapshot: &Snapshot, id| format!("{:?}", snapshot.zone(id).unwrap());
+                assert_eq!(of(&first, one.zone()), of(&second, other.zone()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_zone_is_alone_without_another_above_or_below_it() {
+        let mut zones = Zones::default();
+        let alone = |zones: &Zones, apexes: &[&str]| {
+            let apexes: Vec<Name> = apexes.iter().map(|apex| name(apex)).collect();
+            zones.alone(&apexes.iter().collect::<Vec<_>>())
+        };
+        let apexes = ["a.", "x.a.", "b.", "c.", "x.y.c.", "z.c.", "d."];
+        assert_eq!(alone(&zones, &apexes), [false, false, true, false, false, false, true]);
+        let mut batch = Batch::default();
+        zones.put(&mut batch, &model("b.", ""), RoutedOwners::new(), None, None).unwrap();
+        zones.put_broken(&mut batch, &name("x.d."));
+        assert_eq!(alone(&zones, &["b.", "c.", "d."]), [false, true, false]);
+        assert_eq!(alone(&zones, &["x.b.", "y.x.d."]), [false, false]);
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_put_in_takes_no_number() {
+        let large: String = (0..5000).map(|n| format!("a TXT \"{n:060}\"\n")).collect();
+        let models: Vec<Arc<ZoneModel>> = [("a.", ""), ("b.", &*large), ("c.", "")]
+            .map(|(apex, lines)| Arc::new(model(apex, lines)))
+            .into();
+        let (mut zones, mut batch) = (Zones::default(), Batch::default());
+        let results = zones.put_alone(&mut batch, &models);
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        let snapshot = zones.published(batch, &empty());
+        let apexes: Vec<String> = snapshot.zones().map(|zone| zone.apex.to_string()).collect();
+        assert_eq!(apexes, ["a.", "c."]);
+        assert_eq!(zones.unused(), ZoneId(1));
     }
 }

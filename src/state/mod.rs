@@ -116,10 +116,14 @@ impl Keeper {
     }
 
     fn add_zone(&self, path: PathBuf, zone: Zone) {
-        self.add(|waiting| {
-            waiting.zones.insert(path, zone);
-            waiting.since.get_or_insert_with(Instant::now);
-        });
+        let (waiting, change) = &*self.shared;
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.zones.insert(path, zone);
+        // The others are waited for: ten thousand zones wake the thread once.
+        if waiting.since.is_none() {
+            waiting.since = Some(Instant::now());
+            change.notify_one();
+        }
     }
 
     fn add(&self, add: impl FnOnce(&mut Waiting)) {
