@@ -7,7 +7,7 @@
 //!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
 //!              keys, publish, watch, notify, querylog, metrics,
-//!              admin, encrypted, bundles, daemon, demo, cli
+//!              admin, encrypted, bundles, http, daemon, demo, cli
 //! Words        limits, cores, memory, diagnostic           what all rooms use
 //! ```
 //!
@@ -37,6 +37,7 @@ pub mod dnssec;
 pub mod encrypted;
 pub mod geo;
 pub mod health;
+mod http;
 pub mod keys;
 pub mod limits;
 pub mod load;

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "encrypted",
             "bundles",
+            "http",
             "daemon",
             "demo",
             "cli",
