@@ -8,7 +8,7 @@
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
 //!              keys, publish, watch, notify, querylog, metrics,
 //!              admin, encrypted, bundles, http, daemon, demo, cli
-//! Words        limits, cores, memory, diagnostic           what all rooms use
+//! Words        limits, cores, threads, memory, diagnostic  what all rooms use
 //! ```
 //!
 //! Three flows run through these rooms, each one way:
@@ -54,6 +54,7 @@ pub mod route;
 pub mod serve;
 pub mod snapshot;
 pub mod state;
+pub mod threads;
 pub mod watch;
 pub mod wire;
 pub mod zone;

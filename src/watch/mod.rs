@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,10 +39,12 @@ const POLL: Duration = Duration::from_secs(30);
 /// Wakes the thread that loads.
 #[derive(Clone, Debug)]
 pub struct Waker {
-    wakes: SyncSender<Wake>,
+    wakes: SyncSender<()>,
     /// An operator wants everything read (SIGHUP). Beside the queue, since a full one must not
     /// lose that.
     everything: Arc<AtomicBool>,
+    /// The server ends. Beside the queue, likewise.
+    stopped: Arc<AtomicBool>,
     changed: Arc<Mutex<Changed>>,
 }
 
@@ -56,14 +58,6 @@ struct Changed {
     is_more: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
-    /// Something changed.
-    Event,
-    /// The server ends.
-    Stop,
-}
-
 impl Waker {
     /// Reads everything again, changed or not.
     pub fn reload(&self) {
@@ -73,15 +67,23 @@ impl Waker {
 
     /// Ends the thread.
     pub fn stop(&self) {
-        // Unlike the others, this one must not be lost to a full queue.
-        let _ = self.wakes.send(Wake::Stop);
+        self.stopped.store(true, Ordering::Relaxed);
+        self.wake();
     }
 
     fn wake(&self) {
-        match self.wakes.try_send(Wake::Event) {
+        match self.wakes.try_send(()) {
             // A full queue wakes as well.
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,13 +98,13 @@ pub fn start(
     keeper: Arc<Keeper>,
 ) -> std::io::Result<(Waker, JoinHandle<()>)> {
     let (sender, wakes) = sync_channel(64);
-    let everything = Arc::new(AtomicBool::new(false));
-    let changed = Arc::default();
-    let waker = Waker { wakes: sender, everything: Arc::clone(&everything), changed: Arc::clone(&changed) };
+    let waker =
+        Waker { wakes: sender, everything: Arc::default(), stopped: Arc::default(), changed: Arc::default() };
     let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
+    let told = waker.clone();
     let thread = std::thread::Builder::new()
         .name("watch".into())
-        .spawn(move || run(loader, watch, (&control, &keeper), watching, &wakes, (&everything, &changed)))?;
+        .spawn(move || run(loader, watch, (&control, &keeper), watching, &wakes, &told))?;
     Ok((waker, thread))
 }
 
@@ -111,8 +113,8 @@ fn run(
     directories: Vec<PathBuf>,
     (control, keeper): (&Control, &Keeper),
     mut watching: Watching,
-    wakes: &Receiver<Wake>,
-    (everything, changed): (&AtomicBool, &Mutex<Changed>),
+    wakes: &Receiver<()>,
+    told: &Waker,
 ) {
     watching.set(directories);
     // Files may have changed between the first pass and the first watch.
@@ -122,20 +124,20 @@ fn run(
     // When all files were looked at.
     let mut looked = Instant::now();
     loop {
-        let wake = match wakes.recv_timeout(wait) {
-            Ok(first) => settle(first, wakes, changed),
-            Err(RecvTimeoutError::Timeout) => Wake::Event,
+        match wakes.recv_timeout(wait) {
+            Ok(()) => settle(wakes, told),
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if wake == Wake::Stop {
+        }
+        if told.is_stopped() {
             return;
         }
-        let told = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
-        fresh.extend(told.paths.into_iter().map(|path| watching.as_named(path)));
+        let changed = std::mem::take(&mut *told.changed());
+        fresh.extend(changed.paths.into_iter().map(|path| watching.as_named(path)));
         let mut pass = None;
-        if everything.swap(false, Ordering::Relaxed) {
+        if told.everything.swap(false, Ordering::Relaxed) {
             loader.forget();
-        } else if !told.is_more && !fresh.is_empty() && looked.elapsed() < POLL {
+        } else if !changed.is_more && !fresh.is_empty() && looked.elapsed() < POLL {
             pass = loader.pass_over(&fresh);
         }
         let mut pass = pass.unwrap_or_else(|| {
@@ -164,19 +166,17 @@ fn run(
     }
 }
 
-/// Waits until the directory is quiet. The end goes before what was seen.
-fn settle(first: Wake, wakes: &Receiver<Wake>, changed: &Mutex<Changed>) -> Wake {
+/// Waits until the directory is quiet, or the server ends.
+fn settle(wakes: &Receiver<()>, told: &Waker) {
     let started = Instant::now();
-    let (mut wake, mut last) = (first, started);
-    while wake != Wake::Stop && started.elapsed() < QUIET_AT_MOST {
-        let quiet = changed.lock().unwrap_or_else(PoisonError::into_inner).quiet();
+    let mut last = started;
+    while !told.is_stopped() && started.elapsed() < QUIET_AT_MOST {
+        let quiet = told.changed().quiet();
         match wakes.recv_timeout(quiet.saturating_sub(last.elapsed())) {
-            Ok(Wake::Event) => last = Instant::now(),
-            Ok(other) => wake = other,
+            Ok(()) => last = Instant::now(),
             Err(_) => break,
         }
     }
-    wake
 }
 
 impl Changed {
@@ -272,12 +272,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_loses_no_reload() {
+    fn a_full_queue_loses_no_reload_and_holds_up_no_end() {
         let (sender, wakes) = sync_channel(1);
-        let waker = Waker { wakes: sender, everything: Arc::default(), changed: Arc::default() };
+        let waker = Waker {
+            wakes: sender,
+            everything: Arc::default(),
+            stopped: Arc::default(),
+            changed: Arc::default(),
+        };
         waker.wake();
         waker.reload();
+        waker.stop();
         assert_eq!(wakes.try_iter().count(), 1);
-        assert!(waker.everything.load(Ordering::Relaxed));
+        assert!(waker.everything.load(Ordering::Relaxed) && waker.is_stopped());
     }
 }

@@ -13,6 +13,7 @@ mod dnsviz;
 mod edges;
 mod encrypted;
 mod encrypted_client;
+mod ends;
 mod export;
 mod failover;
 mod hand;
