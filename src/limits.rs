@@ -273,6 +273,9 @@ pub const BUNDLE_KEYS: usize = 32;
 /// as long as one takes to write.
 pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long after it couldn't be written a bundle is written again.
+pub const BUNDLE_AGAIN: Duration = Duration::from_secs(5);
+
 /// Octets of a bundle that is asked for. A longer one isn't taken: some four million signatures fit.
 pub const BUNDLE_OCTETS: u64 = 512 << 20;
 

@@ -171,6 +171,7 @@ impl Daemon {
         };
         let (control, writer) = publish::start(start, &runtime).map_err(DaemonError::Files)?;
         parts.writer = Some((control.clone(), writer));
+        binds.iter().for_each(|bindery| bindery.tell(control.clone()));
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
@@ -202,7 +203,7 @@ impl Daemon {
             changes.send(match news {
                 News::Keys(zone, keyring) => Change::Keys { zone, keyring },
                 News::Unsigned(zone) => Change::Unsigned { zone },
-                News::Trouble(zone, what) => Change::KeysTrouble { zone, what },
+                News::Trouble(zone, what) => Change::Trouble { zone, what },
             });
         });
         started.map_err(DaemonError::System)?;

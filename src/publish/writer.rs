@@ -80,8 +80,8 @@ pub enum Change {
         /// The zone.
         zone: Name,
     },
-    /// Something about the keys of a zone must be seen to.
-    KeysTrouble {
+    /// Something about the keys of a zone, or its bundle, must be seen to.
+    Trouble {
         /// The zone.
         zone: Name,
         /// What, and what to do.
@@ -306,7 +306,7 @@ impl Writer {
             }
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
-            Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
+            Change::Trouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
             Change::Asked { zone, answer } => self.take_answer(&zone, answer, now),
             Change::Stop => {
                 self.keep_health();
