@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::lab::{Lab, Server, output, stdout, wait_for, waypost};
+use crate::small_disk::SmallDisk;
 
 const ZONE: &str = "\
 $TTL 1
@@ -187,37 +188,11 @@ fn an_operator_who_knows_better_leaves_signing_at_once() {
     wait_for("no signatures", Duration::from_secs(10), || (!is_signed()).then_some(()));
 }
 
-/// A file system of so little room, if this user may have one.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    fn mount(at: std::path::PathBuf) -> Option<Small> {
-        fs::create_dir_all(&at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(&at);
-        output(&mut mount).status.success().then_some(Small(at))
-    }
-
-    /// Takes all the room that there is.
-    fn fill(&self) -> std::path::PathBuf {
-        let path = self.0.join("fill");
-        let mut file = fs::File::create(&path).unwrap();
-        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn on_a_full_disk_keys_stay_as_they_are_and_answers_go_on() {
     let parent = Parent::start("");
     let lab = parent.below();
-    let Some(disk) = Small::mount(lab.path("keys")) else {
+    let Some(disk) = SmallDisk::mount(lab.path("keys"), "64k") else {
         println!("skipped: this user mounts no tmpfs");
         return;
     };

@@ -44,6 +44,7 @@ mod serving;
 mod signed;
 mod signed_sweep;
 mod site;
+mod small_disk;
 mod tools;
 mod unplaced;
 mod verdicts;
