@@ -99,6 +99,37 @@ fn no_new_keys_are_made_where_the_parent_has_ds_of_lost_ones() {
 }
 
 #[test]
+fn keys_that_are_lost_while_the_server_runs_sign_on_from_memory() {
+    let parent = Parent::start("");
+    let lab = parent.below();
+    let server = lab.start();
+    let is_signed = |name: &str| dig(&server, &[name, "TXT"]).contains("RRSIG").then_some(());
+    let dnskey = dig(&server, &["+nodnssec", "example.com", "DNSKEY"]);
+    fs::rename(lab.path("keys"), lab.path("aside")).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("is gone");
+    assert!(server.log().contains("restore the directory from a backup"), "{}", server.log());
+    // What is new is signed too, by the same keys; no others take their place.
+    lab.write(
+        "zones/example.com.zone",
+        &format!("{ZONE}new TXT x\n").replace(" hostmaster 1 ", " hostmaster 2 "),
+    );
+    wait_for("a new signature", Duration::from_secs(10), || is_signed("new.example.com"));
+    assert_eq!(dig(&server, &["+nodnssec", "example.com", "DNSKEY"]), dnskey);
+    assert!(!lab.path("keys/example.com/state.json").exists());
+    // Put back, all goes on.
+    let _ = fs::remove_dir_all(lab.path("keys"));
+    fs::rename(lab.path("aside"), lab.path("keys")).unwrap();
+    let goes_on = || {
+        server.signal("HUP");
+        keys(&lab, &["list", "example.com"]).contains("submitted").then_some(())
+    };
+    wait_for("the next step", Duration::from_secs(30), goes_on);
+    assert!(is_signed("new.example.com").is_some());
+    server.stop();
+}
+
+#[test]
 fn first_keys_are_made_when_the_ds_are_gone_and_remembered_when_they_were_seen() {
     let parent = Parent::start(DS);
     let lab = parent.below();
