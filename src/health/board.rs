@@ -150,7 +150,7 @@ impl Board {
     /// Watches exactly these. What stays keeps its state, also with another address or check
     /// behind its name: results will tell. What is gone is forgotten, what is new is UNKNOWN; but
     /// a new probe of a subject that has a verdict takes that over, so that renaming a probe
-    /// brings nothing dead back.
+    /// brings nothing dead back. [`reconsider`](Self::reconsider) settles what it means for others.
     pub fn configure(&mut self, mut watched: Vec<Watched>, now: Tick) -> Vec<Transition> {
         watched.sort_by(|a, b| a.subject.cmp(&b.subject));
         watched.dedup_by(|later, first| later.subject == first.subject);
@@ -171,7 +171,6 @@ impl Board {
             self.entries.push(entry);
         }
         self.look_up_needs(&named);
-        self.settle_needs(now);
         transitions
     }
 
@@ -254,7 +253,7 @@ impl Board {
     }
 
     /// Considers anew whether this server should doubt its probes, and then whether all have what they
-    /// need: after each transition. Says whether there is a doubt now and wasn't, or the other way round.
+    /// need: after each transition and each [`configure`](Self::configure). Says whether there is a doubt now and wasn't, or the other way round.
     pub fn reconsider(&mut self, now: Tick) -> bool {
         let judged = || self.entries.iter().filter(|entry| !entry.probes.is_empty());
         let window = judged().flat_map(|entry| &entry.probes).map(|probe| probe.machine.pace().interval);

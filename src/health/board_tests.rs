@@ -421,8 +421,10 @@ fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback(
             .collect()
     };
     board.configure(with(Desired::Drained, "imap"), START);
+    board.reconsider(START);
     assert!(!board.standing(&subject("webmail"), START).is_eligible());
     board.configure(with(Desired::Auto, "imap"), START);
+    board.reconsider(START);
     let standing = board.standing(&subject("webmail"), START);
     assert!(standing.is_eligible() && standing.recovered.is_none());
     // Who is forced up is served without what it needs.
@@ -431,5 +433,6 @@ fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback(
         feed_settled(&mut board, &mut now, store, "web", "---");
     }
     board.configure(with(Desired::Up, "imap"), now);
+    board.reconsider(now);
     assert!(board.standing(&subject("webmail"), now).is_eligible());
 }

@@ -21,6 +21,14 @@ use crate::wire::name::Name;
 /// How often silent probers are looked for. A silence is told this much late at most.
 const SILENCE_LOOK: Duration = Duration::from_secs(2);
 
+/// What came of considering anew whether the failures are real.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    AsBefore,
+    /// They are doubted now for this reason, or no more.
+    Otherwise(Option<String>),
+}
+
 impl Writer {
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
         self.look_at_clock(at);
@@ -85,12 +93,29 @@ impl Writer {
 
     /// Considers anew whether the failures are real.
     pub(super) fn doubt_anew(&mut self, now: Tick) {
-        let changed = {
-            let mut board = self.status.board_mut();
-            board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
-        };
-        let Some(doubt) = changed else { return };
+        let judged = self.judge(now);
+        if judged == Judged::AsBefore {
+            return;
+        }
         let news = self.status.board_mut().take_need_news();
+        self.decide_all(now);
+        self.publish(None, now);
+        self.tell_judged(judged, now);
+        self.tell_needs(&news, now);
+    }
+
+    /// Whether the failures are real, and who has what it needs. Answers are yet to follow.
+    fn judge(&self, now: Tick) -> Judged {
+        let mut board = self.status.board_mut();
+        match board.reconsider(now) {
+            true => Judged::Otherwise(board.doubt().map(|doubt| doubt.why.clone())),
+            false => Judged::AsBefore,
+        }
+    }
+
+    /// Tells that a doubt has begun or ended, when answers have followed it.
+    pub(super) fn tell_judged(&self, judged: Judged, now: Tick) {
+        let Judged::Otherwise(doubt) = judged else { return };
         let turn = Some(if doubt.is_some() { Turn::Begins } else { Turn::Ends });
         let text = match doubt {
             Some(why) => {
@@ -101,11 +126,8 @@ impl Writer {
             None => "no more doubt: what probes say holds".to_owned(),
         };
         tracing::warn!(kind = "doubt", "{text}");
-        self.decide_all(now);
-        self.publish(None, now);
         self.tell(Event { turn, ..Event::new(now, Kind::Doubt, text) });
         self.keep_health();
-        self.tell_needs(&news, now);
     }
 
     fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
@@ -224,13 +246,14 @@ impl Writer {
         address.map_or_else(String::new, |address| format!(" {address}"))
     }
 
-    /// Tells the board which targets there are, and what is said of them.
-    pub(super) fn watch_targets(&mut self, now: Tick) -> Vec<Transition> {
+    /// Tells the board which targets there are, and what is said of them. Answers are yet to follow.
+    pub(super) fn watch_targets(&mut self, now: Tick) -> (Vec<Transition>, Judged) {
         self.looked = now;
         self.status.set_orders(self.orders.clone());
         self.canaries = self.server.canaries.iter().map(canary).collect();
         let watched = self.watched();
-        self.status.board_mut().configure(watched, now)
+        let transitions = self.status.board_mut().configure(watched, now);
+        (transitions, self.judge(now))
     }
 
     /// All targets, and what is said of them.

@@ -21,6 +21,7 @@ use super::names::Names;
 use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::verdicts::{Alert, Told, Verdict};
+use super::watching::Judged;
 use super::zones::{Batch, Zones};
 use crate::compile::signer::Signer;
 use crate::config::server::Server;
@@ -405,16 +406,20 @@ impl Writer {
             let routing = zone.routing.with_addresses(self.names.resolved());
             self.put_routing(zone, routing, &mut batch, now);
         }
-        let transitions = self.watch_targets(now);
-        for zone in &named {
-            let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
-            let board = self.status.board();
-            let scene =
-                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-            self.slots.decide_zone(&zone, scene);
+        let (transitions, judged) = self.watch_targets(now);
+        if judged == Judged::AsBefore {
+            for zone in &named {
+                let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
+                let board = self.status.board();
+                let scene =
+                    Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
+                self.slots.decide_zone(&zone, scene);
+            }
+        } else {
+            self.decide_all(now);
         }
         self.publish(Some(batch), now);
-        self.doubt_anew(now);
+        self.tell_judged(judged, now);
         self.probe();
         self.tell_again();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
@@ -474,10 +479,10 @@ impl Writer {
             self.cookie_secrets = secrets;
         }
         self.take_zones(&mut pass, &mut batch, now);
-        let transitions = self.watch_targets(now);
+        let (transitions, judged) = self.watch_targets(now);
         self.decide_all(now);
         self.publish(Some(batch), now);
-        self.doubt_anew(now);
+        self.tell_judged(judged, now);
         self.probe();
         self.tell_again();
         self.resolve();

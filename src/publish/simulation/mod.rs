@@ -312,7 +312,6 @@ impl Simulation {
         self.server.reload(&self.files.texts(), &files.texts(), self.at, now);
         self.doubts.judged();
         self.files = files;
-        self.history.reload(&self.server.writer.status().board(), now);
         self.look(None)
     }
 
