@@ -21,7 +21,6 @@ use super::names::Names;
 use super::slots::{Assignment, Scene, Signers, Slots};
 use super::status::{Status, ZoneStatus};
 use super::verdicts::{Alert, Told, Verdict};
-use super::watching::Judged;
 use super::zones::{Batch, Zones};
 use crate::compile::signer::Signer;
 use crate::config::server::Server;
@@ -347,6 +346,7 @@ impl Writer {
             .chain(retired)
             .chain(self.next_hand(now))
             .chain([self.next_look(now)])
+            .chain(self.next_belief(now))
             .chain(self.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now)))
             .min()
             .unwrap_or_default()
@@ -367,6 +367,9 @@ impl Writer {
         self.look_for_ends(now);
         self.look_for_lag(now);
         self.end_orders(now);
+        if self.next_belief(now).is_some_and(|rest| rest.is_zero()) {
+            self.doubt_anew(now);
+        }
         let changed = {
             let board = self.status.board();
             let scene =
@@ -407,7 +410,7 @@ impl Writer {
             self.put_routing(zone, routing, &mut batch, now);
         }
         let (transitions, judged) = self.watch_targets(now);
-        if judged == Judged::AsBefore {
+        if judged.is_as_before() {
             for zone in &named {
                 let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
                 let board = self.status.board();

@@ -85,6 +85,7 @@ impl Simulation {
         self.history.restart();
         self.words.restart(self.at);
         self.doubts.restart();
+        self.silences.restart();
         Ok(())
     }
 }
