@@ -294,7 +294,10 @@ impl Outside {
                 }
             }
             (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
-            (Errand::GiveMemoryBack, _) => crate::memory::give_back(),
+            (Errand::GiveMemoryBack, _) => {
+                // Neither is done at once, and a failover doesn't wait for either.
+                tokio::task::spawn_blocking(crate::memory::put_in_order);
+            }
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
             (Errand::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),

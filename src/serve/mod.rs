@@ -252,6 +252,12 @@ impl Meters {
         sum(&self.encrypted)
     }
 
+    /// How many workers answer UDP, and TCP.
+    #[must_use]
+    pub fn workers(&self) -> [usize; 2] {
+        [self.udp.len(), self.tcp.len()]
+    }
+
     /// Numbers of TCP connections.
     #[must_use]
     pub fn connections(&self) -> ConnectionTally {

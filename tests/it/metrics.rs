@@ -65,6 +65,7 @@ fn every_metric_is_described_and_whatever_is_described_or_used_exists() {
         answer.contains("waypost_region_responses_total{region=\"tw\",by=\"client_subnet\",found="),
         "{answer}"
     );
+    assert!(answer.contains("waypost_workers{transport=\"udp\"} "), "{answer}");
     assert!(answer.contains("waypost_zone_responses_total{zone=\"mail.example.\"} 1"), "{answer}");
     assert!(
         answer.lines().any(|line| {
