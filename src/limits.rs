@@ -480,6 +480,13 @@ pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
 /// any answer says that the target lives, however many packets a bad line loses.
 pub const ASKED_BESIDE: u32 = 4;
 
+/// Other sites that are asked at once when a target falls silent, to tell its death from this server
+/// being cut off.
+pub const ASKED_ELSEWHERE: usize = 4;
+
+/// A target is asked for that no more often than this.
+pub const ASKED_ELSEWHERE_EVERY: Duration = Duration::from_millis(500);
+
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);
 
