@@ -93,3 +93,38 @@ write("files__server_toml", "waypost", (ROOT / "waypost.toml").read_bytes())
 write("files__server_toml", "mistakes", b"[server]\nlisten = [\"nowhere\"]\nzons = 1\n[regions.x]\ncountries = [\"XXX\"]\n")
 write("files__zone_toml", "example", (ROOT / "zones/example.com.toml").read_bytes())
 write("files__zone_toml", "mistakes", b"[routes.a]\ntype = \"addres\"\ndefault = [[\"x\", {target = \"y\", weight = 0}]]\n")
+
+
+def edit(at, cut, octets=b""):
+    return struct.pack("!HBB", at, cut, len(octets)) + octets
+
+
+# Behind the magic, the apex and the time: where keys, signatures and the end are.
+SERIAL = 17 + 2 + 9 + 8
+MEMBERS = SERIAL + 4 + 1 + 4
+EDITS = {
+    "none": b"",
+    "later": edit(SERIAL - 8, 8, struct.pack("!Q", 1_900_000_000_000)),
+    "earlier": edit(SERIAL - 8, 8, bytes(8)),
+    "other-denial": edit(SERIAL + 4, 1, b"\1"),
+    "no-denial": edit(SERIAL + 4, 1, b"\2"),
+    "many-keys": edit(MEMBERS, 2, b"\xff\xff"),
+    "no-duties": edit(MEMBERS + 2, 1, b"\0"),
+    "unknown-duty": edit(MEMBERS + 2, 1, b"\x1b"),
+    "upper-case": edit(17 + 2 + 1, 1, b"E"),
+    "other-key": edit(MEMBERS + 12, 4, b"abcd"),
+    "other-signer": edit(MEMBERS + 2 + 2 * 39, 2, b"\0\1\0\4\1\0\3\x0f"),
+    "many-signatures": edit(MEMBERS + 2 + 2 * 39 + 2, 4, b"\xff\xff\xff\xff"),
+    "fewer-signatures": edit(MEMBERS + 2 + 2 * 39 + 2, 4, b"\0\0\0\1"),
+    "changed-signature": edit(MEMBERS + 2 + 2 * 39 + 6 + 60, 2, b"xy"),
+    "cut": edit(400, 255),
+    "longer": edit(0xffff, 0, b"more"),
+}
+for name, edits in EDITS.items():
+    write("bundles__edits", name, b"\0" + edits)
+    write("bundles__edits", "sealed-" + name, b"\1" + edits)
+    write("bundles__edits", "sealed-nsec3-" + name, b"\3" + edits)
+HEADER = struct.pack("!QIBI", 1_800_000_000_000, 7, 0, 3600)
+write("bundles__octets", "no-keys", HEADER + bytes(2) + bytes(2) + bytes(4) + b"\0")
+write("bundles__octets", "many-signatures", HEADER + bytes(2) + bytes(2) + b"\0\x10\0\0" + bytes(17 * 64))
+write("bundles__octets", "short-signatures", HEADER + bytes(4) + b"\0\0\0\1" + bytes(16) + b"\xff" + bytes(510))

@@ -3,6 +3,7 @@
 //! Every reader of files (zones, TOML, geofeeds) collects these instead of stopping at the
 //! first, so that one run shows all that is wrong.
 
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -53,6 +54,18 @@ impl<'t> Lines<'t> {
         let newlines = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
         Lines { text, starts: [0].into_iter().chain(newlines.map(|(at, _)| at + 1)).collect() }
     }
+}
+
+/// An error and what caused it, in a line.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl Diagnostic {

@@ -7,8 +7,8 @@
 //!              compile
 //! Edges        probe, resolve, config, load, state,        files, sockets, clocks
 //!              keys, publish, watch, notify, querylog, metrics,
-//!              admin, encrypted, bundles, daemon, demo, cli
-//! Words        limits, cores, memory, diagnostic           what all rooms use
+//!              admin, encrypted, bundles, http, daemon, demo, cli
+//! Words        limits, cores, threads, memory, diagnostic  what all rooms use
 //! ```
 //!
 //! Three flows run through these rooms, each one way:
@@ -37,6 +37,7 @@ pub mod dnssec;
 pub mod encrypted;
 pub mod geo;
 pub mod health;
+mod http;
 pub mod keys;
 pub mod limits;
 pub mod load;
@@ -53,6 +54,7 @@ pub mod route;
 pub mod serve;
 pub mod snapshot;
 pub mod state;
+pub mod threads;
 pub mod watch;
 pub mod wire;
 pub mod zone;

@@ -273,12 +273,25 @@ pub const BUNDLE_KEYS: usize = 32;
 /// as long as one takes to write.
 pub const BUNDLE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long after it couldn't be written a bundle is written again.
+pub const BUNDLE_AGAIN: Duration = Duration::from_secs(5);
+
 /// Octets of a bundle that is asked for. A longer one isn't taken: some four million signatures fit.
 pub const BUNDLE_OCTETS: u64 = 512 << 20;
 
-/// How long a signer may take to give a bundle to an edge. Then the edge asks again after its
-/// interval.
+/// How long a signer may be silent when an edge asks it for a bundle. Then the edge asks again after
+/// its interval.
 pub const BUNDLE_ANSWER: Duration = Duration::from_secs(30);
+
+/// How long a bundle may be on its way, likewise.
+pub const BUNDLE_TIME: Duration = Duration::from_secs(600);
+
+/// Bundles that an edge asks for at one time. Further zones wait for their turn.
+pub const BUNDLES_TOGETHER: usize = 8;
+
+/// How long an edge that starts asks for the bundles that it lacks, all of them together. Then it
+/// answers with what is there, and asks on.
+pub const BUNDLE_FIRST: Duration = Duration::from_secs(4);
 
 /// How often the parent is asked for DS that a key waits for.
 pub const PARENT_INTERVAL: Duration = Duration::from_secs(300);
@@ -362,6 +375,13 @@ pub const LINES_WAITING_OCTETS: usize = 4 << 20;
 
 /// How long the query log and dnstap may take at the end. Then they are left as they are.
 pub const TAP_STOP: Duration = Duration::from_secs(3);
+
+/// How long the end of the server may take. What hasn't ended by then is told in the log and left
+/// behind: those who manage services kill what takes longer, the most impatient after ten seconds.
+pub const STOP: Duration = Duration::from_secs(8);
+
+/// How long the disk may take at the end for what is kept over a restart. Then that isn't kept.
+pub const STATE_STOP: Duration = Duration::from_secs(7);
 
 /// Octets of frames that wait for a dnstap reader. Further ones are dropped and counted.
 pub const DNSTAP_WAITING_OCTETS: usize = 4 << 20;
@@ -459,6 +479,13 @@ pub const REFUSAL_CONFIRMATION: Duration = Duration::from_millis(50);
 /// Questions beside the first while nobody answers, and as many as make a verdict if that is more:
 /// any answer says that the target lives, however many packets a bad line loses.
 pub const ASKED_BESIDE: u32 = 4;
+
+/// Other sites that are asked at once when a target falls silent, to tell its death from this server
+/// being cut off.
+pub const ASKED_ELSEWHERE: usize = 4;
+
+/// A target is asked for that no more often than this.
+pub const ASKED_ELSEWHERE_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a hook may run. Then it is killed, and the log says so.
 pub const HOOK_TIME: Duration = Duration::from_secs(10);

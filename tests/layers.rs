@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms, from those that everything may use to those that nothing may.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words that all speak", &["limits", "cores", "memory", "prefetch", "diagnostic"]),
+    ("words that all speak", &["limits", "cores", "threads", "memory", "prefetch", "diagnostic"]),
     ("data plane", &["wire", "geo", "snapshot", "answer", "serve"]),
     ("model", &["zone", "health", "route", "dnssec", "model", "compile"]),
     (
@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "encrypted",
             "bundles",
+            "http",
             "daemon",
             "demo",
             "cli",

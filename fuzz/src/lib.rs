@@ -5,7 +5,9 @@
 
 #![cfg(test)]
 
+mod bundles;
 mod files;
+mod memory;
 mod queries;
 mod streams;
 mod world;

@@ -7,8 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use tokio::process::Command;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::diagnostic::with_causes;
+use crate::http;
 use crate::limits::HOOK_TIME;
 use crate::publish::Done;
 
@@ -53,30 +56,33 @@ pub(super) fn drained(done: &Done, whom: &str, by: &str, reason: Option<&str>) {
 
 /// Posts it, and once more after a failure.
 async fn post(url: String, drained: Drained) {
-    // Probes have installed it already, where there are any.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = match reqwest::Client::builder().timeout(HOOK_TIME / 2).build() {
-        Ok(client) => client,
-        Err(error) => return tracing::warn!(%error, "the drain hook can't be posted"),
-    };
     // Its query may have a secret.
     let told = url.split('?').next().unwrap_or_default();
+    let client = match client(url.clone()).await {
+        Ok(client) => client,
+        Err(error) => return tracing::warn!(url = told, %error, "the drain hook can't be posted"),
+    };
     for is_last in [false, true] {
-        let answer = client.post(&url).json(&drained).send().await;
-        match answer.and_then(reqwest::Response::error_for_status) {
-            Ok(_) => return tracing::info!(url = told, "the drain hook was posted"),
-            Err(error) => {
-                let error = error.without_url();
-                let again = if is_last { "" } else { ", once more in a second" };
-                tracing::warn!(
-                    url = told,
-                    error = &error as &dyn std::error::Error,
-                    "the drain hook failed{again}"
-                );
+        let error = match client.post(&url).json(&drained).send().await {
+            Ok(answer) if answer.status().is_success() => {
+                return tracing::info!(url = told, "the drain hook was posted");
             }
-        }
+            Ok(answer) => format!("HTTP {}", answer.status()),
+            Err(error) => with_causes(&error.without_url()),
+        };
+        let again = if is_last { "" } else { ", once more in a second" };
+        tracing::warn!(url = told, %error, "the drain hook failed{again}");
         if !is_last {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+async fn client(url: String) -> Result<reqwest::Client, String> {
+    let made = spawn_blocking(move || {
+        let url = http::url(&url).ok_or("this is no URL of HTTP")?;
+        let client = http::client(&url, None)?.timeout(HOOK_TIME / 2);
+        client.build().map_err(|error| with_causes(&error))
+    });
+    made.await.map_err(|error| error.to_string())?
 }

@@ -40,8 +40,14 @@ fn replace(directory: &Path, apex: &Name, octets: &[u8]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let path = path(directory, apex);
     let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(octets)?;
-    file.sync_data()?;
-    fs::rename(&fresh, &path)
+    let write = || {
+        let mut file = File::create(&fresh)?;
+        file.write_all(octets)?;
+        file.sync_data()?;
+        fs::rename(&fresh, &path)
+    };
+    write().inspect_err(|_| {
+        // Half of one would take the last room of a disk that is full.
+        let _ = fs::remove_file(&fresh);
+    })
 }

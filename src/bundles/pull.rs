@@ -1,19 +1,22 @@
-//! Asks a signer for bundles, again and again, on a thread of its own.
+//! Asks a signer for bundles, again and again.
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
 use reqwest::header::IF_NONE_MATCH;
-use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
 use super::{path, replace, tag};
 use crate::config::bundles::Pull;
+use crate::diagnostic::with_causes;
 use crate::dnssec::bundle::{Bundle, BundleError};
-use crate::limits::{BUNDLE_ANSWER, BUNDLE_OCTETS};
+use crate::http;
+use crate::limits::{BUNDLE_ANSWER, BUNDLE_FIRST, BUNDLE_OCTETS, BUNDLE_TIME, BUNDLES_TOGETHER};
+use crate::publish::{Change, Control, Status};
 use crate::wire::name::Name;
 
 /// Gets the bundles of signed zones from their signer.
@@ -22,131 +25,164 @@ pub struct Puller {
     pull: Pull,
     directory: PathBuf,
     client: Client,
-    is_stopped: Mutex<bool>,
-    change: Condvar,
 }
 
 impl Puller {
     /// One that puts what it gets into a directory.
     ///
     /// # Errors
-    /// When the system's trust store can't be read.
+    /// When the URL is none, or TLS isn't to be had.
     pub fn new(pull: Pull, directory: PathBuf) -> io::Result<Arc<Puller>> {
-        let client = client(&pull.url).map_err(io::Error::other)?;
-        Ok(Arc::new(Puller {
-            pull,
-            directory,
-            client,
-            is_stopped: Mutex::new(false),
-            change: Condvar::new(),
-        }))
+        let url = http::url(&pull.url).ok_or_else(|| io::Error::other(format!("{} is no URL", pull.url)))?;
+        let client = http::client(&url, None).map_err(io::Error::other)?;
+        let client = client.read_timeout(BUNDLE_ANSWER).timeout(BUNDLE_TIME);
+        let client = client.build().map_err(|error| io::Error::other(with_causes(&error)))?;
+        Ok(Arc::new(Puller { pull, directory, client }))
     }
 
-    /// Asks once for each of these zones, and tells whether the signer's bundle is here now, or why
-    /// not. What can't be had is told in the log.
-    pub fn ask(&self, zones: impl Iterator<Item = Name>, told: &dyn Fn(Name, Result<(), String>)) {
-        let token = match fs::read_to_string(&self.pull.token) {
-            Ok(token) => token,
-            Err(error) => {
-                let path = self.pull.token.display();
-                tracing::error!(kind = "bundle", file = %path, %error, "the token can't be read: no bundle is asked for");
-                return zones.for_each(|apex| told(apex, Err(format!("{path} can't be read: {error}"))));
-            }
-        };
-        for apex in zones {
-            let came = match self.ask_for(token.trim(), &apex) {
-                Ok(Came::Another) => {
-                    tracing::info!(kind = "bundle", zone = %apex, "another bundle came");
-                    Ok(())
-                }
-                Ok(Came::Same) => Ok(()),
-                // Of a zone that isn't signed there is none; one that lacks it is told by the loader.
-                Ok(Came::None) => Err("the signer has no bundle of it".to_owned()),
-                Err(error) => {
-                    tracing::warn!(kind = "bundle", zone = %apex, %error, "no bundle came from the signer");
-                    Err(error.to_string())
-                }
-            };
-            told(apex, came);
+    /// Asks once for zones that can't be answered well without. A signer that is silent holds up the
+    /// start for a moment, however many zones there are: answers come first.
+    pub async fn ask_first(self: &Arc<Puller>, zones: Vec<Name>) {
+        if timeout(BUNDLE_FIRST, self.ask(zones, None)).await.is_err() {
+            tracing::warn!(
+                "not all bundles came from the signer within {BUNDLE_FIRST:?}: what is here is answered, and \
+                 it is asked on"
+            );
         }
     }
 
-    /// Starts the thread, which asks for what `zones` says in intervals, and tells what came of it.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn start<Z: Iterator<Item = Name>>(
-        self: &Arc<Puller>,
-        zones: impl Fn() -> Z + Send + 'static,
-        told: impl Fn(Name, Result<(), String>) + Send + 'static,
-    ) -> io::Result<()> {
-        let puller = Arc::clone(self);
-        std::thread::Builder::new().name("pull".into()).spawn(move || {
-            loop {
-                puller.ask(zones(), &told);
-                let stopped = puller.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
-                let waited =
-                    puller.change.wait_timeout_while(stopped, puller.pull.interval, |stopped| !*stopped);
-                if *waited.unwrap_or_else(PoisonError::into_inner).0 {
-                    return;
-                }
+    /// Asks in intervals, and tells the writer what came of it.
+    pub async fn run(self: Arc<Puller>, control: Control) {
+        loop {
+            self.ask(signed_elsewhere(control.status()), Some(&control)).await;
+            sleep(self.pull.interval).await;
+        }
+    }
+
+    /// Asks once for each of these zones, for several at a time. What can't be had is told in the log.
+    async fn ask(self: &Arc<Puller>, zones: Vec<Name>, control: Option<&Control>) {
+        let of_token = self.pull.token.clone();
+        let token = blocking(move || fs::read_to_string(of_token)).await;
+        let token = token.map(|token| token.trim().to_owned()).map_err(|error| {
+            let path = self.pull.token.display();
+            tracing::error!(kind = "bundle", file = %path, %error, "the token can't be read: no bundle is asked for");
+            format!("{path} can't be read: {error}")
+        });
+        let mut asked = JoinSet::new();
+        let mut zones = zones.into_iter();
+        loop {
+            while asked.len() < BUNDLES_TOGETHER
+                && let Some(zone) = zones.next()
+            {
+                let (puller, token) = (Arc::clone(self), token.clone());
+                asked.spawn(async move {
+                    let answer = match token {
+                        Ok(token) => puller.ask_for(&token, &zone).await,
+                        Err(error) => Err(error),
+                    };
+                    (zone, answer)
+                });
             }
-        })?;
-        Ok(())
+            let (zone, answer) = match asked.join_next().await {
+                Some(Ok(asked)) => asked,
+                // That one panicked, and has said so.
+                Some(Err(_)) => continue,
+                None => return,
+            };
+            if let Some(control) = control {
+                control.tell(Change::Asked { zone, answer }).await;
+            }
+        }
     }
 
-    /// Ends the thread.
-    pub fn stop(&self) {
-        *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.change.notify_all();
+    /// Whether the signer's bundle is here now, or why not.
+    async fn ask_for(&self, token: &str, apex: &Name) -> Result<(), String> {
+        match self.get(token, apex).await {
+            Ok(Came::Another) => {
+                tracing::info!(kind = "bundle", zone = %apex, "another bundle came");
+                Ok(())
+            }
+            Ok(Came::Same) => Ok(()),
+            // Of a zone that isn't signed there is none; one that lacks it is told by the loader.
+            Ok(Came::None) => Err("the signer has no bundle of it".to_owned()),
+            Ok(Came::Unwritten(error)) => {
+                let file = path(&self.directory, apex);
+                let file = file.display();
+                tracing::error!(kind = "bundle", zone = %apex, %file, %error, "a bundle came, and can't be written: the one before stays in force");
+                Err(format!("{file} can't be written: {error}"))
+            }
+            Err(error) => {
+                tracing::warn!(kind = "bundle", zone = %apex, %error, "no bundle came from the signer");
+                Err(error.to_string())
+            }
+        }
     }
 
-    fn ask_for(&self, token: &str, apex: &Name) -> io::Result<Came> {
-        let here = fs::read(path(&self.directory, apex)).ok();
+    async fn get(&self, token: &str, apex: &Name) -> io::Result<Came> {
+        let path = path(&self.directory, apex);
+        let here = blocking(move || Ok(fs::read(path).ok())).await?;
         let name = apex.to_string().replace('/', "\\047");
         let mut request = self.client.get(format!("{}/v1/bundles/{name}", self.pull.url)).bearer_auth(token);
         if let Some(here) = &here {
             request = request.header(IF_NONE_MATCH, tag(here));
         }
-        let answer = request.send().map_err(io::Error::other)?;
+        let answer = request.send().await.map_err(failed)?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED => return Ok(Came::Same),
             StatusCode::NOT_FOUND => return Ok(Came::None),
             other => return Err(io::Error::other(format!("the signer said {other}"))),
         }
-        let octets = body(answer)?;
-        // What isn't whole takes nobody's place; the loader looks at all the rest.
-        let fresh = Bundle::read(apex, &octets).map_err(io::Error::other)?;
-        let here = here.and_then(|here| Bundle::read(apex, &here).ok());
-        if here.is_some_and(|here| fresh.follows(&here) == Err(BundleError::Older)) {
-            return Err(io::Error::other("the signer's bundle is older than the one here"));
-        }
-        replace(&self.directory, apex, &octets)?;
-        Ok(Came::Another)
+        let octets = body(answer).await?;
+        let (directory, apex) = (self.directory.clone(), apex.clone());
+        blocking(move || {
+            // What isn't whole takes nobody's place; the loader looks at all the rest.
+            let fresh = Bundle::read(&apex, &octets).map_err(io::Error::other)?;
+            let here = here.and_then(|here| Bundle::read(&apex, &here).ok());
+            if here.is_some_and(|here| fresh.follows(&here) == Err(BundleError::Older)) {
+                return Err(io::Error::other("the signer's bundle is older than the one here"));
+            }
+            Ok(match replace(&directory, &apex, &octets) {
+                Ok(()) => Came::Another,
+                Err(error) => Came::Unwritten(error),
+            })
+        })
+        .await
     }
 }
 
-/// What a signer that answers has.
+/// What came of asking a signer that answers.
 enum Came {
     Another,
     Same,
     None,
+    /// Another one, for which there is no place here.
+    Unwritten(io::Error),
 }
 
-fn client(url: &str) -> reqwest::Result<Client> {
-    // A second one doesn't take the first one's place.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder().timeout(BUNDLE_ANSWER).redirect(Policy::none());
-    // Reading all certificates of the system takes a while.
-    if url.starts_with("https:") { builder.build() } else { builder.tls_certs_only([]).build() }
+/// Zones that have a bundle, or may want one.
+fn signed_elsewhere(status: &Status) -> Vec<Name> {
+    let zones = status.zones();
+    let signed = zones.iter().filter(|(_, zone)| zone.signatures_end.is_some() || zone.error.is_some());
+    signed.map(|(apex, _)| apex.clone()).collect()
 }
 
-fn body(answer: Response) -> io::Result<Vec<u8>> {
+/// Work with files, and digests of large ones: not on a thread that probes wait for.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn failed(error: reqwest::Error) -> io::Error {
+    io::Error::other(with_causes(&error))
+}
+
+async fn body(mut answer: Response) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(answer, BUNDLE_OCTETS + 1), &mut octets)?;
-    if octets.len() as u64 > BUNDLE_OCTETS {
-        return Err(io::Error::other("the signer's answer doesn't end"));
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        octets.extend_from_slice(&chunk);
+        if octets.len() as u64 > BUNDLE_OCTETS {
+            return Err(io::Error::other("the signer's answer doesn't end"));
+        }
     }
     Ok(octets)
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::reader::{Table, Value};
 use crate::diagnostic::did_you_mean;
+use crate::http;
 use crate::model::severity::Severity;
 use crate::notify::{
-    Channel, Email, Encryption, Endpoint, Mistake, Receiver, Template, Url, Words, http_url, is_mailbox,
+    Channel, Email, Encryption, Endpoint, Mistake, Receiver, Template, Url, Words, is_mailbox,
 };
 use crate::wire::name::Name;
 
@@ -139,7 +140,7 @@ fn endpoint(
     let url = match (table.get("url"), path(table, "url_file", directory)) {
         (Some(given), None) => {
             let text = given.str()?;
-            if http_url(text).is_none() {
+            if http::url(text).is_none() {
                 given.error("this is no URL of HTTP", "write it as \"https://chat.example.com/hook\"");
             }
             Url::Given(text.to_owned())

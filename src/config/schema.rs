@@ -155,16 +155,8 @@ pub struct TlsSection {
 pub struct QueryLogSection {
     /// A file, relative to this one, or stdout.
     pub to: String,
-    /// One of how many queries. Default: 1, all of them.
-    pub sample: Option<u32>,
-    /// Zones that answered. Default: all, and none.
-    pub zones: Option<OneOrMany<String>>,
-    /// Names that a question is at or below. Default: all.
-    pub names: Option<OneOrMany<String>>,
-    /// Response codes, as NXDOMAIN. Default: all.
-    pub rcodes: Option<OneOrMany<String>>,
-    /// Networks that queries come from. Default: all.
-    pub clients: Option<OneOrMany<String>>,
+    #[schemars(flatten)]
+    pub selection: SelectionKeys,
 }
 
 /// Queries handed to a dnstap reader. Without this section there is none.
@@ -177,6 +169,13 @@ pub struct DnstapSection {
     pub identity: Option<String>,
     /// Which version of it. Default: waypost and its version.
     pub version: Option<String>,
+    #[schemars(flatten)]
+    pub selection: SelectionKeys,
+}
+
+/// Which queries are written down.
+#[derive(JsonSchema)]
+pub struct SelectionKeys {
     /// One of how many queries. Default: 1, all of them.
     pub sample: Option<u32>,
     /// Zones that answered. Default: all, and none.

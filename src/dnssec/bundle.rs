@@ -108,6 +108,20 @@ impl<S: IntoIterator<Item = (Content, Rrsigs)>> Making<'_, S> {
     /// The bundle's octets; none when no key seals it, or there are more keys than [`BUNDLE_KEYS`].
     #[must_use]
     pub fn octets(self) -> Option<Vec<u8>> {
+        let (keyring, made) = (self.keyring, self.made);
+        let mut out = self.body()?;
+        let digest = sha256(&out);
+        let validity = keyring.validity(keyring.apex().as_wire(), (made / 1000) as u32);
+        let seals = keyring.sign(keyring.apex().as_wire(), SEAL, 0, &[&digest], validity);
+        if seals.is_empty() {
+            return None;
+        }
+        put_all(&mut out, &seals)?;
+        Some(out)
+    }
+
+    /// All that is sealed.
+    fn body(self) -> Option<Vec<u8>> {
         let keyring = self.keyring;
         if keyring.members().len() + keyring.others().len() > BUNDLE_KEYS {
             return None;
@@ -138,13 +152,6 @@ impl<S: IntoIterator<Item = (Content, Rrsigs)>> Making<'_, S> {
             count = count.checked_add(1)?;
         }
         out[counted_at..counted_at + 4].copy_from_slice(&count.to_be_bytes());
-        let digest = sha256(&out);
-        let validity = keyring.validity(keyring.apex().as_wire(), (self.made / 1000) as u32);
-        let seals = keyring.sign(keyring.apex().as_wire(), SEAL, 0, &[&digest], validity);
-        if seals.is_empty() {
-            return None;
-        }
-        put_all(&mut out, &seals)?;
         Some(out)
     }
 }
@@ -165,6 +172,9 @@ impl Bundle {
         if named != apex {
             return Err(BundleError::OtherZone(named));
         }
+        if named.as_wire() != apex.as_wire() {
+            return Err(BundleError::Malformed("the zone's name isn't in lower case"));
+        }
         let made = u64::from_be_bytes(reader.array()?);
         let serial = u32::from_be_bytes(reader.array()?);
         let denial = match reader.array()? {
@@ -180,7 +190,8 @@ impl Bundle {
         let others = others.collect::<Result<Vec<_>, _>>()?;
         let keyring = Keyring::new(&apex, members, others, dnskey_ttl, Duration::ZERO);
         let signatures = reader.signatures()?;
-        let digest = sha256(&octets[..reader.at]);
+        let body = &octets[..reader.at];
+        let digest = sha256(body);
         let seals = Rrsigs::from_octets(reader.rrsigs()?);
         if reader.at != octets.len() {
             return Err(BundleError::Malformed("it goes on behind its end"));
@@ -192,6 +203,7 @@ impl Bundle {
             seals.iter().any(is_of_key)
         });
         let bundle = Bundle { serial, made, denial, keyring: Arc::new(keyring), signatures, digest };
+        debug_assert!(bundle.body().as_deref() == Some(body), "what is read has one form");
         if is_sealed && bundle.entries().next().is_some() { Ok(bundle) } else { Err(BundleError::Seal) }
     }
 
@@ -262,6 +274,14 @@ impl Bundle {
         both.all(|(ours, theirs)| ours == theirs)
     }
 
+    /// All of it but the seals, as it was written.
+    fn body(&self) -> Option<Vec<u8>> {
+        let signatures = self.signatures.iter();
+        let signatures = signatures.map(|(content, rrsigs)| (content, Rrsigs::from_octets(rrsigs)));
+        let Bundle { serial, made, denial, ref keyring, .. } = *self;
+        Making { keyring, serial, made, denial, signatures }.body()
+    }
+
     /// Published keys of which a signature over the bundle's DNSKEY RRset is good.
     fn entries(&self) -> impl Iterator<Item = &SigningKey> {
         let (keyring, apex) = (&self.keyring, self.keyring.apex());
@@ -283,6 +303,7 @@ const PUBLISHED: u8 = 1;
 const SIGNS_KEYS: u8 = 2;
 const SIGNS_ZONE: u8 = 4;
 const WANTED_IN_PARENT: u8 = 8;
+const ALL_DUTIES: u8 = PUBLISHED | SIGNS_KEYS | SIGNS_ZONE | WANTED_IN_PARENT;
 
 fn duties(member: &Member) -> u8 {
     [
@@ -384,6 +405,9 @@ impl<'o> Reader<'o> {
 
     fn member(&mut self) -> Result<Member, BundleError> {
         let [duties] = self.array()?;
+        if duties & !ALL_DUTIES != 0 {
+            return Err(BundleError::Malformed("a key does what isn't known here"));
+        }
         let key = SigningKey::public(self.counted()?);
         Ok(Member {
             key: key.map_err(|_| BundleError::Malformed("a key is none that is known here"))?,

@@ -143,7 +143,7 @@ impl Ready {
     }
 }
 
-/// Sockets that are served, until this is stopped or dropped.
+/// Sockets that are served, until this is ended or dropped.
 #[derive(Debug)]
 pub struct Encrypted {
     tls: Vec<SocketAddr>,
@@ -189,14 +189,13 @@ impl Encrypted {
     }
 
     /// Ends it: answers that are made are sent, and connections are closed as each protocol has it.
-    pub fn stop(mut self) {
+    /// The threads end when that is done.
+    #[must_use]
+    pub fn end(self) -> Vec<JoinHandle<()>> {
         // Nobody listens once all threads have ended.
         let _ = self.stop.send(true);
-        let follower = self.follower.take().map(|(_end, thread)| thread);
-        for thread in std::mem::take(&mut self.threads).into_iter().chain(follower) {
-            // A panic of a connection is told by its thread, which goes on.
-            let _ = thread.join();
-        }
+        let follower = self.follower.map(|(_end, thread)| thread);
+        self.threads.into_iter().chain(follower).collect()
     }
 }
 

@@ -20,7 +20,7 @@ use super::Seat;
 use crate::limits::{TCP_ACCEPT_PAUSE, TCP_KEPT_OCTETS, TCP_WRITE, TLS_HANDSHAKE};
 use crate::serve::{Rest, Service};
 
-/// Accepts connections until the server ends, and then waits for those that still write.
+/// Accepts connections until the server ends, and then waits a while for those that still write.
 pub(super) async fn serve<S: Service>(listener: TcpListener, config: Arc<ServerConfig>, seat: Rc<Seat<S>>) {
     let acceptor = TlsAcceptor::from(config);
     let mut open = JoinSet::new();
@@ -46,7 +46,8 @@ pub(super) async fn serve<S: Service>(listener: TcpListener, config: Arc<ServerC
         });
     }
     drop(listener);
-    while open.join_next().await.is_some() {}
+    // Whoever takes answers slowly, and has asked for many, doesn't hold up the end.
+    let _ = timeout(TCP_WRITE, async { while open.join_next().await.is_some() {} }).await;
 }
 
 async fn connection<S: Service>(

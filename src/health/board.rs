@@ -8,15 +8,15 @@
 //! A subject's state is the worst of its probes: DOWN, then SUSPECT, then UNKNOWN, then UP; unless
 //! only some of them are needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::doubt::{self, Canary, Doubt, Witness};
 use super::memory::{SavedProbe, SavedSubject};
 use super::needs::{Met, NeedNews};
 use super::{
-    Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen, Standing, State, Subject,
-    Tick, Transition,
+    Believed, Contact, Desired, Machine, Need, Outcome, Pace, ProbeKey, Refusal, Report, Saved, Seen,
+    Standing, State, Subject, Tick, Transition,
 };
 use crate::route::model::Family;
 use crate::wire::name::Name;
@@ -34,6 +34,17 @@ pub struct Board {
     is_accepted: bool,
     /// Whose needs came to be met or no longer are, since this was asked last.
     pub(super) news: Vec<NeedNews>,
+    /// When each site was heard last over the network.
+    pub(super) heard: HashMap<String, Tick>,
+    /// Who died since it was settled last, with nothing coming back, and after which moment an answer
+    /// from elsewhere says that it is so.
+    pub(super) fallen_silent: Vec<(SubjectId, Tick)>,
+    /// When the first silent death is believed, if nobody is heard before.
+    pub(super) next_belief: Option<Tick>,
+    /// Silent deaths that are believed since this was asked last.
+    pub(super) believed: Vec<Believed>,
+    /// Whom to ask at once.
+    pub(super) asked: Vec<ProbeKey>,
 }
 
 /// A short name for a subject. Good until the next [`Board::configure`].
@@ -71,6 +82,8 @@ pub struct Observed {
     /// Whether the probe's own verdict changed: that has to survive a restart, also where another
     /// probe hides it.
     pub is_verdict_new: bool,
+    /// Whether a silent death is to be considered anew.
+    pub is_heard: bool,
     /// Time until this probe should be sent again.
     pub next_after: Duration,
 }
@@ -88,6 +101,8 @@ pub struct Row<'a> {
     pub changes: [u64; State::ALL.len()],
     /// Whether its death is doubted: it is served as before.
     pub is_held: bool,
+    /// Whether that is so until others were heard, since nothing came back from it.
+    pub awaits: bool,
     /// Whether probes keep it out: its own, or those of what it needs.
     pub is_out: bool,
     /// Whether it is a canary.
@@ -122,26 +137,32 @@ pub(super) struct Entry {
     pub(super) subject: Subject,
     desired: Desired,
     said: Option<String>,
-    site: String,
-    is_canary: bool,
+    pub(super) site: String,
+    pub(super) is_canary: bool,
     need: Need,
     /// When it left UP, until it is UP again.
-    left: Option<Tick>,
+    pub(super) left: Option<Tick>,
+    /// While its silent death is held: after which moment somebody else has to be heard.
+    pub(super) awaits: Option<Tick>,
+    /// Whether something came back from it meanwhile.
+    pub(super) is_reached: bool,
+    /// When it was asked last because others were silent.
+    pub(super) asked: Option<Tick>,
     assume_up: bool,
-    state: State,
+    pub(super) state: State,
     since: Tick,
     pub(super) recovered: Option<Tick>,
     /// How often it came to each state.
     changes: [u64; State::ALL.len()],
-    probes: Vec<Probe>,
+    pub(super) probes: Vec<Probe>,
     pub(super) needs: Vec<Vec<SubjectId>>,
     pub(super) met: Met,
 }
 
 #[derive(Clone, Debug)]
-struct Probe {
-    name: String,
-    machine: Machine,
+pub(super) struct Probe {
+    pub(super) name: String,
+    pub(super) machine: Machine,
     last: Option<Seen>,
     blocked: Option<Refusal>,
 }
@@ -150,7 +171,7 @@ impl Board {
     /// Watches exactly these. What stays keeps its state, also with another address or check
     /// behind its name: results will tell. What is gone is forgotten, what is new is UNKNOWN; but
     /// a new probe of a subject that has a verdict takes that over, so that renaming a probe
-    /// brings nothing dead back.
+    /// brings nothing dead back. [`reconsider`](Self::reconsider) settles what it means for others.
     pub fn configure(&mut self, mut watched: Vec<Watched>, now: Tick) -> Vec<Transition> {
         watched.sort_by(|a, b| a.subject.cmp(&b.subject));
         watched.dedup_by(|later, first| later.subject == first.subject);
@@ -171,7 +192,9 @@ impl Board {
             self.entries.push(entry);
         }
         self.look_up_needs(&named);
-        self.settle_needs(now);
+        self.fallen_silent.clear();
+        let places: HashSet<&str> = self.entries.iter().map(Entry::place).collect();
+        self.heard.retain(|place, _| places.contains(place.as_str()));
         transitions
     }
 
@@ -186,6 +209,7 @@ impl Board {
             return Some(Observed {
                 transition: None,
                 is_verdict_new: false,
+                is_heard: false,
                 next_after: probe.refuse(&report.evidence, now),
             });
         }
@@ -194,7 +218,9 @@ impl Board {
         probe.last = Some(Seen { at: now, report: report.clone() });
         let next_after = probe.machine.next_after();
         let transition = entry.settle(Some(&key.probe), &report.evidence, now);
-        Some(Observed { transition, is_verdict_new, next_after })
+        let has_died = transition.as_ref().is_some_and(|transition| transition.to == State::Down);
+        let is_heard = self.hear(id, report, has_died, now);
+        Some(Observed { transition, is_verdict_new, is_heard, next_after })
     }
 
     /// The clock was set back by so much: all that is remembered happened as long ago as before, so
@@ -204,6 +230,7 @@ impl Board {
         if let Some(doubt) = &mut self.doubt {
             doubt.from = doubt.from - by;
         }
+        self.heard.values_mut().chain(&mut self.next_belief).for_each(|at| *at = *at - by);
     }
 
     /// An operator lets a recovered target have its clients back: `recovered` of both families
@@ -254,18 +281,13 @@ impl Board {
     }
 
     /// Considers anew whether this server should doubt its probes, and then whether all have what they
-    /// need: after each transition. Says whether there is a doubt now and wasn't, or the other way round.
+    /// need: after each transition and each [`configure`](Self::configure). Says whether there is a doubt now and wasn't, or the other way round.
     pub fn reconsider(&mut self, now: Tick) -> bool {
         let judged = || self.entries.iter().filter(|entry| !entry.probes.is_empty());
-        let window = judged().flat_map(|entry| &entry.probes).map(|probe| probe.machine.pace().interval);
-        let window = window.max().unwrap_or_default() + Duration::from_secs(1);
+        let window = self.window();
         let witnesses: Vec<Witness<'_>> = judged()
             .filter(|entry| !entry.is_canary && entry.desired == Desired::Auto)
-            .map(|entry| Witness {
-                site: if entry.site.is_empty() { &entry.subject.target } else { &entry.site },
-                is_up: entry.state == State::Up,
-                left: entry.left,
-            })
+            .map(|entry| Witness { site: entry.place(), is_up: entry.state == State::Up, left: entry.left })
             .collect();
         let canaries: Vec<Canary> = judged().filter(|entry| entry.is_canary).map(Entry::as_canary).collect();
         let since = self.doubt.as_ref().map(|doubt| doubt.from);
@@ -276,9 +298,17 @@ impl Board {
         if is_changed {
             self.doubt = doubt;
         }
+        self.settle_silences(window, now);
         // Not before: whoever needs a target whose death is doubted at once never lacked it.
         self.settle_needs(now);
         is_changed
+    }
+
+    /// Within which departures are together: by then everybody has been probed.
+    fn window(&self) -> Duration {
+        let probes = self.entries.iter().flat_map(|entry| &entry.probes);
+        let longest = probes.map(|probe| probe.machine.pace().interval).max();
+        longest.unwrap_or_default() + Duration::from_secs(1)
     }
 
     /// A person says that the failures are real. Says whether they were doubted; if not, what was said
@@ -288,14 +318,16 @@ impl Board {
             return false;
         }
         self.is_accepted = true;
-        self.entries.iter_mut().for_each(|entry| entry.left = None);
+        self.entries.iter_mut().for_each(|entry| (entry.left, entry.awaits) = (None, None));
+        self.next_belief = None;
         self.settle_needs(now);
         true
     }
 
     fn is_held(&self, entry: &Entry) -> bool {
         let since = self.doubt.as_ref().map(|doubt| doubt.from);
-        entry.state == State::Down && since.is_some_and(|since| entry.left.is_some_and(|left| left >= since))
+        let is_doubted = since.is_some_and(|since| entry.left.is_some_and(|left| left >= since));
+        entry.state == State::Down && (is_doubted || entry.awaits.is_some())
     }
 
     /// A death that is doubted is a suspicion: served, with the short TTL.
@@ -323,6 +355,7 @@ impl Board {
             site: &entry.site,
             changes: entry.changes,
             is_held: self.is_held(entry),
+            awaits: entry.awaits.is_some(),
             is_out: entry.is_out_by_probes(),
             is_canary: entry.is_canary,
             said: entry.said.as_deref(),
@@ -360,12 +393,14 @@ impl Board {
         self.doubt = saved.doubt.clone().map(|doubt| Doubt { from: doubt.from - by, ..doubt });
         self.is_accepted = saved.is_accepted;
         let recovered: Vec<Option<Tick>> = self.entries.iter().map(|entry| entry.recovered).collect();
+        self.settle_silences(self.window(), now);
         self.settle_needs(now);
         // Nothing came back by the restart.
         for (entry, recovered) in self.entries.iter_mut().zip(recovered) {
             entry.recovered = recovered.filter(|_| !entry.is_out_by_probes());
         }
         self.news.clear();
+        self.believed.clear();
     }
 }
 
@@ -379,6 +414,9 @@ impl Entry {
             is_canary: false,
             need: Need::All,
             left: None,
+            awaits: None,
+            is_reached: false,
+            asked: None,
             assume_up: false,
             state: State::Unknown,
             since: now,
@@ -503,6 +541,8 @@ impl Entry {
         self.since = self.since - by;
         self.recovered = self.recovered.map(|at| at - by);
         self.left = self.left.map(|at| at - by);
+        self.awaits = self.awaits.map(|at| at - by);
+        self.asked = self.asked.map(|at| at - by);
         for probe in &mut self.probes {
             probe.machine.set_back(by);
             if let Some(seen) = &mut probe.last {
@@ -533,6 +573,7 @@ impl Entry {
             since: self.since,
             recovered: self.recovered,
             left: self.left,
+            awaits: self.awaits,
             probes: self
                 .probes
                 .iter()
@@ -551,6 +592,7 @@ impl Entry {
         }
         self.recovered = saved.recovered;
         self.left = saved.left;
+        self.awaits = saved.awaits;
         let worst = self.composed();
         self.since = if worst == saved.state { saved.since } else { now };
         if saved.state == State::Down && worst != State::Down {
@@ -567,6 +609,16 @@ impl Probe {
         let since = self.blocked.as_ref().map_or(now, |refusal| refusal.since.min(now));
         self.blocked = Some(Refusal { since, evidence: evidence.to_owned() });
         if self.machine.is_overdue(now) { self.machine.pace().interval } else { self.machine.next_after() }
+    }
+
+    /// What its last result said of the network.
+    pub(super) fn contact(&self) -> Option<Contact> {
+        self.last.as_ref().map(|seen| seen.report.contact)
+    }
+
+    /// Whether it asks over the network, as far as is known.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.contact(), Some(Contact::Answered | Contact::Silent))
     }
 
     fn row(&self, now: Tick) -> ProbeRow<'_> {

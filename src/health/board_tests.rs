@@ -47,6 +47,7 @@ fn feed(board: &mut Board, now: &mut Tick, target: &str, probe: &str, results: &
         };
         let report = Report {
             outcome,
+            contact: Contact::Answered,
             latency: Duration::from_millis(3),
             evidence: evidence.to_owned(),
             figures: Vec::new(),
@@ -147,6 +148,7 @@ fn configuration_keeps_what_stays() {
     let late = ProbeKey { subject: subject("web-tw"), probe: "https".to_owned() };
     let report = Report {
         outcome: Outcome::Healthy,
+        contact: Contact::Answered,
         latency: Duration::ZERO,
         evidence: String::new(),
         figures: Vec::new(),
@@ -269,6 +271,7 @@ fn a_verdict_that_another_probe_hides_is_told() {
     let key = ProbeKey { subject: subject("a"), probe: "q".to_owned() };
     let report = Report {
         outcome: Outcome::Failed,
+        contact: Contact::Answered,
         latency: Duration::ZERO,
         evidence: "refused".to_owned(),
         figures: Vec::new(),
@@ -307,7 +310,13 @@ proptest! {
             failures[which] = if healthy { 0 } else { failures[which] + 1 };
             let before = board.standing(&key.subject, now);
             let outcome = if healthy { Outcome::Healthy } else { Outcome::Failed };
-            let report = Report { outcome, latency: Duration::ZERO, evidence: String::new(), figures: Vec::new() };
+            let report = Report {
+                outcome,
+                contact: Contact::Answered,
+                latency: Duration::ZERO,
+                evidence: String::new(),
+                figures: Vec::new(),
+            };
             let observed = board.observe(&key, &report, now).unwrap();
             let after = board.standing(&key.subject, now);
             prop_assert_eq!(observed.transition.is_some(), before.state != after.state);
@@ -421,8 +430,10 @@ fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback(
             .collect()
     };
     board.configure(with(Desired::Drained, "imap"), START);
+    board.reconsider(START);
     assert!(!board.standing(&subject("webmail"), START).is_eligible());
     board.configure(with(Desired::Auto, "imap"), START);
+    board.reconsider(START);
     let standing = board.standing(&subject("webmail"), START);
     assert!(standing.is_eligible() && standing.recovered.is_none());
     // Who is forced up is served without what it needs.
@@ -431,5 +442,6 @@ fn what_an_operator_takes_out_takes_others_along_and_returns_without_a_failback(
         feed_settled(&mut board, &mut now, store, "web", "---");
     }
     board.configure(with(Desired::Up, "imap"), now);
+    board.reconsider(now);
     assert!(board.standing(&subject("webmail"), now).is_eligible());
 }

@@ -61,6 +61,9 @@ pub struct SavedSubject {
     /// When it left UP, until it is UP again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Tick>,
+    /// While its silent death is held: after which moment somebody else has to be heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Tick>,
     /// The verdict of each probe.
     pub probes: Vec<SavedProbe>,
 }

@@ -39,11 +39,24 @@ pub enum Outcome {
     Blocked,
 }
 
+/// What a probe says of the network between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Contact {
+    /// Something came back from the target.
+    Answered,
+    /// Nothing came back in time, or nothing can be sent there. This server may be cut off as well.
+    Silent,
+    /// It looked at what is here: a file, a word that was told, a program's result.
+    Local,
+}
+
 /// What one probe saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether anything came back.
+    pub contact: Contact,
     /// How long the whole probe took.
     pub latency: Duration,
     /// What was seen, one short printable line: `HTTP 503`, `connection refused`,

@@ -70,6 +70,13 @@ impl Collector for Queries {
         let mut all = Tally::default();
         transports.iter().for_each(|(_, tally)| all += tally);
         self.by_content(&mut families, &all)?;
+        let [udp, tcp] = meters.workers();
+        families.gauges(
+            "workers",
+            "Threads that answer, each with a socket of its own",
+            None,
+            [("udp", udp), ("tcp", tcp)].map(|(name, count)| (vec![("transport", name)], count as f64)),
+        )?;
         let connections = meters.connections();
         families.gauges(
             "tcp_connections",

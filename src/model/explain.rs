@@ -177,6 +177,12 @@ fn remarks(zone: &ZoneModel, board: &Board, route: &Route) -> Vec<String> {
         // What is ordered of a target is ordered of both its addresses.
         let said = ids().find_map(|id| board.said(id));
         lines.extend(said.map(|said| format!("{}: {said}", target.name)));
+        if ids().any(|id| board.awaits(id)) {
+            lines.push(format!(
+                "{}: silent, and served until another site or a canary was heard since",
+                target.name
+            ));
+        }
         for (probe, refusal) in ids().flat_map(|id| board.refusals(id)) {
             let since = rfc3339(refusal.since);
             lines.push(format!("{}: probe {probe} BLOCKED since {since}: {}", target.name, refusal.evidence));

@@ -1,17 +1,13 @@
 //! One attempt to hand something over, and what became of it.
 
-use std::error::Error;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::receiver::Endpoint;
-use crate::limits;
+use crate::diagnostic::with_causes;
+use crate::{http, limits};
 
 /// What became of an attempt, in words too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,41 +65,11 @@ fn judge(status: StatusCode, after: Option<Duration>, said: &str) -> Outcome {
 fn prepare(endpoint: &Endpoint) -> Result<(Client, reqwest::Url), Outcome> {
     let url = endpoint.url.read().map_err(Outcome::later)?;
     let base = if endpoint.path.is_empty() { &*url } else { url.trim_end_matches('/') };
-    let Some(url) = http_url(&format!("{}{}", base, endpoint.path)) else {
+    let Some(url) = http::url(&format!("{}{}", base, endpoint.path)) else {
         return Err(Outcome::later("what stands in the file of its URL is no URL of HTTP"));
     };
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &endpoint.ca {
-        let found =
-            CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
-        let found = found.map_err(|error| Outcome::later(format!("{}: {error}", path.display())))?;
-        roots.add_parsable_certificates(found);
-    }
-    if url.scheme() == "https" {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    // Named here and not installed for the process: that is for whoever owns the process to decide.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Outcome::later)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let client = Client::builder()
-        .tls_backend_preconfigured(tls)
-        // Who redirects a webhook has moved it: its new URL belongs into the configuration.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("waypost/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| Outcome::later(with_causes(&error)))?;
-    Ok((client, url))
-}
-
-/// A URL by which something can be sent.
-#[must_use]
-pub fn http_url(text: &str) -> Option<reqwest::Url> {
-    let url = reqwest::Url::parse(text).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+    let client = http::client(&url, endpoint.ca.as_deref()).map_err(Outcome::later)?;
+    Ok((client.build().map_err(|error| Outcome::later(with_causes(&error)))?, url))
 }
 
 /// How long the receiver wants to be left alone: seconds, or a date (RFC 9110 10.2.3).
@@ -125,16 +91,6 @@ async fn beginning(mut response: reqwest::Response) -> String {
     }
     let text = String::from_utf8_lossy(&octets);
     text.lines().next().unwrap_or("").chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

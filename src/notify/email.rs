@@ -12,10 +12,11 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::attempt::{Outcome, with_causes};
+use super::attempt::Outcome;
 use super::message::Message;
 use super::receiver::{Email, Encryption, read_secret};
 use super::template::Template;
+use crate::diagnostic::with_causes;
 
 /// Whatever keeps a mail from being made or handed in.
 type Trouble = Box<dyn std::error::Error + Send + Sync>;

@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-pub use attempt::{Outcome, http_url};
+pub use attempt::Outcome;
 pub use email::is_mailbox;
 pub use receiver::{Channel, Email, Encryption, Endpoint, Receiver, Url};
 pub use tally::{Counts, Tallies, Tally};

@@ -14,7 +14,7 @@ use super::http::Client;
 use super::manners::USER_AGENT;
 use super::tripwire::{Kind, Wire};
 use super::{Check, ProberOptions, Spec, Trust, dns, exec, file, http, icmp, mail, prometheus, tls};
-use crate::health::{Outcome, Report};
+use crate::health::{Contact, Outcome, Report};
 
 /// What all probes share: whom they trust, who they are, and where they connect to.
 #[derive(Clone, Debug)]
@@ -70,13 +70,18 @@ impl Asker {
         let seen = self.check(address, target, &spec.check, deadline).await;
         let latency = started.elapsed();
         let is_refused = seen.as_ref().is_err_and(|failure| failure.refused);
+        let contact = match (&spec.check, &seen) {
+            (Check::Exec(_) | Check::File(_) | Check::Push(_), _) => Contact::Local,
+            (_, Err(failure)) if failure.unreachable || deadline.is_over() => Contact::Silent,
+            _ => Contact::Answered,
+        };
         let (outcome, evidence, figures) = match seen {
             Ok(Seen { evidence, figures }) => (Outcome::Healthy, evidence, figures),
             Err(Failure { evidence, blocked, figures, .. }) => {
                 (if blocked { Outcome::Blocked } else { Outcome::Failed }, evidence, figures)
             }
         };
-        let report = Report { outcome, latency, evidence: printable(&evidence), figures };
+        let report = Report { outcome, contact, latency, evidence: printable(&evidence), figures };
         Answer { report, is_refused }
     }
 

@@ -201,6 +201,21 @@ async fn tcp() {
 }
 
 #[tokio::test]
+async fn what_comes_back_or_doesnt() {
+    let (greets, mute) = (saying("220 mx ESMTP\r\n").await, saying("").await);
+    let told = Check::Exec(Exec { argv: vec!["/bin/false".to_owned()], warning_is_healthy: false });
+    for (check, contact) in [
+        (Check::Tcp { port: mute }, Contact::Answered),
+        (Check::Tcp { port: closed().await }, Contact::Answered),
+        (smtp(mute, None), Contact::Silent),
+        (smtp(greets, None), Contact::Silent),
+        (told, Contact::Local),
+    ] {
+        assert_eq!(ask_with(&plain(), check.clone()).await.contact, contact, "{check:?}");
+    }
+}
+
+#[tokio::test]
 async fn redirected_to_where_a_demonstration_listens() {
     let port = saying("").await;
     let documented: IpAddr = "192.0.2.10".parse().unwrap();

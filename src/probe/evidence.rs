@@ -27,11 +27,14 @@ pub(crate) struct Failure {
     pub(super) figures: Vec<(String, f64)>,
     /// The target's own kernel said that nobody listens: no lost packet looks like that.
     pub(super) refused: bool,
+    /// Nothing can be sent there, says this machine or a router: the way is cut.
+    pub(super) unreachable: bool,
 }
 
 impl Failure {
     pub(super) fn new(evidence: impl Into<String>) -> Failure {
-        Failure { evidence: evidence.into(), blocked: false, figures: Vec::new(), refused: false }
+        let (blocked, refused, unreachable) = (false, false, false);
+        Failure { evidence: evidence.into(), blocked, figures: Vec::new(), refused, unreachable }
     }
 
     pub(super) fn blocked(evidence: impl Into<String>) -> Failure {
@@ -53,7 +56,16 @@ pub(super) fn of_socket(error: &io::Error) -> Failure {
     if Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno)) {
         return Failure::blocked(format!("not sent: {evidence}"));
     }
-    Failure { refused: error.kind() == io::ErrorKind::ConnectionRefused, ..Failure::new(evidence) }
+    let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+    let unreachable = matches!(
+        error.kind(),
+        io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::PermissionDenied
+    );
+    Failure { refused, unreachable, ..Failure::new(evidence) }
 }
 
 /// One printable line of bounded length. What servers say is theirs: line ends, escape sequences
@@ -116,6 +128,20 @@ mod tests {
         assert_eq!(printable("220 mx\r\n\x1b[31mred\x07\t\u{202e}x "), "220 mx [31mred x");
         assert_eq!(printable(&"ä".repeat(500)).chars().count(), PROBE_EVIDENCE_CHARACTERS);
         assert_eq!(printable("\u{feff}"), "");
+    }
+
+    #[test]
+    fn a_way_that_is_cut_is_no_answer() {
+        use rustix::io::Errno;
+        for (errno, unreachable, refused) in [
+            (Errno::NETUNREACH, true, false),
+            (Errno::HOSTUNREACH, true, false),
+            (Errno::CONNREFUSED, false, true),
+            (Errno::CONNRESET, false, false),
+        ] {
+            let failure = of_socket(&errno.into());
+            assert_eq!((failure.unreachable, failure.refused), (unreachable, refused), "{errno}");
+        }
     }
 
     #[test]

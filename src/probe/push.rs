@@ -12,7 +12,7 @@ use super::Job;
 use super::evidence::printable;
 use super::spec::{Check, Push};
 use crate::health::tick::short;
-use crate::health::{Outcome, ProbeKey, Pushed, Report};
+use crate::health::{Contact, Outcome, ProbeKey, Pushed, Report};
 
 /// What was told, for all jobs. It reads no clock: time comes in, so that simulations own it.
 #[derive(Debug, Default)]
@@ -75,7 +75,13 @@ impl Verdicts {
         // What ran out while nobody was here to hear more is no silence yet.
         let last = last.filter(|(last, age)| !last.is_remembered || !has_run_out(push, &last.pushed, *age));
         let (outcome, evidence) = judge(push, last.map(|(last, age)| (&last.pushed, age)), waited);
-        Report { outcome, latency: Duration::ZERO, evidence: printable(&evidence), figures: Vec::new() }
+        Report {
+            outcome,
+            contact: Contact::Local,
+            latency: Duration::ZERO,
+            evidence: printable(&evidence),
+            figures: Vec::new(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ProbeKey, Heard>> {

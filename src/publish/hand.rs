@@ -220,6 +220,7 @@ impl Writer {
         let looked = std::mem::replace(&mut self.looked, now);
         self.orders.give(order.clone());
         rehearsed.configure(self.watched(), now);
+        rehearsed.reconsider(now);
         (self.orders, self.looked) = (orders, looked);
         let (mut left, mut heavy) = (Vec::new(), Vec::new());
         for (zone, targets) in self.zones_of(meant) {
@@ -299,9 +300,9 @@ impl Writer {
         now: Tick,
     ) -> Done {
         let before = self.status.board().clone();
-        self.watch_targets(now);
-        self.doubt_anew(now);
+        let (_, judged) = self.watch_targets(now);
         let effects = self.decided_anew(meant, &before, now);
+        self.tell_judged(judged, now);
         self.told(hand, meant, text, (Kind::Order, until), effects, now)
     }
 
@@ -362,10 +363,10 @@ impl Writer {
 
     /// Has orders, windows and files heard anew, and publishes what follows.
     fn follow_words(&mut self, now: Tick) {
-        self.watch_targets(now);
+        let (_, judged) = self.watch_targets(now);
         self.decide_all(now);
         self.publish(None, now);
-        self.doubt_anew(now);
+        self.tell_judged(judged, now);
         self.tell_need_news(now);
         self.keep_health();
     }

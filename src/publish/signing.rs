@@ -33,9 +33,10 @@ impl Writer {
                 &mut batch,
                 Occasion { now, is_stale: false, is_one_of_many: false },
             );
-            self.watch_targets(now);
+            let (_, judged) = self.watch_targets(now);
             self.decide_all(now);
             self.publish(Some(batch), now);
+            self.tell_judged(judged, now);
             self.probe();
             return;
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,6 +38,7 @@ const CLOCK_JUMP: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Control {
     changes: mpsc::Sender<Change>,
+    is_ending: Arc<AtomicBool>,
     status: Arc<Status>,
     published: Arc<Published>,
 }
@@ -142,6 +144,19 @@ impl Control {
     pub fn send(&self, change: Change) -> bool {
         self.changes.blocking_send(change).is_ok()
     }
+
+    /// Likewise, for async code.
+    pub async fn tell(&self, change: Change) -> bool {
+        self.changes.send(change).await.is_ok()
+    }
+
+    /// Has the writer end once it is done with what it is about, and with what it must keep. Orders
+    /// that wait are refused. Returns at once.
+    pub fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        // Wakes it; with a full queue it is awake.
+        let _ = self.changes.try_send(Change::Stop);
+    }
 }
 
 /// Publishes the first snapshot, so that even the first answer knows what was down, and starts
@@ -195,11 +210,11 @@ pub fn start(start: Start, runtime: &Handle) -> Result<(Control, JoinHandle<()>)
     query_log.want(server_wants);
     let outside = Outside { prober, resolver, query_log, bindery, keeper };
     let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
-    let control = Control { changes, status, published };
-    let runtime = runtime.clone();
+    let control = Control { changes, is_ending: Arc::default(), status, published };
+    let (runtime, is_ending) = (runtime.clone(), Arc::clone(&control.is_ending));
     let thread = std::thread::Builder::new()
         .name("writer".into())
-        .spawn(move || runtime.block_on(run(writer, outside, queue, reports, found)))
+        .spawn(move || runtime.block_on(run(writer, outside, (queue, &is_ending), reports, found)))
         .map_err(StartError::Thread)?;
     Ok((control, thread))
 }
@@ -239,7 +254,7 @@ struct Outside {
 async fn run(
     mut writer: Writer,
     mut outside: Outside,
-    mut changes: mpsc::Receiver<Change>,
+    (mut changes, is_ending): (mpsc::Receiver<Change>, &AtomicBool),
     mut reports: mpsc::Receiver<(ProbeKey, Report, Tick)>,
     mut found: mpsc::Receiver<Found>,
 ) {
@@ -253,6 +268,11 @@ async fn run(
         writer.errands().into_iter().for_each(|errand| outside.carry_out(errand));
         let due = writer.next_due(now());
         let snapshots = writer.status().figures().snapshots();
+        // Before anything that needs the runtime, which may not have waited for a long turn.
+        if is_ending.load(Ordering::Relaxed) {
+            writer.take(Change::Stop, now());
+            break;
+        }
         let began;
         tokio::select! {
             change = changes.recv() => {
@@ -294,7 +314,10 @@ impl Outside {
                 }
             }
             (Errand::WriteDown(wanted), _) => self.query_log.want(*wanted),
-            (Errand::GiveMemoryBack, _) => crate::memory::give_back(),
+            (Errand::GiveMemoryBack, _) => {
+                // Neither is done at once, and a failover doesn't wait for either.
+                tokio::task::spawn_blocking(crate::memory::put_in_order);
+            }
             (Errand::KeepHealth(saved), Some(keeper)) => keeper.health(saved),
             (Errand::KeepAddresses(saved), Some(keeper)) => keeper.addresses(saved),
             (Errand::KeepZone(files, contents), Some(keeper)) => keeper.zone(files, contents),

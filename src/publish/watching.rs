@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::slots::Scene;
 use super::writer::{Errand, Writer};
 use crate::health::{
-    Desired, Need, NeedNews, Outcome, ProbeKey, Report, Standing, State, Subject, Tick, Transition, Watched,
-    order,
+    Believed, Desired, Need, NeedNews, Outcome, ProbeKey, Report, Standing, State, Subject, Tick, Transition,
+    Watched, order,
 };
 use crate::model::ZoneModel;
 use crate::model::effect::{Effect, effects};
@@ -21,6 +21,21 @@ use crate::wire::name::Name;
 /// How often silent probers are looked for. A silence is told this much late at most.
 const SILENCE_LOOK: Duration = Duration::from_secs(2);
 
+/// What came of considering anew whether the failures are real.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// Set if that has changed: they are doubted now for this reason, or no more.
+    doubt: Option<Option<String>>,
+    /// Silent deaths that were held.
+    believed: Vec<Believed>,
+}
+
+impl Judged {
+    pub(super) fn is_as_before(&self) -> bool {
+        self.doubt.is_none() && self.believed.is_empty()
+    }
+}
+
 impl Writer {
     pub(super) fn take_report(&mut self, key: &ProbeKey, report: &Report, at: Tick) {
         self.look_at_clock(at);
@@ -33,7 +48,7 @@ impl Writer {
         let Some((observed, before)) = observed else { return };
         self.errand(Errand::Pace(key.clone(), observed.next_after));
         let is_canary = self.canaries.iter().any(|canary| canary.key == *key);
-        if observed.transition.is_some() || is_canary {
+        if observed.transition.is_some() || observed.is_heard || is_canary {
             self.doubt_anew(at);
         }
         if let Some(transition) = observed.transition {
@@ -61,15 +76,8 @@ impl Writer {
         let subject = &transition.subject;
         let news = self.status.board_mut().take_need_news();
         if let Some(zone) = self.model.zones.get(&subject.zone).cloned() {
-            let changed = {
-                let board = self.status.board();
-                let scene =
-                    Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-                let targets =
-                    [&subject.target].into_iter().chain(news.iter().map(|news| &news.subject.target));
-                targets
-                    .fold(false, |changed, target| self.slots.decide_target(&zone, target, scene) | changed)
-            };
+            let others = news.iter().map(|news| &news.subject);
+            let changed = self.decide_subjects([subject].into_iter().chain(others), now);
             if changed {
                 self.publish(None, now);
             }
@@ -85,12 +93,60 @@ impl Writer {
 
     /// Considers anew whether the failures are real.
     pub(super) fn doubt_anew(&mut self, now: Tick) {
-        let changed = {
-            let mut board = self.status.board_mut();
-            board.reconsider(now).then(|| board.doubt().map(|doubt| doubt.why.clone()))
-        };
-        let Some(doubt) = changed else { return };
+        let judged = self.judge(now);
+        if judged.is_as_before() {
+            return;
+        }
         let news = self.status.board_mut().take_need_news();
+        let is_changed = if judged.doubt.is_some() {
+            self.decide_all(now);
+            true
+        } else {
+            let believed = judged.believed.iter().map(|believed| &believed.subject);
+            self.decide_subjects(believed.chain(news.iter().map(|news| &news.subject)), now)
+        };
+        if is_changed {
+            self.publish(None, now);
+        }
+        self.tell_judged(judged, now);
+        self.tell_needs(&news, now);
+    }
+
+    /// Decides anew for the routes that name these. Says whether answers have changed.
+    fn decide_subjects<'s>(&mut self, subjects: impl Iterator<Item = &'s Subject>, now: Tick) -> bool {
+        let board = self.status.board();
+        let scene = Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
+        subjects.fold(false, |changed, Subject { zone, target, .. }| {
+            let zone = self.model.zones.get(zone);
+            zone.is_some_and(|zone| self.slots.decide_target(zone, target, scene)) | changed
+        })
+    }
+
+    /// When a silent death is believed, if nobody is heard before.
+    pub(super) fn next_belief(&self, now: Tick) -> Option<Duration> {
+        self.status.board().next_belief().map(|at| at.since(now))
+    }
+
+    /// Whether the failures are real, and who has what it needs. Answers are yet to follow.
+    fn judge(&self, now: Tick) -> Judged {
+        let mut board = self.status.board_mut();
+        let is_changed = board.reconsider(now);
+        for key in board.take_asked() {
+            self.errand(Errand::Pace(key, Duration::ZERO));
+        }
+        let doubt = is_changed.then(|| board.doubt().map(|doubt| doubt.why.clone()));
+        Judged { doubt, believed: board.take_believed() }
+    }
+
+    /// Tells that a doubt has begun or ended and which silent deaths are believed, when answers have
+    /// followed.
+    pub(super) fn tell_judged(&self, judged: Judged, now: Tick) {
+        if judged.is_as_before() {
+            return;
+        }
+        self.keep_health();
+        judged.believed.iter().for_each(|believed| self.tell_believed(believed, now));
+        let Some(doubt) = judged.doubt else { return };
         let turn = Some(if doubt.is_some() { Turn::Begins } else { Turn::Ends });
         let text = match doubt {
             Some(why) => {
@@ -101,11 +157,21 @@ impl Writer {
             None => "no more doubt: what probes say holds".to_owned(),
         };
         tracing::warn!(kind = "doubt", "{text}");
-        self.decide_all(now);
-        self.publish(None, now);
         self.tell(Event { turn, ..Event::new(now, Kind::Doubt, text) });
-        self.keep_health();
-        self.tell_needs(&news, now);
+    }
+
+    fn tell_believed(&self, Believed { subject, before, is_confirmed }: &Believed, now: Tick) {
+        let Some(zone) = self.model.zones.get(&subject.zone) else { return };
+        let whom = format!("{}{}", subject.target, self.address(subject));
+        let cause = if *is_confirmed { "others were heard" } else { "nobody else was heard in time" };
+        let text = format!("the silence of {whom} is taken for its death: {cause}");
+        tracing::info!(kind = "transition", zone = %subject.zone, target = %subject.target, "{text}");
+        self.tell(Event {
+            subject: Some(format!("{}/{whom}", subject.zone)),
+            cause: Some(cause.to_owned()),
+            effects: self.effects_of(zone, subject, *before, now),
+            ..Event::new(now, Kind::Transition, text)
+        });
     }
 
     fn effects_of(&self, zone: &ZoneModel, subject: &Subject, before: Standing, now: Tick) -> Vec<Effect> {
@@ -160,7 +226,15 @@ impl Writer {
             kind = "transition", zone = %subject.zone, target = %target, site = self.site(subject),
             family = word(subject.family), address = address.trim(), %from, %to, probe, %evidence, "health"
         );
-        let held = if self.status.board().doubt().is_some() { ", doubted" } else { "" };
+        let held = {
+            let board = self.status.board();
+            let id = board.id(&subject.zone, &subject.target, subject.family);
+            match board.doubt() {
+                Some(_) => ", doubted",
+                None if id.is_some_and(|id| board.awaits(id)) => ", not believed before others are heard",
+                None => "",
+            }
+        };
         let text = format!("{target}{address} {from} -> {to}: {probe}: {evidence}{held}");
         self.tell(Event {
             subject: Some(format!("{}/{target}{address}", subject.zone)),
@@ -224,13 +298,14 @@ impl Writer {
         address.map_or_else(String::new, |address| format!(" {address}"))
     }
 
-    /// Tells the board which targets there are, and what is said of them.
-    pub(super) fn watch_targets(&mut self, now: Tick) -> Vec<Transition> {
+    /// Tells the board which targets there are, and what is said of them. Answers are yet to follow.
+    pub(super) fn watch_targets(&mut self, now: Tick) -> (Vec<Transition>, Judged) {
         self.looked = now;
         self.status.set_orders(self.orders.clone());
         self.canaries = self.server.canaries.iter().map(canary).collect();
         let watched = self.watched();
-        self.status.board_mut().configure(watched, now)
+        let transitions = self.status.board_mut().configure(watched, now);
+        (transitions, self.judge(now))
     }
 
     /// All targets, and what is said of them.

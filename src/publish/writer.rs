@@ -76,8 +76,8 @@ pub enum Change {
         /// The zone.
         zone: Name,
     },
-    /// Something about the keys of a zone must be seen to.
-    KeysTrouble {
+    /// Something about the keys of a zone, or its bundle, must be seen to.
+    Trouble {
         /// The zone.
         zone: Name,
         /// What, and what to do.
@@ -293,7 +293,7 @@ impl Writer {
             }
             Change::Keys { zone, keyring } => self.take_keyring(zone, keyring, now),
             Change::Unsigned { zone } => self.take_signatures_off(&zone, now),
-            Change::KeysTrouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
+            Change::Trouble { zone, what } => self.note(now, Kind::Error, format!("{zone}: {what}")),
             Change::Asked { zone, answer } => self.take_answer(&zone, answer, now),
             Change::Stop => {
                 self.keep_health();
@@ -333,6 +333,7 @@ impl Writer {
             .chain(retired)
             .chain(self.next_hand(now))
             .chain([self.next_look(now)])
+            .chain(self.next_belief(now))
             .chain(self.next_renewal(now.0 / 1000).map(|at| Tick(at * 1000).since(now)))
             .min()
             .unwrap_or_default()
@@ -353,6 +354,9 @@ impl Writer {
         self.look_for_ends(now);
         self.look_for_lag(now);
         self.end_orders(now);
+        if self.next_belief(now).is_some_and(|rest| rest.is_zero()) {
+            self.doubt_anew(now);
+        }
         let changed = {
             let board = self.status.board();
             let scene =
@@ -392,16 +396,20 @@ impl Writer {
             let routing = zone.routing.with_addresses(self.names.resolved());
             self.put_routing(zone, routing, &mut batch, now);
         }
-        let transitions = self.watch_targets(now);
-        for zone in &named {
-            let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
-            let board = self.status.board();
-            let scene =
-                Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
-            self.slots.decide_zone(&zone, scene);
+        let (transitions, judged) = self.watch_targets(now);
+        if judged.is_as_before() {
+            for zone in &named {
+                let Some(zone) = self.model.zones.get(zone.zone.apex()).cloned() else { continue };
+                let board = self.status.board();
+                let scene =
+                    Scene { geography: &self.model.geography, board: &board, signers: &self.signers, now };
+                self.slots.decide_zone(&zone, scene);
+            }
+        } else {
+            self.decide_all(now);
         }
         self.publish(Some(batch), now);
-        self.doubt_anew(now);
+        self.tell_judged(judged, now);
         self.probe();
         self.tell_again();
         transitions.iter().for_each(|transition| self.tell_transition(transition, Vec::new()));
@@ -461,10 +469,10 @@ impl Writer {
             self.cookie_secrets = secrets;
         }
         self.take_zones(&mut pass, &mut batch, now);
-        let transitions = self.watch_targets(now);
+        let (transitions, judged) = self.watch_targets(now);
         self.decide_all(now);
         self.publish(Some(batch), now);
-        self.doubt_anew(now);
+        self.tell_judged(judged, now);
         self.probe();
         self.tell_again();
         self.resolve();

@@ -36,6 +36,7 @@ use crate::model::Geography;
 use crate::publish::Status;
 use crate::serve::{Copies, Selection, Selections, Taker, Taps};
 use crate::snapshot::Published;
+use crate::threads;
 
 /// What is to be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,20 +130,12 @@ impl Writing {
         self.handle.clone()
     }
 
-    /// Ends it: what was copied is written, for a moment at most. A thread that hangs all the same is
-    /// left to the end of the process.
-    pub fn stop(self) {
+    /// Ends it: what was copied is written, for a moment at most and not beyond a time. The name of a
+    /// thread that hangs all the same.
+    #[must_use]
+    pub fn stop(self, until: Instant) -> Option<String> {
         self.handle.order(Order::Stop);
-        let began = Instant::now();
-        while !self.thread.is_finished() {
-            if began.elapsed() >= TAP_STOP {
-                return tracing::warn!("the query log's thread doesn't end, and is left behind");
-            }
-            thread::sleep(TAP_PAUSE);
-        }
-        if self.thread.join().is_err() {
-            tracing::error!("the query log's thread ended by a panic");
-        }
+        threads::wait([self.thread], until.min(Instant::now() + TAP_STOP)).pop()
     }
 }
 

@@ -11,7 +11,7 @@
 //! connections too (`encrypted`, an edge).
 //!
 //! [`bind()`] takes all addresses or none, before anything is served; [`Sockets::serve`] starts
-//! answering; [`Running::stop`] ends it.
+//! answering; [`Running::end`] ends it.
 
 mod bind;
 mod connections;
@@ -148,11 +148,11 @@ impl Sockets {
     }
 }
 
-/// Sockets that are served, until this is stopped or dropped.
+/// Sockets that are served, until this is ended or dropped.
 pub struct Running {
     addresses: Vec<SocketAddr>,
     stop: Arc<AtomicBool>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Arc<Waker>>,
     threads: Vec<JoinHandle<()>>,
     taps: Taps,
     meters: Meters,
@@ -192,14 +192,12 @@ impl Running {
         self.taps.clone()
     }
 
-    /// Ends it: queries being answered get their answers, then all sockets are closed. A client
-    /// that doesn't take its answers is waited for until its time-out.
-    pub fn stop(mut self) {
+    /// Ends it: queries being answered get their answers, then all sockets are closed. The threads
+    /// end when that is done; a client that doesn't take its answers has until its time-out.
+    #[must_use]
+    pub fn end(mut self) -> Vec<JoinHandle<()>> {
         self.signal();
-        for thread in std::mem::take(&mut self.threads) {
-            // A worker catches panics; it has nothing else to tell.
-            let _ = thread.join();
-        }
+        std::mem::take(&mut self.threads)
     }
 
     fn tap(&mut self) -> Arc<Switch> {
@@ -250,6 +248,12 @@ impl Meters {
     #[must_use]
     pub fn encrypted(&self) -> Tally {
         sum(&self.encrypted)
+    }
+
+    /// How many workers answer UDP, and TCP.
+    #[must_use]
+    pub fn workers(&self) -> [usize; 2] {
+        [self.udp.len(), self.tcp.len()]
     }
 
     /// Numbers of TCP connections.

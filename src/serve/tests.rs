@@ -360,7 +360,7 @@ fn stopping_frees_the_ports() {
     let mut idle = tcp_client(addresses[0]);
     ask_udp(addresses[0], 1, b"x");
     let begin = Instant::now();
-    server.running.take().unwrap().stop();
+    server.running.take().unwrap().end().into_iter().for_each(|thread| thread.join().unwrap());
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(is_closed(&mut idle));
     assert!(bind(&addresses, Options::default()).is_ok());

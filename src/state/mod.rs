@@ -26,10 +26,11 @@ use bytes::Bytes;
 pub use store::{SavedAddresses, Store, StoreError, kept_zone};
 
 use crate::health::Saved;
-use crate::limits;
+use crate::limits::{self, STATE_STOP};
 use crate::load::ZoneFiles;
 use crate::memory;
 use crate::model::event::Event;
+use crate::threads;
 
 /// How long changes are gathered before they are written: a start or a reload of many zones has
 /// the disk to itself first.
@@ -134,11 +135,13 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
-    /// Waits until what was handed over is written.
+    /// Waits until what was handed over is written, for a while: a disk may hang for ever.
     fn drop(&mut self) {
         self.add(|waiting| waiting.is_closed = true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if !threads::wait(self.thread.take(), Instant::now() + STATE_STOP).is_empty() {
+            tracing::error!(
+                "the disk doesn't take the state within {STATE_STOP:?}: it isn't kept over the restart"
+            );
         }
     }
 }

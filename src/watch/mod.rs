@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -42,10 +42,12 @@ const POLL: Duration = Duration::from_secs(30);
 /// Wakes the thread that loads.
 #[derive(Clone, Debug)]
 pub struct Waker {
-    wakes: SyncSender<Wake>,
+    wakes: SyncSender<()>,
     /// An operator wants everything read (SIGHUP). Beside the queue, since a full one must not
     /// lose that.
     everything: Arc<AtomicBool>,
+    /// The server ends. Beside the queue, likewise.
+    stopped: Arc<AtomicBool>,
     changed: Arc<Mutex<Changed>>,
 }
 
@@ -62,14 +64,6 @@ struct Changed {
     is_more: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
-    /// Something changed.
-    Event,
-    /// The server ends.
-    Stop,
-}
-
 impl Waker {
     /// Reads everything again, changed or not.
     pub fn reload(&self) {
@@ -79,15 +73,23 @@ impl Waker {
 
     /// Ends the thread.
     pub fn stop(&self) {
-        // Unlike the others, this one must not be lost to a full queue.
-        let _ = self.wakes.send(Wake::Stop);
+        self.stopped.store(true, Ordering::Relaxed);
+        self.wake();
     }
 
     fn wake(&self) {
-        match self.wakes.try_send(Wake::Event) {
+        match self.wakes.try_send(()) {
             // A full queue wakes as well.
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,13 +104,13 @@ pub fn start(
     keeper: Arc<Keeper>,
 ) -> std::io::Result<(Waker, JoinHandle<()>)> {
     let (sender, wakes) = sync_channel(64);
-    let everything = Arc::new(AtomicBool::new(false));
-    let changed = Arc::default();
-    let waker = Waker { wakes: sender, everything: Arc::clone(&everything), changed: Arc::clone(&changed) };
+    let waker =
+        Waker { wakes: sender, everything: Arc::default(), stopped: Arc::default(), changed: Arc::default() };
     let watching = Watching { watcher: watcher(waker.clone()), watched: BTreeSet::new() };
+    let told = waker.clone();
     let thread = std::thread::Builder::new()
         .name("watch".into())
-        .spawn(move || run(loader, watch, (&control, &keeper), watching, &wakes, (&everything, &changed)))?;
+        .spawn(move || run(loader, watch, (&control, &keeper), watching, &wakes, &told))?;
     Ok((waker, thread))
 }
 
@@ -117,8 +119,8 @@ fn run(
     directories: Vec<PathBuf>,
     (control, keeper): (&Control, &Keeper),
     mut watching: Watching,
-    wakes: &Receiver<Wake>,
-    (everything, changed): (&AtomicBool, &Mutex<Changed>),
+    wakes: &Receiver<()>,
+    told: &Waker,
 ) {
     watching.set(directories);
     // Files may have changed between the first pass and the first watch.
@@ -128,36 +130,37 @@ fn run(
     // When all files were looked at, and when any were read.
     let (mut looked, mut read) = (Instant::now(), Instant::now());
     loop {
-        let (wake, is_early) = match wakes.recv_timeout(wait) {
-            Ok(first) => {
+        let is_early = match wakes.recv_timeout(wait) {
+            Ok(()) => {
                 // Many zones that come one by one are gathered.
                 let may_be_early = read.elapsed() >= QUIET;
                 let is_alone =
                     |path: &Path| may_be_early && loader.is_alone(&watching.as_named(path.to_owned()));
-                settle(first, wakes, changed, &is_alone)
+                settle(wakes, told, &is_alone)
             }
-            Err(RecvTimeoutError::Timeout) => (Wake::Event, false),
+            Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if wake == Wake::Stop {
+        if told.is_stopped() {
             return;
         }
-        let told = std::mem::take(&mut *changed.lock().unwrap_or_else(PoisonError::into_inner));
-        fresh.extend(told.paths.into_iter().map(|path| watching.as_named(path)));
+        let changed = std::mem::take(&mut *told.changed());
+        fresh.extend(changed.paths.into_iter().map(|path| watching.as_named(path)));
         let mut pass = None;
-        if everything.swap(false, Ordering::Relaxed) {
+        if told.everything.swap(false, Ordering::Relaxed) {
             loader.forget();
-        } else if !told.is_more && !fresh.is_empty() && looked.elapsed() < POLL {
+        } else if !changed.is_more && !fresh.is_empty() && looked.elapsed() < POLL {
             pass = loader.pass_over(&fresh);
         }
+        let is_all = pass.is_none();
         let mut pass = pass.unwrap_or_else(|| {
             fresh.clear();
             looked = Instant::now();
             loader.pass()
         });
         read = Instant::now();
-        if is_early && pass.diagnostics().any(Diagnostic::is_error) {
-            // What it lacks may be on its way.
+        if is_early && !is_all && pass.diagnostics().any(Diagnostic::is_error) {
+            // What it lacks may be on its way. All that was read of these files is read once more.
             loader.doubt(&fresh);
             wait = QUIET_RENAMED;
             continue;
@@ -183,25 +186,18 @@ fn run(
     }
 }
 
-/// Waits until the directory is quiet, and says whether that was no time at all. The end goes before
-/// what was seen.
-fn settle(
-    first: Wake,
-    wakes: &Receiver<Wake>,
-    changed: &Mutex<Changed>,
-    is_alone: &dyn Fn(&Path) -> bool,
-) -> (Wake, bool) {
+/// Waits until the directory is quiet, or the server ends; says whether that was no time at all.
+fn settle(wakes: &Receiver<()>, told: &Waker, is_alone: &dyn Fn(&Path) -> bool) -> bool {
     let started = Instant::now();
-    let (mut wake, mut last, mut quiet) = (first, started, QUIET);
-    while wake != Wake::Stop && started.elapsed() < QUIET_AT_MOST {
-        quiet = changed.lock().unwrap_or_else(PoisonError::into_inner).quiet(is_alone);
+    let (mut last, mut quiet) = (started, QUIET);
+    while !told.is_stopped() && started.elapsed() < QUIET_AT_MOST {
+        quiet = told.changed().quiet(is_alone);
         match wakes.recv_timeout(quiet.saturating_sub(last.elapsed())) {
-            Ok(Wake::Event) => last = Instant::now(),
-            Ok(other) => wake = other,
+            Ok(()) => last = Instant::now(),
             Err(_) => break,
         }
     }
-    (wake, quiet.is_zero())
+    quiet.is_zero()
 }
 
 impl Changed {
@@ -321,13 +317,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_loses_no_reload() {
+    fn a_full_queue_loses_no_reload_and_holds_up_no_end() {
         let (sender, wakes) = sync_channel(1);
-        let waker = Waker { wakes: sender, everything: Arc::default(), changed: Arc::default() };
+        let waker = Waker {
+            wakes: sender,
+            everything: Arc::default(),
+            stopped: Arc::default(),
+            changed: Arc::default(),
+        };
         waker.wake();
         waker.reload();
+        waker.stop();
         assert_eq!(wakes.try_iter().count(), 1);
-        assert!(waker.everything.load(Ordering::Relaxed));
+        assert!(waker.everything.load(Ordering::Relaxed) && waker.is_stopped());
     }
 
     fn quiet(events: &[(EventKind, &[&str])], alone: &[&str]) -> Duration {

@@ -2,7 +2,7 @@
 //! without keys, two with the same keys, and two signers with keys of their own (RFC 8901).
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,7 @@ use crate::hand::ordered;
 use crate::lab::{Lab, Server, TW, free_port, output, stdout, wait_for, waypost};
 use crate::metrics::get;
 use crate::resolver::{Setup, Unbound, VALIDATING, anchors, dig};
+use crate::small_disk::SmallDisk;
 
 /// All TTLs are a second, so that caches forget as fast as keys roll.
 const ZONE: &str = "\
@@ -78,6 +79,29 @@ pub fn node(parent: SocketAddr, dnssec: &str, more: &str) -> Lab {
     let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
     lab.write("waypost.toml", &format!("{config}\n{more}"));
     lab
+}
+
+/// A signer, and an edge that is brought its bundles.
+fn signer_and_edge(parent: &Parent, dnssec: &str) -> (Lab, Lab) {
+    let in_role = |role| node(parent.server.address, dnssec, &format!("[bundles]\nrole = \"{role}\"\n"));
+    (in_role("signer"), in_role("edge"))
+}
+
+/// A signer that can be asked for bundles at this port.
+pub fn asked_signer(parent: &Parent, port: u16) -> Lab {
+    let api = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens\"\n");
+    let signer = node(parent.server.address, "", &format!("{api}[bundles]\nrole = \"signer\"\n"));
+    signer.write("tokens", "edge s3cret\n");
+    signer
+}
+
+/// An edge that asks for them there, so often; `anchors` stand in its configuration.
+pub fn asking_edge(parent: &Parent, port: u16, interval: &str, anchors: &str) -> Lab {
+    let pull = format!("url = \"http://127.0.0.1:{port}\"\ntoken = \"token\"\ninterval = \"{interval}\"\n");
+    let bundles = format!("[bundles]\nrole = \"edge\"\n{pull}{anchors}");
+    let edge = node(parent.server.address, "", &bundles);
+    edge.write("token", "s3cret\n");
+    edge
 }
 
 /// The zone above, signed, which hands out the DS that it is told.
@@ -290,8 +314,7 @@ fn secrets(signer: &Lab) -> Vec<String> {
 
 fn through_failover_and_rolls(dnssec: &str, count: usize, rolls: &[&[&str]]) {
     let mut parent = Parent::start();
-    let signer = node(parent.server.address, dnssec, "[bundles]\nrole = \"signer\"\n");
-    let edge = node(parent.server.address, dnssec, "[bundles]\nrole = \"edge\"\n");
+    let (signer, edge) = signer_and_edge(&parent, dnssec);
     let first = signer.start();
     carry(&first_bundle(&signer), &bundle(&edge));
     let second = edge.start();
@@ -334,8 +357,7 @@ fn an_edge_without_keys_follows_a_roll_of_the_only_key_and_of_the_algorithm() {
 #[test]
 fn an_edge_keeps_zone_and_bundle_of_one_version() {
     let parent = Parent::start();
-    let signer = node(parent.server.address, "", "[bundles]\nrole = \"signer\"\n");
-    let edge = node(parent.server.address, "", "[bundles]\nrole = \"edge\"\n");
+    let (signer, edge) = signer_and_edge(&parent, "");
     let first = signer.start();
     let oldest = first_bundle(&signer);
     carry(&oldest, &bundle(&edge));
@@ -421,7 +443,7 @@ fn an_edge_keeps_zone_and_bundle_of_one_version() {
 
 /// A bundle of the same zone by a signer whom nobody knows.
 fn first_bundle_of_another(parent: &Parent) -> Vec<u8> {
-    let other = node(parent.server.address, "", "[bundles]\nrole = \"signer\"\n");
+    let (other, _) = signer_and_edge(parent, "");
     let server = other.start();
     let octets = first_bundle(&other);
     server.stop();
@@ -432,29 +454,20 @@ fn first_bundle_of_another(parent: &Parent) -> Vec<u8> {
 fn an_edge_asks_its_signer_for_bundles_that_the_anchor_vouches_for() {
     let parent = Parent::start();
     let port = free_port(&["127.0.0.1"]);
-    let api = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens\"\n");
-    let signer = node(parent.server.address, "", &format!("{api}[bundles]\nrole = \"signer\"\n"));
-    signer.write("tokens", "edge s3cret\n");
+    let signer = asked_signer(&parent, port);
     let first = signer.start();
     first_bundle(&signer);
     let ds = keys(&signer, &["ds", "mail.example"]);
     let line = ds.lines().find(|line| !line.starts_with(';')).unwrap();
     let (_, anchor) = line.split_once(" DS ").unwrap();
-    let config = |anchor: &str| {
-        format!(
-            "[bundles]\nrole = \"edge\"\nurl = \"http://127.0.0.1:{port}\"\ntoken = \"token\"\n\
-             interval = \"1s\"\n[bundles.anchors]\n\"mail.example\" = \"{anchor}\"\n"
-        )
-    };
+    let anchors = |anchor: &str| format!("[bundles.anchors]\n\"mail.example\" = \"{anchor}\"\n");
     // One that trusts another key takes nothing.
     let wrong = anchor.replace(anchor.split_whitespace().next_back().unwrap(), &"ab".repeat(32));
-    let other = node(parent.server.address, "", &config(&wrong));
-    other.write("token", "s3cret\n");
+    let other = asking_edge(&parent, port, "1s", &anchors(&wrong));
     let refused = output(waypost().arg("run").current_dir(other.directory.path()));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("signed by no key that is known"), "{said}");
-    let edge = node(parent.server.address, "", &config(anchor));
-    edge.write("token", "s3cret\n");
+    let edge = asking_edge(&parent, port, "1s", &anchors(anchor));
     let second = edge.start();
     assert_eq!(second.ask("mail.example.", "TXT").data(), first.ask("mail.example.", "TXT").data());
     // What changes there comes by itself, once the zone file is here too.
@@ -516,12 +529,8 @@ fn signed_when(server: &Server) -> (u64, u64) {
 fn an_edge_that_stood_until_its_signatures_were_over_has_others_before_it_answers() {
     let parent = Parent::start();
     let port = free_port(&["127.0.0.1"]);
-    let api = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\ntokens = \"tokens\"\n");
-    let signer = node(parent.server.address, "", &format!("{api}[bundles]\nrole = \"signer\"\n"));
-    signer.write("tokens", "edge s3cret\n");
-    let pull = format!("url = \"http://127.0.0.1:{port}\"\ntoken = \"token\"\ninterval = \"1h\"\n");
-    let edge = node(parent.server.address, "", &format!("[bundles]\nrole = \"edge\"\n{pull}"));
-    edge.write("token", "s3cret\n");
+    let signer = asked_signer(&parent, port);
+    let edge = asking_edge(&parent, port, "1h", "");
     // Both stop, and stand for sixty days.
     let first = signer.start_with_clock("-60d");
     first_bundle(&signer);
@@ -547,6 +556,114 @@ fn an_edge_that_stood_until_its_signatures_were_over_has_others_before_it_answer
     // The first answer of all.
     let (begun, ends) = signed_when(&second);
     assert!(begun > ended && begun <= today && ends > today, "{begun} to {ends}");
+    second.stop();
+    first.stop();
+}
+
+/// Accepts connections and says nothing, until it is dropped.
+struct Silent {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl Silent {
+    fn listen(port: u16) -> Silent {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let is_over = Arc::<AtomicBool>::default();
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            let mut held = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => held.push(stream),
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+            held.len()
+        });
+        Silent { is_over, thread: Some(thread) }
+    }
+
+    /// How many connections it has had.
+    fn end(mut self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_silent_signer_delays_the_start_for_a_moment_however_many_zones_there_are() {
+    let parent = Parent::start();
+    let port = free_port(&["127.0.0.1"]);
+    let silent = Silent::listen(port);
+    let edge = asking_edge(&parent, port, "1s", "");
+    edge.write("zones/unsigned.example.zone", ZONE);
+    for n in 0..20 {
+        edge.write(&format!("zones/z{n}.example.toml"), "[dnssec]\nsign = true\n");
+        edge.write(&format!("zones/z{n}.example.zone"), ZONE);
+    }
+    let began = Instant::now();
+    let server = edge.start();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}\n{}", server.log());
+    assert!(server.log().contains("not all bundles came from the signer within 4s"), "{}", server.log());
+    assert_eq!(server.ask("unsigned.example.", "TXT").rcode(), "NoError");
+    assert_eq!(server.ask("mail.example.", "TXT").rcode(), "ServFail");
+    let connections = silent.end();
+    assert!(connections > 1, "zones are asked for side by side");
+    // It is asked on, so what it has comes once it says something.
+    let signer = asked_signer(&parent, port);
+    let first = signer.start();
+    wait_for("the zone is answered", Duration::from_secs(20), || {
+        (server.ask("mail.example.", "TXT").rcode() == "NoError").then_some(())
+    });
+    server.stop();
+    first.stop();
+}
+
+#[test]
+fn an_edge_whose_disk_is_full_answers_on_with_the_bundle_that_it_has() {
+    let parent = Parent::start();
+    let port = free_port(&["127.0.0.1"]);
+    let (signer, edge) = (asked_signer(&parent, port), asking_edge(&parent, port, "1s", ""));
+    let Some(disk) = SmallDisk::mount(edge.path("bundles"), "256k") else {
+        println!("skipped: this user mounts no tmpfs");
+        return;
+    };
+    let first = signer.start();
+    first_bundle(&signer);
+    let second = edge.start();
+    let fill = disk.fill();
+    for lab in [&signer, &edge] {
+        lab.write("zones/mail.example.zone", &ZONE.replace(" hostmaster 1 ", " hostmaster 2 "));
+    }
+    second.wait_for_log("a bundle came, and can't be written");
+    let answers_on = |server: &Server| {
+        assert!(server.ask("mail.example.", "SOA").data()[0].contains(" 1 "));
+        signed_when(server);
+    };
+    answers_on(&second);
+    assert!(!bundle(&edge).with_extension("new").exists(), "half a bundle takes no room");
+    let told = wait_for("it is told", Duration::from_secs(20), || {
+        let status = second.inspect("mail.example.zones.waypost", None).join("\n");
+        let events = second.inspect("events.waypost", None).join("\n");
+        (status.contains("LAGS: ") && events.contains("hasn't been here for ")).then_some(status + &events)
+    });
+    assert!(told.contains("mail.example.bundle can't be written: No space left on device"), "{told}");
+    second.stop();
+    let second = edge.start();
+    answers_on(&second);
+    fs::remove_file(fill).unwrap();
+    wait_for("the new version", Duration::from_secs(20), || {
+        second.ask("mail.example.", "SOA").data()[0].contains(" 2 ").then_some(())
+    });
     second.stop();
     first.stop();
 }

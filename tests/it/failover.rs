@@ -158,6 +158,43 @@ fn each_region_has_its_site_and_the_next_one_when_that_dies() {
 }
 
 #[test]
+fn servers_of_a_service_that_die_stand_behind_those_that_live() {
+    let (sites, web_port, mx_port) = Sites::start();
+    let (lab, mut sites) = (Lab::new(), sites);
+    lab.write("zones/mail.example.zone", ZONE);
+    let service = "[routes.submissions]\nname = \"_submissions._tcp\"\ntype = \"srv\"\nport = 465\n\
+                   tw = [[{ target = \"mx-tw\", weight = 3 }, { target = \"mx-my\", weight = 1 }], \"mx-vn\"]\n\
+                   default = [\"mx-my\", \"mx-vn\", \"mx-tw\"]\n";
+    lab.write("zones/mail.example.toml", &format!("{}{service}", routes(web_port, mx_port, "500ms")));
+    let server = lab.start();
+    wait_until_all_up(&server);
+    let answer = |network| server.ask_from("_submissions._tcp.mail.example.", "SRV", network);
+    let within = Duration::from_millis(1500);
+    let becomes = |what: &str, at_most: Duration, wanted: [&str; 3]| {
+        wait_for(what, at_most, || (answer(TW).data() == wanted).then_some(()));
+    };
+    // Those of a tier have one priority, and clients choose by weight (RFC 2782).
+    let at_home =
+        ["10 1 465 mx-my.mail.example.", "10 3 465 mx-tw.mail.example.", "20 0 465 mx-vn.mail.example."];
+    assert_eq!(answer(TW).data(), at_home);
+    assert_eq!(answer(TW).ttl(), 300);
+
+    sites.mx[0].down();
+    let without_tw =
+        ["10 1 465 mx-my.mail.example.", "20 0 465 mx-vn.mail.example.", "30 3 465 mx-tw.mail.example."];
+    becomes("mx-tw goes behind the others", within, without_tw);
+    let last_already =
+        ["10 0 465 mx-my.mail.example.", "20 0 465 mx-vn.mail.example.", "30 0 465 mx-tw.mail.example."];
+    assert_eq!(answer(VN).data(), last_already);
+    let why = server.inspect("_submissions._tcp.mail.example.why.waypost", Some(TW)).join("\n");
+    assert!(why.contains("mx-tw") && why.contains("DOWN"), "{why}");
+
+    sites.mx[0].up();
+    becomes("the order is as it was", Duration::from_secs(10), at_home);
+    server.stop();
+}
+
+#[test]
 fn with_all_sites_dead_nobody_is_left_without_an_answer() {
     let (lab, mut sites) = mail_lab("500ms");
     let server = lab.start();

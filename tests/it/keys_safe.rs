@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::lab::{Lab, Server, output, stdout, wait_for, waypost};
+use crate::small_disk::SmallDisk;
 
 const ZONE: &str = "\
 $TTL 1
@@ -98,6 +99,37 @@ fn no_new_keys_are_made_where_the_parent_has_ds_of_lost_ones() {
 }
 
 #[test]
+fn keys_that_are_lost_while_the_server_runs_sign_on_from_memory() {
+    let parent = Parent::start("");
+    let lab = parent.below();
+    let server = lab.start();
+    let is_signed = |name: &str| dig(&server, &[name, "TXT"]).contains("RRSIG").then_some(());
+    let dnskey = dig(&server, &["+nodnssec", "example.com", "DNSKEY"]);
+    fs::rename(lab.path("keys"), lab.path("aside")).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("is gone");
+    assert!(server.log().contains("restore the directory from a backup"), "{}", server.log());
+    // What is new is signed too, by the same keys; no others take their place.
+    lab.write(
+        "zones/example.com.zone",
+        &format!("{ZONE}new TXT x\n").replace(" hostmaster 1 ", " hostmaster 2 "),
+    );
+    wait_for("a new signature", Duration::from_secs(10), || is_signed("new.example.com"));
+    assert_eq!(dig(&server, &["+nodnssec", "example.com", "DNSKEY"]), dnskey);
+    assert!(!lab.path("keys/example.com/state.json").exists());
+    // Put back, all goes on.
+    let _ = fs::remove_dir_all(lab.path("keys"));
+    fs::rename(lab.path("aside"), lab.path("keys")).unwrap();
+    let goes_on = || {
+        server.signal("HUP");
+        keys(&lab, &["list", "example.com"]).contains("submitted").then_some(())
+    };
+    wait_for("the next step", Duration::from_secs(30), goes_on);
+    assert!(is_signed("new.example.com").is_some());
+    server.stop();
+}
+
+#[test]
 fn first_keys_are_made_when_the_ds_are_gone_and_remembered_when_they_were_seen() {
     let parent = Parent::start(DS);
     let lab = parent.below();
@@ -187,37 +219,11 @@ fn an_operator_who_knows_better_leaves_signing_at_once() {
     wait_for("no signatures", Duration::from_secs(10), || (!is_signed()).then_some(()));
 }
 
-/// A file system of so little room, if this user may have one.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    fn mount(at: std::path::PathBuf) -> Option<Small> {
-        fs::create_dir_all(&at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs"]).arg(&at);
-        output(&mut mount).status.success().then_some(Small(at))
-    }
-
-    /// Takes all the room that there is.
-    fn fill(&self) -> std::path::PathBuf {
-        let path = self.0.join("fill");
-        let mut file = fs::File::create(&path).unwrap();
-        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn on_a_full_disk_keys_stay_as_they_are_and_answers_go_on() {
     let parent = Parent::start("");
     let lab = parent.below();
-    let Some(disk) = Small::mount(lab.path("keys")) else {
+    let Some(disk) = SmallDisk::mount(lab.path("keys"), "64k") else {
         println!("skipped: this user mounts no tmpfs");
         return;
     };

@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -227,53 +227,62 @@ fn a_certificate_that_ends_soon() {
 /// Postfix with SMTP, submission and submissions.
 pub fn postfix(place: &Place, auth: u16) -> (Postfix, [u16; 3]) {
     let ports: [u16; 3] = std::array::from_fn(|_| free_port(&["127.0.0.1"]));
-    for directory in ["postfix", "postfix/etc", "postfix/queue", "postfix/data"] {
-        fs::create_dir_all(place.path(directory)).unwrap();
-    }
-    stdout(Command::new("chown").args(["postfix", &place.path("postfix/data")]));
-    let base = place.path("postfix");
-    let main = format!(
-        "compatibility_level = 3.6\nqueue_directory = {base}/queue\ndata_directory = {base}/data\n\
-         maillog_file = {log}\nmaillog_file_prefixes = {base}\nmyhostname = mail.example.com\n\
-         mydestination =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks_style = host\n\
-         smtpd_peername_lookup = no\nsmtpd_tls_cert_file = {cert}.pem\nsmtpd_tls_key_file = {cert}.key\n\
-         smtpd_tls_security_level = may\nsmtpd_tls_auth_only = yes\nsmtpd_sasl_type = dovecot\n\
-         smtpd_sasl_path = inet:127.0.0.1:{auth}\nlocal_recipient_maps =\nheader_checks = static:HOLD\nalias_maps =\nalias_database =\n",
-        log = place.path("postfix/mail.log"),
+    let lines = format!(
+        "inet_interfaces = 127.0.0.1\nmynetworks_style = host\nsmtpd_tls_cert_file = {cert}.pem\n\
+         smtpd_tls_key_file = {cert}.key\nsmtpd_tls_security_level = may\nsmtpd_tls_auth_only = yes\n\
+         smtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:127.0.0.1:{auth}\nlocal_recipient_maps =\n\
+         header_checks = static:HOLD\n",
         cert = place.path("mail"),
     );
     let [smtp, submission, submissions] = ports;
     let service = |port: u16, options: &str| format!("127.0.0.1:{port} inet n - n - - smtpd{options}\n");
-    let mut master = service(smtp, "");
-    master += &service(submission, " -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes");
-    master += &service(submissions, " -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes");
-    master += "postlog unix-dgram n - n - 1 postlogd\nanvil unix - - n - 1 anvil\n\
-               tlsmgr unix - - n 1000? 1 tlsmgr\ncleanup unix n - n - 0 cleanup\nrewrite unix - - n - - trivial-rewrite\n";
-    fs::write(place.path("postfix/etc/main.cf"), main).unwrap();
-    fs::write(place.path("postfix/etc/master.cf"), master).unwrap();
-    let etc = place.path("postfix/etc");
-    let postfix = Postfix::start(Command::new("/usr/sbin/postfix"), etc);
+    let mut services = service(smtp, "");
+    services += &service(submission, " -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes");
+    services += &service(submissions, " -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes");
+    let program = Command::new(Postfix::PROGRAM);
+    let postfix = Postfix::start(program, &place.directory.path().join("postfix"), &services, &lines);
     wait_for("postfix listens", Duration::from_secs(20), || {
         std::net::TcpStream::connect(SocketAddr::new(HERE, smtp)).ok()
     });
     (postfix, ports)
 }
 
+/// A running Postfix, of which all is in one directory.
 pub struct Postfix {
-    etc: String,
+    etc: PathBuf,
 }
 
 impl Postfix {
-    /// Starts what stands in this directory by the program `postfix`, wherever that runs.
-    pub fn start(mut postfix: Command, etc: String) -> Postfix {
-        stdout(postfix.args(["-c", &etc, "start"]));
+    pub const PROGRAM: &str = "/usr/sbin/postfix";
+
+    /// Sets one up in a directory, and starts it by the program `postfix`, wherever that runs. Those
+    /// who listen are `services`, in lines of master.cf; `lines` are for main.cf.
+    pub fn start(mut postfix: Command, base: &Path, services: &str, lines: &str) -> Postfix {
+        let [etc, queue, data] = ["etc", "queue", "data"].map(|inside| base.join(inside));
+        [&etc, &queue, &data].iter().for_each(|directory| fs::create_dir_all(directory).unwrap());
+        stdout(Command::new("chown").arg("postfix").arg(&data));
+        let base = base.display();
+        let main = format!(
+            "compatibility_level = 3.6\nqueue_directory = {base}/queue\ndata_directory = {base}/data\n\
+             maillog_file = {base}/mail.log\nmaillog_file_prefixes = {base}\nmyhostname = mail.example.com\n\
+             mydestination =\ninet_protocols = ipv4\nsmtpd_peername_lookup = no\nalias_maps =\n\
+             alias_database =\n{lines}"
+        );
+        let master = format!(
+            "{services}\nsmtpd pass - - n - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n\
+             anvil unix - - n - 1 anvil\ntlsmgr unix - - n 1000? 1 tlsmgr\ncleanup unix n - n - 0 cleanup\n\
+             proxymap unix - - n - - proxymap\nrewrite unix - - n - - trivial-rewrite\n"
+        );
+        fs::write(etc.join("main.cf"), main).unwrap();
+        fs::write(etc.join("master.cf"), master).unwrap();
+        stdout(postfix.arg("-c").arg(&etc).arg("start"));
         Postfix { etc }
     }
 }
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = Command::new("/usr/sbin/postfix").args(["-c", &self.etc, "abort"]).output();
+        let _ = Command::new(Postfix::PROGRAM).arg("-c").arg(&self.etc).arg("abort").output();
     }
 }
 

@@ -100,25 +100,9 @@ impl Site {
 
     /// Postfix with this service at port 25, and lines for main.cf.
     fn postfix(&self, service: &str, lines: &str) -> Postfix {
-        for directory in ["postfix", "postfix/etc", "postfix/queue", "postfix/data"] {
-            fs::create_dir_all(self.path(directory)).unwrap();
-        }
-        stdout(Command::new("chown").args(["postfix", &self.path("postfix/data")]));
-        let base = self.path("postfix");
-        let main = format!(
-            "compatibility_level = 3.6\nqueue_directory = {base}/queue\ndata_directory = {base}/data\n\
-             maillog_file = {base}/mail.log\nmaillog_file_prefixes = {base}\nmyhostname = mail.example.com\n\
-             mydestination =\ninet_interfaces = {SITE}\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8\n\
-             smtpd_peername_lookup = no\nalias_maps =\nalias_database =\n{lines}"
-        );
-        let master = format!(
-            "{service}\nsmtpd pass - - n - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n\
-             anvil unix - - n - 1 anvil\ntlsmgr unix - - n 1000? 1 tlsmgr\ncleanup unix n - n - 0 cleanup\n\
-             proxymap unix - - n - - proxymap\nrewrite unix - - n - - trivial-rewrite\n"
-        );
-        self.lab.write("postfix/etc/main.cf", &main);
-        self.lab.write("postfix/etc/master.cf", &master);
-        Postfix::start(self.namespace.command("/usr/sbin/postfix"), self.path("postfix/etc"))
+        let lines = format!("inet_interfaces = {SITE}\nmynetworks = 127.0.0.0/8\n{lines}");
+        let program = self.namespace.command(Postfix::PROGRAM);
+        Postfix::start(program, &self.lab.path("postfix"), service, &lines)
     }
 
     /// Has Postfix know what the documents say.
@@ -128,7 +112,7 @@ impl Site {
         let main = self.read("postfix/etc/main.cf");
         let lines = snippet("/etc/postfix/main.cf").replace("/etc/postfix", &etc);
         self.lab.write("postfix/etc/main.cf", &format!("{main}{lines}"));
-        stdout(self.namespace.command("/usr/sbin/postfix").args(["-c", &etc, "reload"]));
+        stdout(self.namespace.command(Postfix::PROGRAM).args(["-c", &etc, "reload"]));
     }
 }
 

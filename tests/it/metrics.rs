@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::failover::{mail_lab, wait_until_all_up};
-use crate::lab::{TW, free_port, repository, stdout, wait_for};
+use crate::lab::{Lab, TW, free_port, output, repository, stdout, wait_for};
 
 /// What a GET gives, header and all.
 pub fn get(mut stream: impl Read + Write, host: &str, path: &str) -> String {
@@ -65,6 +65,7 @@ fn every_metric_is_described_and_whatever_is_described_or_used_exists() {
         answer.contains("waypost_region_responses_total{region=\"tw\",by=\"client_subnet\",found="),
         "{answer}"
     );
+    assert!(answer.contains("waypost_workers{transport=\"udp\"} "), "{answer}");
     assert!(answer.contains("waypost_zone_responses_total{zone=\"mail.example.\"} 1"), "{answer}");
     assert!(
         answer.lines().any(|line| {
@@ -115,17 +116,70 @@ fn every_metric_is_described_and_whatever_is_described_or_used_exists() {
 #[test]
 fn the_rules_for_prometheus_do_what_they_say() {
     let rules = repository().join("contrib/prometheus");
+    let named = |file: &str, key: &str| -> BTreeSet<String> {
+        let text = self::file(file);
+        let names = text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key));
+        names.map(str::to_owned).collect()
+    };
+    let alerts = named("contrib/prometheus/waypost.rules.yml", "alert: ");
+    assert!(alerts.len() > 10, "{alerts:?}");
+    assert_eq!(alerts, named("contrib/prometheus/waypost.test.yml", "alertname: "), "each has its test");
     stdout(Command::new("promtool").args(["check", "rules", "waypost.rules.yml"]).current_dir(&rules));
     stdout(Command::new("promtool").args(["test", "rules", "waypost.test.yml"]).current_dir(&rules));
 }
 
-/// Ended when the test ends.
-struct Prometheus(Child);
+/// A real Prometheus, with the rules that are shipped. Ended when the test ends.
+pub struct Prometheus {
+    child: Child,
+    listen: SocketAddr,
+}
+
+impl Prometheus {
+    /// One that scrapes these every second, by the token `s3cret`.
+    pub fn start(lab: &Lab, servers: &[SocketAddr]) -> Prometheus {
+        let rules = repository().join("contrib/prometheus/waypost.rules.yml");
+        let servers: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
+        lab.write(
+            "prometheus.yml",
+            &format!(
+                "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+                 rule_files: [\"{}\"]\n\
+                 scrape_configs:\n- job_name: waypost\n  authorization: {{ credentials: s3cret }}\n  \
+                 static_configs: [{{ targets: {servers:?} }}]\n",
+                rules.display()
+            ),
+        );
+        let listen = SocketAddr::new("127.0.0.1".parse().unwrap(), free_port(&["127.0.0.1"]));
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", lab.path("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", lab.path("tsdb").display()))
+            .arg(format!("--web.listen-address={listen}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Prometheus { child, listen }
+    }
+
+    /// Waits until it has an answer to a query, that says all of this.
+    pub fn wait_for(&self, query: &str, said: &[&str]) {
+        let url = format!("http://{}/api/v1/query", self.listen);
+        wait_for(&format!("Prometheus has data for {query}"), Duration::from_secs(30), || {
+            let mut curl = Command::new("curl");
+            let answer =
+                output(curl.args(["-sG", &url, "--data-urlencode", &format!("query={query}")])).stdout;
+            let answer = String::from_utf8(answer).unwrap();
+            let read: serde_json::Value = serde_json::from_str(&answer).ok()?;
+            let found = !read["data"]["result"].as_array()?.is_empty();
+            (found && said.iter().all(|said| answer.contains(said))).then_some(())
+        });
+    }
+}
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -141,40 +195,9 @@ fn a_real_prometheus_scrapes_and_sees_a_target_die() {
     assert!(
         get(TcpStream::connect(admin).unwrap(), &admin.to_string(), "/metrics").starts_with("HTTP/1.1 401 ")
     );
-    let rules = repository().join("contrib/prometheus/waypost.rules.yml");
-    lab.write(
-        "prometheus.yml",
-        &format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
-             rule_files: [\"{}\"]\n\
-             scrape_configs:\n- job_name: waypost\n  authorization: {{ credentials: s3cret }}\n  \
-             static_configs: [{{ targets: [\"{admin}\"] }}]\n",
-            rules.display()
-        ),
-    );
-    let listen = SocketAddr::new("127.0.0.1".parse().unwrap(), free_port(&["127.0.0.1"]));
-    let _prometheus = Prometheus(
-        Command::new("prometheus")
-            .arg(format!("--config.file={}", lab.path("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", lab.path("tsdb").display()))
-            .arg(format!("--web.listen-address={listen}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
-    let query = |expression: &str| {
-        let stream = TcpStream::connect(listen).ok()?;
-        Some(get(stream, &listen.to_string(), &format!("/api/v1/query?query={expression}")))
-    };
-    let up = "waypost_target_state%7Btarget=%22web-tw%22,state=%22up%22%7D%20==%201";
-    wait_for("Prometheus has scraped", Duration::from_secs(30), || {
-        query(up).filter(|answer| answer.contains("\"target\":\"web-tw\""))
-    });
+    let prometheus = Prometheus::start(&lab, &[admin]);
+    prometheus.wait_for("waypost_target_state{target=\"web-tw\",state=\"up\"} == 1", &["\"site\":\"tw\""]);
     sites.web[0].down();
-    let down = "ALERTS%7Balertname=%22WaypostTargetDown%22%7D";
-    wait_for("the alert is pending", Duration::from_secs(30), || {
-        query(down)
-            .filter(|answer| answer.contains("\"target\":\"web-tw\"") && answer.contains("\"site\":\"tw\""))
-    });
+    let down = "ALERTS{alertname=\"WaypostTargetDown\"}";
+    prometheus.wait_for(down, &["\"target\":\"web-tw\"", "\"site\":\"tw\""]);
 }

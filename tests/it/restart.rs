@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::failover::{mail_lab, wait_until_all_up, wait_until_sent_to};
 use crate::lab::{TW, wait_for};
+use crate::small_disk::SmallDisk;
 
 #[test]
 fn killed_while_a_site_is_down_it_never_serves_that_site() {
@@ -27,6 +28,26 @@ fn killed_while_a_site_is_down_it_never_serves_that_site() {
     let server = lab.start();
     sites.web[0].up();
     wait_until_sent_to(&server, TW, "127.0.1.10", Duration::from_secs(10));
+    server.stop();
+}
+
+#[test]
+fn a_full_disk_of_the_state_costs_what_a_restart_remembers_and_no_answer() {
+    let (lab, mut sites) = mail_lab("200ms");
+    let Some(disk) = SmallDisk::mount(lab.path("state"), "256k") else {
+        println!("skipped: this user mounts no tmpfs");
+        return;
+    };
+    let server = lab.start();
+    wait_until_all_up(&server);
+    disk.fill();
+    sites.web[0].down();
+    wait_until_sent_to(&server, TW, "127.0.1.20", Duration::from_secs(5));
+    server.wait_for_log("state isn't kept over a restart; answers go on");
+    server.stop();
+    // What was up when there was room is taken to be so, until it is seen that it isn't.
+    let server = lab.start();
+    wait_until_sent_to(&server, TW, "127.0.1.20", Duration::from_secs(5));
     server.stop();
 }
 

@@ -2,13 +2,17 @@
 //! dashboard has an answer there.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{repository, stdout, wait_for};
+use crate::edges::{Parent, asked_signer, asking_edge, first_bundle};
+use crate::lab::{Lab, Server, free_port, repository, stdout, wait_for, waypost};
+use crate::mail_servers;
+use crate::metrics::Prometheus;
 use crate::namespace::Namespace;
 
 /// A step: commands, and what they print, if the page says that.
@@ -90,6 +94,53 @@ fn queries() -> Vec<String> {
     found.into_iter().map(filled).collect()
 }
 
+/// Whether a query is about what the page's server has none of: signed zones, edges, certificates.
+fn is_of_signatures(query: &str) -> bool {
+    let kinds = ["signatures_expiry_timestamp", "certificate_expiry_timestamp", "waypost_bundle_"];
+    kinds.iter().any(|kind| query.contains(kind))
+}
+
+#[test]
+fn what_the_dashboard_asks_of_signatures_and_certificates_has_an_answer_too() {
+    let parent = Parent::start();
+    let ports = [(); 2].map(|()| free_port(&["127.0.0.1"]));
+    let (signer, edge) = (asked_signer(&parent, ports[0]), asking_edge(&parent, ports[0], "1s", ""));
+    let more = |lab: &Lab, lines: &str| {
+        let config = fs::read_to_string(lab.path("waypost.toml")).unwrap();
+        lab.write("waypost.toml", &format!("{config}\n{lines}"));
+    };
+    more(&signer, "[tls]\nlisten = [\"127.0.0.1:0\"]\n");
+    more(&edge, &format!("[admin]\nlisten = \"127.0.0.1:{}\"\ntokens = \"tokens\"\n", ports[1]));
+    edge.write("tokens", "prometheus s3cret\n");
+    // A target with a certificate, whose issuer the system knows.
+    let place = mail_servers::Place::new();
+    let (_nginx, port) = mail_servers::nginx(&place, "TLSv1.3");
+    edge.write(
+        "zones/web.example.zone",
+        "$TTL 60\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns.mail.example.\nwww A 127.0.0.1\n",
+    );
+    edge.write(
+        "zones/web.example.toml",
+        &format!(
+            "[probes.web]\ntype = \"https\"\nhost = \"mail.example.com\"\nport = {port}\ninterval = \"500ms\"\n\
+             [targets.web]\nipv4 = \"127.0.0.1\"\nprobes = [\"web\"]\n\
+             [routes.www]\ntype = \"address\"\ndefault = [\"web\"]\n"
+        ),
+    );
+    let first = signer.start();
+    first_bundle(&signer);
+    let mut run = waypost();
+    run.arg("run").env("SSL_CERT_FILE", place.path("mail.pem"));
+    let second = Server::start_with(edge.directory.path(), run);
+    let lab = Lab::new();
+    let prometheus = Prometheus::start(&lab, &ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))));
+    let queries: Vec<String> = queries().into_iter().filter(|query| is_of_signatures(query)).collect();
+    assert!(queries.len() > 5, "{queries:?}");
+    queries.iter().for_each(|query| prometheus.wait_for(query, &[]));
+    second.stop();
+    first.stop();
+}
+
 #[test]
 fn every_command_of_the_page_does_what_it_says() {
     let page = fs::read_to_string(repository().join("docs/watch.md")).unwrap();
@@ -101,13 +152,7 @@ fn every_command_of_the_page_does_what_it_says() {
     for (number, step) in steps.iter().enumerate() {
         // The last ones end what the dashboard asks.
         if step.commands.starts_with("kill $(cat") {
-            // No signed zone is here, no edge, and no certificate.
-            let is_of_others = |query: &String| {
-                let kinds =
-                    ["signatures_expiry_timestamp", "certificate_expiry_timestamp", "waypost_bundle_"];
-                kinds.iter().any(|kind| query.contains(kind))
-            };
-            for query in queries().into_iter().filter(|query| !is_of_others(query)) {
+            for query in queries().into_iter().filter(|query| !is_of_signatures(query)) {
                 let command = ["curl", "-sG", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode"];
                 wait_for(&format!("the dashboard has data for {query}"), Duration::from_secs(15), || {
                     let mut curl = namespace.command(command[0]);

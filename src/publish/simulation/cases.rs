@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::server::{Disk, Server, Texts};
-use crate::health::{Desired, Outcome, ProbeKey, Report, State, Subject, Tick};
+use crate::health::{Contact, Desired, Outcome, ProbeKey, Report, State, Subject, Tick};
 use crate::publish::hand::Wish;
 use crate::publish::{Alert, Verdict, Whom};
 use crate::resolve::Found;
@@ -61,8 +61,8 @@ fn tell(server: &mut Server, ttl: Option<Duration>, at: Duration, now: Tick) {
 }
 
 fn report(server: &mut Server, target: &str, outcome: Outcome, now: Tick) {
-    let (latency, evidence) = (Duration::ZERO, "seen".to_owned());
-    let report = Report { outcome, latency, evidence, figures: Vec::new() };
+    let (contact, latency, evidence) = (Contact::Answered, Duration::ZERO, "seen".to_owned());
+    let report = Report { outcome, contact, latency, evidence, figures: Vec::new() };
     server.report(&key(target), &report, now.since(NOW), now);
 }
 
@@ -171,8 +171,9 @@ fn fail(server: &mut Server, now: Tick) {
 
 fn fail_canary(server: &mut Server, now: Tick) {
     let canary = server.jobs.keys().find(|key| key.subject.zone.is_root()).cloned().expect("a canary");
+    let (outcome, contact) = (Outcome::Failed, Contact::Answered);
     let (latency, evidence) = (Duration::ZERO, "seen".to_owned());
-    let report = Report { outcome: Outcome::Failed, latency, evidence, figures: Vec::new() };
+    let report = Report { outcome, contact, latency, evidence, figures: Vec::new() };
     server.report(&canary, &report, now.since(NOW), now);
 }
 

@@ -74,6 +74,15 @@ impl Doubts {
         self.left.values_mut().chain(self.heard.values_mut()).for_each(|at| *at = *at - by);
     }
 
+    /// When a subject left UP, until it is UP again.
+    pub(super) fn left(&self, subject: &Subject) -> Option<Tick> {
+        self.left.get(subject).copied()
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.is_unsure
+    }
+
     /// A person says that the failures are real.
     pub(super) fn accept(&mut self) {
         self.left.clear();
@@ -100,7 +109,7 @@ impl Doubts {
             if has_reason && !self.is_accepted {
                 return Err("nothing is doubted, although most left at once".to_owned());
             }
-            return rows.iter().find(|row| row.is_held).map_or(Ok(()), |row| {
+            return rows.iter().find(|row| row.is_held && !row.awaits).map_or(Ok(()), |row| {
                 Err(format!("{} is held, and nothing is doubted", row.subject.target))
             });
         };
@@ -112,7 +121,7 @@ impl Doubts {
         }
         for row in &rows {
             let has_left = self.left.get(row.subject).is_some_and(|left| *left >= doubt.from);
-            if row.is_held != (row.standing.state == State::Down && has_left) {
+            if row.is_held != (row.standing.state == State::Down && (has_left || row.awaits)) {
                 return Err(format!("{} is held: {}", row.subject.target, row.is_held));
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::files::SITES;
 use super::random::Random;
-use crate::health::Outcome;
+use crate::health::{Contact, Outcome};
 
 /// What may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,16 @@ impl Faults {
         fault
     }
 
+    /// Whether a kind of fault is one of this run.
+    pub(super) fn has(&self, kind: Fault) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// Those who tell fall silent now.
+    pub(super) fn hush(&mut self, at: Duration, random: &mut Random) {
+        self.lasting.push((Fault::Hush, 0, at + Duration::from_secs(random.between(5..=30))));
+    }
+
     pub(super) fn end(&mut self) {
         self.lasting.clear();
     }
@@ -124,10 +134,7 @@ impl Faults {
 
     /// What a probe of an address sees; nothing if the prober is silent.
     pub(super) fn result(&self, address: IpAddr, at: Duration, random: &mut Random) -> Option<Outcome> {
-        let octet = match address {
-            IpAddr::V4(address) => usize::from(address.octets()[3]),
-            IpAddr::V6(address) => usize::from(address.octets()[15]),
-        };
+        let octet = octet(address);
         let family = usize::from(address.is_ipv6());
         let is_canary = matches!(address, IpAddr::V4(address) if address.octets()[0] == 192);
         let mut healthy = true;
@@ -150,5 +157,32 @@ impl Faults {
             };
         }
         Some(if healthy { Outcome::Healthy } else { Outcome::Failed })
+    }
+
+    /// What a failure says of the network: half of what dies is silent, and half of it refuses.
+    pub(super) fn contact(&self, address: IpAddr, at: Duration) -> Contact {
+        let octet = octet(address);
+        let mut contact = Contact::Silent;
+        for (fault, hit, _) in self.lasting.iter().filter(|(_, _, end)| *end > at) {
+            let is_one_hit = (octet + usize::from(address.is_ipv6())) % 4 == hit % 4;
+            match fault {
+                Fault::Uplink => return Contact::Silent,
+                Fault::SiteDies if octet % SITES.len() == hit % SITES.len() && hit / 3 % 2 == 0 => {
+                    contact = Contact::Answered;
+                }
+                Fault::AddressDies | Fault::Flaps if is_one_hit && hit / 4 % 2 == 0 => {
+                    contact = Contact::Answered;
+                }
+                _ => {}
+            }
+        }
+        contact
+    }
+}
+
+fn octet(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(address) => usize::from(address.octets()[3]),
+        IpAddr::V6(address) => usize::from(address.octets()[15]),
     }
 }

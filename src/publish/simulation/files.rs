@@ -219,7 +219,7 @@ impl ZoneFile {
             random.below(self.routes.len()),
             random.below(self.probes.len()),
         );
-        match random.below(18) {
+        match random.below(20) {
             0..3 => self.targets[target].state = random.pick(&STATES),
             3 => drop(self.sites.insert(random.pick(&SITES), random.pick(&STATES))),
             4 | 5 => {
@@ -260,6 +260,9 @@ impl ZoneFile {
             16 => {
                 let is_name = self.targets[target].address_of.is_some() || random.chance(50);
                 self.targets[target].address_of = (!is_name).then(|| random.pick(&NAMES));
+            }
+            17 | 18 if self.probes[probe].asks.is_by_alerts() => {
+                self.probes[probe].asks.ask_for_other_alerts();
             }
             15 => {
                 let needs = needs_among(&self.targets[..target], random);
@@ -348,6 +351,16 @@ impl Asks {
             2 | 3 => Asks::Alerts(random.pick(&["site", "target"]), random.pick(&[0, ttl])),
             4 | 5 => Asks::File(ttl),
             _ => Asks::Tcp,
+        }
+    }
+
+    fn is_by_alerts(self) -> bool {
+        matches!(self, Asks::Alerts(..))
+    }
+
+    fn ask_for_other_alerts(&mut self) {
+        if let Asks::Alerts(label, _) = self {
+            *label = if *label == "site" { "target" } else { "site" };
         }
     }
 }

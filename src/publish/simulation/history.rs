@@ -85,13 +85,6 @@ impl History {
         }
     }
 
-    /// While files are taken over, and until doubts are judged by them, a target may lack what it
-    /// needs for a moment, which nobody sees. Then it has come back, as after a longer absence.
-    pub(super) fn reload(&mut self, board: &Board, now: Tick) {
-        let came_back = |row: &Row<'_>| row.standing.recovered.is_some() && row.probes.is_empty();
-        self.waiting.extend(board.rows(now).filter(came_back).map(|row| row.subject.clone()));
-    }
-
     pub(super) fn release(&mut self, zone: &Name, target: &str) {
         self.waiting.retain(|subject| subject.zone != *zone || !is_meant(&subject.target, target));
     }

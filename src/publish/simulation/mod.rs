@@ -8,6 +8,7 @@
 //!
 //! history   what verdicts may do                 answers  what answers must be
 //! doubts    when verdicts may be held            decoded  answers, read back
+//! silences  which deaths may wait for others
 //! words     what others told that may hold       orders   what operators have said
 //! names     addresses that were found            burdens  which orders must be refused
 //! cases     what was found, as small as it is
@@ -36,6 +37,7 @@ mod orders;
 mod random;
 mod restarts;
 mod server;
+mod silences;
 mod tellers;
 mod windows;
 mod words;
@@ -55,10 +57,12 @@ use names::Names;
 use orders::{Given, Sayings, whole_name};
 use random::Random;
 use server::{Disk, Server, Texts};
+use silences::Silences;
 use tellers::Tellers;
 use words::Words;
 
-use crate::health::{Outcome, Pace, ProbeKey, Report, State, Tick};
+use crate::health::{Contact, Outcome, Pace, ProbeKey, Report, State, Tick};
+use crate::probe::Check;
 use crate::publish::hand::Wish;
 use crate::resolve::Found;
 use crate::snapshot::Snapshot;
@@ -124,6 +128,7 @@ struct Simulation {
     words: Words,
     names: Names,
     doubts: Doubts,
+    silences: Silences,
     examiner: Examiner,
     /// What was checked last: nothing new, nothing to check.
     seen: Option<Arc<Snapshot>>,
@@ -156,6 +161,7 @@ impl Simulation {
             words: Words::default(),
             names: Names::default(),
             doubts: Doubts::default(),
+            silences: Silences::default(),
             examiner: Examiner::default(),
             seen: None,
             steps: 0,
@@ -231,6 +237,7 @@ impl Simulation {
         self.server.await_next(key, self.at, &mut self.random);
         let Some(running) = self.server.jobs.get(key) else { return Ok(()) };
         let (address, pace) = (running.job.address, running.job.spec.pace);
+        let is_local = matches!(running.job.spec.check, Check::Push(_) | Check::File(_));
         let Some(outcome) = self.faults.result(address, self.at, &mut self.random) else { return Ok(()) };
         let now = self.now();
         if key.subject.zone.is_root() && outcome != Outcome::Blocked {
@@ -239,15 +246,23 @@ impl Simulation {
         let outcome = self.server.hear(key, self.at, now).unwrap_or(outcome);
         self.check_words(key, outcome)?;
         self.tell(|| format!("{} {} {address}: {outcome:?}", key.subject.target, key.probe));
+        let contact = match (is_local, outcome) {
+            (true, _) => Contact::Local,
+            (false, Outcome::Failed) => self.faults.contact(address, self.at),
+            (false, _) => Contact::Answered,
+        };
+        let is_silent = contact == Contact::Silent;
         let report = Report {
             outcome,
-            latency: Duration::from_millis(3),
+            contact,
+            latency: if is_silent { pace.timeout } else { Duration::from_millis(3) },
             evidence: "seen".to_owned(),
             figures: Vec::new(),
         };
         self.history.report(key, outcome);
         self.server.report(key, &report, self.at, now);
-        self.look(Some((key, pace)))
+        self.silences.report(key, &report, &self.server.writer.status().board(), now);
+        self.look(Some((key, pace, &report)))
     }
 
     fn suffer(&mut self, fault: Fault) -> Result<(), String> {
@@ -266,7 +281,15 @@ impl Simulation {
             | Fault::Hush
             | Fault::Canaries
             | Fault::Uplink => Ok(()),
-            Fault::Word => self.tell_something(),
+            Fault::Word => {
+                self.tell_something()?;
+                // Whoever told goes down, and the server with it.
+                if self.faults.has(Fault::Restart) && self.random.chance(60) {
+                    self.faults.hush(self.at, &mut self.random);
+                    return self.restart();
+                }
+                Ok(())
+            }
             Fault::Alert => self.change_alerts(),
             Fault::Reload => {
                 let files = self.files.changed(&mut self.random);
@@ -283,7 +306,11 @@ impl Simulation {
             Fault::Order => self.order(),
             Fault::TakeBack => self.take_back(),
             Fault::Accept => self.accept(),
-            Fault::Away => self.go_away(),
+            Fault::Away => {
+                self.go_away()?;
+                // It crashes again before it has done anything.
+                if self.random.chance(30) { self.go_away() } else { Ok(()) }
+            }
             Fault::ClockForward => {
                 self.set_by += self.random.between(1..=7_200_000) as i64;
                 self.history.clock_set_forward();
@@ -292,6 +319,9 @@ impl Simulation {
                 Ok(())
             }
             Fault::ClockBack => {
+                if self.faults.has(Fault::Hush) && self.random.chance(30) {
+                    self.faults.hush(self.at, &mut self.random);
+                }
                 // The server looks at its clock around the jump, so that it knows exactly how far.
                 self.server.due(self.at, now);
                 self.words.clock_set_back(self.at);
@@ -299,11 +329,12 @@ impl Simulation {
                 self.set_by -= by as i64;
                 self.orders.set_back(Duration::from_millis(by));
                 self.doubts.set_back(Duration::from_millis(by));
+                self.silences.set_back(Duration::from_millis(by));
                 let now = self.now();
                 self.server.due(self.at, now);
                 self.look(None)
             }
-            Fault::Names => self.resolve(),
+            Fault::Names => (0..self.random.between(1..=3)).try_for_each(|_| self.resolve()),
         }
     }
 
@@ -312,7 +343,6 @@ impl Simulation {
         self.server.reload(&self.files.texts(), &files.texts(), self.at, now);
         self.doubts.judged();
         self.files = files;
-        self.history.reload(&self.server.writer.status().board(), now);
         self.look(None)
     }
 
@@ -392,18 +422,19 @@ impl Simulation {
     }
 
     /// Checks everything that may have changed.
-    fn look(&mut self, reported: Option<(&ProbeKey, Pace)>) -> Result<(), String> {
+    fn look(&mut self, reported: Option<(&ProbeKey, Pace, &Report)>) -> Result<(), String> {
         let now = self.now();
         let mut is_new = true;
-        let is_canary = reported.is_some_and(|(key, _)| key.subject.zone.is_root());
+        let is_canary = reported.is_some_and(|(key, ..)| key.subject.zone.is_root());
+        let window = self.window();
         {
             let board = self.server.writer.status().board();
-            if let Some((key, _)) = reported {
+            if let Some((key, pace, _)) = reported {
                 let Some(row) = board.rows(now).find(|row| *row.subject == key.subject) else {
                     return Err(format!("{} isn't watched", key.subject.target));
                 };
                 let before = self.history.state(&key.subject);
-                self.history.look_at(&row, reported, self.at)?;
+                self.history.look_at(&row, Some((key, pace)), self.at)?;
                 is_new = before != Some(row.standing.state);
                 if is_new || is_canary {
                     self.doubts.judged();
@@ -413,6 +444,11 @@ impl Simulation {
                 // Others may need it.
                 self.history.look(&board, now, self.at)?;
                 self.doubts.follow(&board, now);
+            }
+            if is_new || board.next_belief().is_some() {
+                let reported = reported.map(|(key, _, report)| (key, report));
+                let is_due = self.server.writer.next_due(now) <= SOON;
+                self.silences.check(&board, reported, &self.doubts, (window, now, is_due))?;
             }
         }
         if reported.is_none() {
@@ -425,10 +461,15 @@ impl Simulation {
 
     fn look_at_doubt(&mut self) -> Result<(), String> {
         let now = self.now();
-        let intervals = self.server.jobs.values().map(|running| running.job.spec.pace.interval);
-        let together = intervals.max().unwrap_or_default() + Duration::from_secs(1);
+        let together = self.window();
         let said = Sayings { orders: &self.orders, windows: &self.files.windows, good: &self.server.good };
         self.doubts.check(&self.server.writer.status().board(), said, together, now)
+    }
+
+    /// Within which departures are together.
+    fn window(&self) -> Duration {
+        let intervals = self.server.jobs.values().map(|running| running.job.spec.pace.interval);
+        intervals.max().unwrap_or_default() + Duration::from_secs(1)
     }
 
     /// Checks all answers if something is new, and from time to time.

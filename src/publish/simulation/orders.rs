@@ -60,16 +60,22 @@ impl Given {
     }
 
     /// What the server has of orders after it was away: all that hasn't ended, and nothing for longer
-    /// than it was given.
+    /// than it was given. Whoever can't know for how long it was gone may go on with what had not ended
+    /// when it left, at `left`; none: the clock tells.
     pub(super) fn follow<'o>(
         &mut self,
         orders: impl Iterator<Item = &'o Order>,
+        left: Option<Tick>,
         now: Tick,
     ) -> Result<(), String> {
         let known: BTreeMap<String, &Order> = orders.map(|order| (whom(order), order)).collect();
         for (whom, (_, until)) in &mut self.0 {
-            let Some(end) = until.filter(|until| now < *until) else { continue };
-            let Some(order) = known.get(whom).filter(|order| order.is_in_force(now)) else {
+            let Some(end) = *until else { continue };
+            let order = known.get(whom).filter(|order| order.is_in_force(now));
+            if end <= now && (order.is_none() || left.is_none_or(|left| end < left)) {
+                continue;
+            }
+            let Some(order) = order else {
                 return Err(format!("the order on {whom} until {end:?} is gone at {now:?}"));
             };
             let after = order.until.ok_or("it has no end any more")?;

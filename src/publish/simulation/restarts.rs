@@ -34,6 +34,7 @@ impl Simulation {
         let gone = Duration::from_millis(self.random.between(500..=15_000));
         self.at += gone;
         let by = self.random.between(20_000..=7_200_000);
+        let mut left = None;
         match self.random.below(3) {
             0 => {}
             1 => {
@@ -47,12 +48,13 @@ impl Simulation {
                 self.words.set_back_unseen(self.at);
                 self.doubts.set_back_unseen();
                 self.orders.set_back_unseen(Duration::from_millis(by));
+                left = Some(self.now() - gone);
             }
         }
         let now = self.now();
         self.tell(|| format!("back at {now:?} after {gone:?}"));
         self.begin()?;
-        self.orders.follow(self.server.writer.status().orders().iter(), now)?;
+        self.orders.follow(self.server.writer.status().orders().iter(), left, now)?;
         self.look(None)
     }
 
@@ -83,6 +85,7 @@ impl Simulation {
         self.history.restart();
         self.words.restart(self.at);
         self.doubts.restart();
+        self.silences.restart();
         Ok(())
     }
 }

@@ -83,7 +83,7 @@ impl Simulation {
             count => whole(&told[self.random.below(count)]),
         };
         let is_up = self.random.chance(50);
-        let ttl = self.random.chance(50).then(|| Duration::from_secs(self.random.between(1..=20)));
+        let ttl = self.random.chance(75).then(|| Duration::from_secs(self.random.between(1..=10)));
         self.tell_verdict(&whom, is_up, ttl)
     }
 
@@ -118,7 +118,7 @@ impl Simulation {
     }
 
     /// Whether a probe by words may see what it saw.
-    pub(super) fn check_words(&self, key: &ProbeKey, outcome: Outcome) -> Result<(), String> {
+    pub(super) fn check_words(&mut self, key: &ProbeKey, outcome: Outcome) -> Result<(), String> {
         let Some(running) = self.server.jobs.get(key) else { return Ok(()) };
         let result = match &running.job.spec.check {
             Check::Push(push) => self.words.check(key, push, outcome, self.at),

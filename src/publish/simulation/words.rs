@@ -37,6 +37,8 @@ struct Word {
 struct Line {
     is_up: bool,
     at: Duration,
+    /// When the server saw it first in this life.
+    seen: Option<Duration>,
 }
 
 impl Words {
@@ -58,6 +60,7 @@ impl Words {
 
     pub(super) fn restart(&mut self, at: Duration) {
         self.since.clear();
+        self.files.values_mut().for_each(|line| line.seen = None);
         self.started = at;
     }
 
@@ -90,7 +93,7 @@ impl Words {
     }
 
     pub(super) fn write(&mut self, path: &str, is_up: bool, at: Duration) {
-        self.files.insert(path.to_owned(), Line { is_up, at });
+        self.files.insert(path.to_owned(), Line { is_up, at, seen: None });
     }
 
     /// Whether a probe that waits for words may see this.
@@ -139,18 +142,21 @@ impl Words {
 
     /// Whether a probe of a file may see this.
     pub(super) fn check_file(
-        &self,
+        &mut self,
         path: &str,
         ttl: Duration,
         outcome: Outcome,
         at: Duration,
     ) -> Result<(), String> {
-        let Some(line) = self.files.get(path) else {
+        let Some(line) = self.files.get_mut(path) else {
             return if outcome == Outcome::Failed { Ok(()) } else { Err(format!("{path} isn't there")) };
         };
+        let seen = *line.seen.get_or_insert(at);
+        let line = *line;
         let is_since = |event: Option<Duration>| event.is_some_and(|event| event >= line.at);
-        // A server that started since can't know how old a file from the future is.
-        let known = if is_since(self.set_back) { line.at.max(self.started) } else { line.at };
+        // Whoever saw it only when the clock had been set back can't know how old it was then.
+        let is_from_future = is_since(self.set_back.filter(|set_back| *set_back <= seen));
+        let known = if is_from_future { seen } else { line.at };
         let must_be_up = line.is_up && at - line.at <= ttl && !is_since(self.set_forward);
         let may_be_up = line.is_up && at - known <= ttl;
         match outcome {

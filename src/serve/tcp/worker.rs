@@ -53,7 +53,7 @@ pub(crate) struct Worker<S> {
 /// A worker's thread.
 pub(crate) struct Started {
     /// Makes it look at its stop flag.
-    pub(crate) waker: Waker,
+    pub(crate) waker: Arc<Waker>,
     /// The thread.
     pub(crate) thread: JoinHandle<()>,
 }
@@ -62,7 +62,7 @@ impl<S: Service> Worker<S> {
     /// Starts the thread.
     pub(crate) fn start(self, name: String) -> io::Result<Started> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listeners: Vec<TcpListener> = self.listeners.into_iter().map(TcpListener::from_std).collect();
         for (i, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(WAKER.0 + 1 + i), Interest::READABLE)?;
@@ -76,6 +76,7 @@ impl<S: Service> Worker<S> {
             stop: self.stop,
             idle: self.idle,
             poll,
+            _waker: Arc::clone(&waker),
             open: Vec::new(),
             free: Vec::new(),
             again: VecDeque::new(),
@@ -96,6 +97,8 @@ struct Serving<S> {
     stop: Arc<AtomicBool>,
     idle: Duration,
     poll: Poll,
+    /// Kept by the thread that waits: a waker that is closed takes its wake along.
+    _waker: Arc<Waker>,
     first_connection: usize,
     /// Connections by their place, which is their token.
     open: Vec<Option<Connection>>,
@@ -114,6 +117,7 @@ impl<S: Service> Serving<S> {
         let mut events = Events::with_capacity(TCP_EVENTS);
         let mut now = Instant::now();
         let mut next_look = now + look;
+        let mut end = None;
         loop {
             match self.poll.poll(&mut events, self.patience(now, next_look)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
@@ -145,7 +149,9 @@ impl<S: Service> Serving<S> {
             }
             if self.stop.load(Ordering::Relaxed) {
                 self.listeners.clear();
-                self.close(|connection| !connection.owes());
+                // Whoever takes answers slowly, and has asked for many, doesn't hold up the end.
+                let end = *end.get_or_insert(now + TCP_WRITE);
+                self.close(|connection| !connection.owes() || now >= end);
                 if self.open.iter().all(Option::is_none) {
                     return;
                 }

@@ -1,17 +1,18 @@
-//! A whole running server: files, sockets, probes and the writer, started in order and stopped in
-//! the reverse one.
+//! A whole running server: files, sockets, probes and the writer, started in order, and ended as one.
+
+mod parts;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use rustls::pki_types::CertificateDer;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 
+use self::parts::Parts;
 use crate::admin;
 use crate::answer::{Answered, Client, Prepared};
 use crate::bundles::{Bindery, Puller};
@@ -24,15 +25,14 @@ use crate::load::{LoadedZone, Loader, ZoneFiles};
 use crate::metrics::{Metrics, Sources};
 use crate::notify;
 use crate::probe::prober::{Prober, ProberOptions};
-use crate::publish::{self, Change, Control, Start, StartError, Status};
-use crate::querylog::{self, Writing};
+use crate::publish::{self, Change, Control, Start, StartError};
+use crate::querylog;
 use crate::resolve::Resolver;
-use crate::serve::{self, BindError, Running};
+use crate::serve::{self, BindError};
 use crate::snapshot::{Published, Snapshot};
 use crate::state::Store;
 use crate::watch::{self, Waker};
 use crate::wire::cookie::{Secret, Secrets};
-use crate::wire::name::Name;
 use crate::wire::query::LowerName;
 
 /// Reports that wait for the writer. More are dropped: the next one of the same probe says it all.
@@ -58,19 +58,14 @@ pub struct Options {
     pub notify: notify::Pace,
 }
 
-/// A running server.
+/// A running server. One that is dropped ends as one that is told to [`stop`](Daemon::stop).
 #[derive(Debug)]
 pub struct Daemon {
     control: Control,
     waker: Waker,
-    running: Running,
-    encrypted: Option<Encrypted>,
-    writing: Writing,
-    watcher: JoinHandle<()>,
-    keeper: Arc<Keeper>,
-    puller: Option<Arc<Puller>>,
-    writer: JoinHandle<()>,
-    runtime: Runtime,
+    addresses: Vec<SocketAddr>,
+    runtime: Handle,
+    parts: Parts,
 }
 
 /// Why a server couldn't be started.
@@ -102,6 +97,9 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`], with nothing left running.
     pub fn start(options: Options) -> Result<Daemon, DaemonError> {
+        // What was started until something fails ends with it.
+        let mut parts = Parts::default();
+        let runtime = parts.runtime.insert(control_threads().map_err(DaemonError::System)?).handle().clone();
         let mut loader = Loader::new(&options.config).with_state(options.state.as_deref());
         let mut pass = loader.pass();
         let puller = loader.server().and_then(|server| puller(server)).transpose();
@@ -110,7 +108,7 @@ impl Daemon {
             && pass.zones.iter().any(wants_bundle)
         {
             let wanting = pass.zones.iter().filter(|zone| wants_bundle(zone));
-            puller.ask(wanting.map(|(files, _)| files.apex.clone()), &|_, _| {});
+            runtime.block_on(puller.ask_first(wanting.map(|(files, _)| files.apex.clone()).collect()));
             loader = Loader::new(&options.config).with_state(options.state.as_deref());
             pass = loader.pass();
         }
@@ -137,19 +135,13 @@ impl Daemon {
         let listen = options.listen.as_deref().unwrap_or(&server.listen);
         let sockets = serve::bind(listen, serve_options(&server)).map_err(DaemonError::Bind)?;
         let encrypted = server.tls.as_ref().map(|tls| prepare_encrypted(tls, &server, state)).transpose()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(DaemonError::System)?;
         let (sender, reports) = mpsc::channel(REPORTS_QUEUED);
         let prober_options = ProberOptions {
             redirect: options.redirect,
             extra_roots: options.extra_roots,
             manners: server.probing.clone(),
         };
-        let prober = Prober::new(&prober_options, sender, runtime.handle().clone());
+        let prober = Prober::new(&prober_options, sender, runtime.clone());
         let directories = std::mem::take(&mut pass.watch);
         if pass.cookie_secrets.is_none() {
             pass.cookie_secrets = Some(Ok(Arc::new(own_secrets().map_err(DaemonError::System)?)));
@@ -160,58 +152,65 @@ impl Daemon {
         let keyrings = keeper.learn(good.chain(fallbacks.iter_mut().map(|(_, loaded)| loaded)));
         let keyrings = keyrings.into_iter().collect();
         let (sender, found) = mpsc::channel(FOUND_QUEUED);
-        let resolver = Resolver::new(sender, runtime.handle().clone());
+        let resolver = Resolver::new(sender, runtime.clone());
         let bindery = bindery(&server).map_err(DaemonError::System)?;
-        let written = bindery.as_ref().map(|bindery| bindery.written().clone());
-        let writing = querylog::start().map_err(DaemonError::System)?;
-        let query_log = writing.handle();
-        let start =
-            Start { pass, fallbacks, keyrings, bindery, store, prober, reports, resolver, query_log, found };
-        let (control, writer) = publish::start(start, runtime.handle()).map_err(DaemonError::Files)?;
+        let binds = bindery.clone();
+        let query_log = querylog::start().map_err(DaemonError::System)?;
+        let query_log = parts.writing.insert(query_log).handle();
+        let start = Start {
+            pass,
+            fallbacks,
+            keyrings,
+            bindery,
+            store,
+            prober,
+            reports,
+            resolver,
+            query_log: query_log.clone(),
+            found,
+        };
+        let (control, writer) = publish::start(start, &runtime).map_err(DaemonError::Files)?;
+        parts.writer = Some((control.clone(), writer));
+        binds.iter().for_each(|bindery| bindery.tell(control.clone()));
         let service = Service(Arc::clone(control.published()));
         let encrypted =
             encrypted.map(|ready| ready.serve(&service)).transpose().map_err(DaemonError::System)?;
-        let running = sockets.serve(service).map_err(DaemonError::System)?;
-        let taps = running.taps().and(encrypted.as_ref().map(Encrypted::taps).unwrap_or_default());
-        writing.handle().serve(taps, Arc::clone(control.status()), Arc::clone(control.published()));
-        let of_encrypted = encrypted.as_ref().map(Encrypted::counters).unwrap_or_default();
-        let told =
-            notify::start(control.status(), has_state.then_some(state), options.notify, runtime.handle());
+        parts.encrypted = encrypted;
+        let encrypted = parts.encrypted.as_ref();
+        let running = parts.running.insert(sockets.serve(service).map_err(DaemonError::System)?);
+        let taps = running.taps().and(encrypted.map(Encrypted::taps).unwrap_or_default());
+        query_log.serve(taps, Arc::clone(control.status()), Arc::clone(control.published()));
+        let of_encrypted = encrypted.map(Encrypted::counters).unwrap_or_default();
+        let told = notify::start(control.status(), has_state.then_some(state), options.notify, &runtime);
         let meters = running.meters().with_encrypted(of_encrypted);
         let metrics = Metrics::new(Sources {
             meters,
             status: Arc::clone(control.status()),
             published: Arc::clone(control.published()),
-            query_log: writing.handle(),
+            query_log: query_log.clone(),
             keys: Arc::clone(&keeper),
-            bundles: written.unwrap_or_default(),
-            identity: encrypted.as_ref().map(Encrypted::identity),
+            bundles: binds.map(|bindery| bindery.written().clone()).unwrap_or_default(),
+            identity: encrypted.map(Encrypted::identity),
             notify: told,
         });
-        let shown =
-            admin::Shown { control: control.clone(), metrics: Arc::new(metrics), queries: writing.handle() };
-        admin::start(&server, options.state.as_deref(), &shown, runtime.handle());
-        let (waker, watcher) = watch::start(loader, directories, control.clone(), Arc::clone(&keeper))
-            .map_err(DaemonError::System)?;
+        let shown = admin::Shown { control: control.clone(), metrics: Arc::new(metrics), queries: query_log };
+        admin::start(&server, options.state.as_deref(), &shown, &runtime);
+        let watcher = watch::start(loader, directories, control.clone(), Arc::clone(&keeper));
+        let (waker, _) = parts.watcher.insert(watcher.map_err(DaemonError::System)?);
+        let (waker, addresses) = (waker.clone(), running.local_addresses().to_vec());
         let changes = control.clone();
-        // Whatever it is about when the server ends, files are whole at every moment.
-        let started = keeper.start(move |news| {
+        let started = parts.keeper.insert(keeper).start(move |news| {
             changes.send(match news {
                 News::Keys(zone, keyring) => Change::Keys { zone, keyring },
                 News::Unsigned(zone) => Change::Unsigned { zone },
-                News::Trouble(zone, what) => Change::KeysTrouble { zone, what },
+                News::Trouble(zone, what) => Change::Trouble { zone, what },
             });
         });
         started.map_err(DaemonError::System)?;
-        if let Some(puller) = &puller {
-            let status = Arc::clone(control.status());
-            let changes = control.clone();
-            let told = move |zone, answer| {
-                changes.send(Change::Asked { zone, answer });
-            };
-            puller.start(move || signed_elsewhere(&status), told).map_err(DaemonError::System)?;
+        if let Some(puller) = puller {
+            runtime.spawn(puller.run(control.clone()));
         }
-        Ok(Daemon { control, waker, running, encrypted, writing, watcher, keeper, puller, writer, runtime })
+        Ok(Daemon { control, waker, addresses, runtime, parts })
     }
 
     /// Where changes are sent, and what the server knows.
@@ -229,38 +228,25 @@ impl Daemon {
     /// Where it listens.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        self.running.local_addresses()
+        &self.addresses
     }
 
     /// What serves TLS and QUIC, if anything does.
     #[must_use]
     pub fn encrypted(&self) -> Option<&Encrypted> {
-        self.encrypted.as_ref()
+        self.parts.encrypted.as_ref()
     }
 
     /// Its runtime, for waiting.
     #[must_use]
-    pub fn runtime(&self) -> &Runtime {
+    pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    /// Stops answering, then all else; state is kept first.
+    /// Stops answering, and all else; state is kept. Whatever doesn't end within [`STOP`](limits::STOP)
+    /// is told in the log, and left behind.
     pub fn stop(self) {
-        self.running.stop();
-        if let Some(encrypted) = self.encrypted {
-            encrypted.stop();
-        }
-        self.writing.stop();
-        self.waker.stop();
-        self.keeper.stop();
-        self.puller.iter().for_each(|puller| puller.stop());
-        self.control.send(Change::Stop);
-        for thread in [self.watcher, self.writer] {
-            if thread.join().is_err() {
-                tracing::error!("a thread ended by a panic");
-            }
-        }
-        self.runtime.shutdown_background();
+        drop(self.parts);
     }
 }
 
@@ -289,6 +275,11 @@ impl serve::Service for Service {
     }
 }
 
+/// The threads of all that isn't a query: probes, names, the local API, notifications.
+fn control_threads() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()
+}
+
 /// What writes bundles, on a server that signs for others.
 fn bindery(server: &Server) -> std::io::Result<Option<Bindery>> {
     let bundles = server.bundles.as_ref().filter(|bundles| bundles.role == Role::Signer);
@@ -311,13 +302,6 @@ fn wants_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>
         }
         Err(_) => !files.bundle.exists(),
     }
-}
-
-/// Zones that have a bundle, or may want one.
-fn signed_elsewhere(status: &Status) -> impl Iterator<Item = Name> + use<> {
-    let zones = status.zones();
-    let signed = zones.iter().filter(|(_, zone)| zone.signatures_end.is_some() || zone.error.is_some());
-    signed.map(|(apex, _)| apex.clone()).collect::<Vec<_>>().into_iter()
 }
 
 /// How the sockets are served.
