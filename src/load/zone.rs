@@ -199,11 +199,11 @@ fn parse_stem(stem: &str) -> Result<Name, NameError> {
 fn named(directory: &Path, bundles: &Path, stem: &str) -> Result<ZoneFiles, Diagnostic> {
     let path = || directory.join(format!("{stem}.zone"));
     let apex = parse_stem(stem)
-        .map_err(|error| Diagnostic::error(&path(), format!("the file's name is no zone's name: {error}")))?;
+        .map_err(|error| Diagnostic::error(path(), format!("the file's name is no zone's name: {error}")))?;
     let wanted = stem_of(&apex);
     if wanted != stem {
         // Its kept version would be looked for by that name.
-        let error = Diagnostic::error(&path(), "the zone's name is written in another way");
+        let error = Diagnostic::error(path(), "the zone's name is written in another way");
         return Err(error.help(format!("name the file {wanted}.zone")));
     }
     let files = ZoneFiles::of(directory, &wanted, apex);

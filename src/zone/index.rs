@@ -16,9 +16,6 @@ pub(super) type Place = u32;
 /// one core fills, and what a change copies.
 const TABLE_OWNERS: usize = 13_800;
 
-/// Parts that one core takes apart before it takes others; each has about a thousand owners.
-const PARTS_TOGETHER: usize = 32;
-
 /// Owners by the hash of their names.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
@@ -41,73 +38,23 @@ pub(super) struct Item {
     pub(super) place: Place,
 }
 
-/// Owners of some parts, those of each table together, in the order of the text.
-struct ByTable {
-    items: Vec<Item>,
-    /// Where those of each table end.
-    ends: Vec<usize>,
-}
-
-impl ByTable {
-    fn new(parts: &[(Place, Vec<(u64, u32)>)], tables: usize) -> ByTable {
-        let all = || {
-            parts.iter().flat_map(|(base, owners)| {
-                owners.iter().map(move |&(hash, at)| Item { hash, place: base + at })
-            })
-        };
-        let mut ends = vec![0; tables];
-        for item in all() {
-            ends[number(item.hash, tables)] += 1;
-        }
-        let mut next = Vec::with_capacity(tables);
-        let mut end = 0;
-        for count in &mut ends {
-            next.push(end);
-            end += *count;
-            *count = end;
-        }
-        let mut items = vec![Item { hash: 0, place: 0 }; end];
-        for item in all() {
-            let next = &mut next[number(item.hash, tables)];
-            items[*next] = item;
-            *next += 1;
-        }
-        ByTable { items, ends }
-    }
-
-    fn of(&self, table: usize) -> &[Item] {
-        let start = table.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.items[start..self.ends[table]]
-    }
-}
-
 impl Index {
-    /// An index over the owners of parts, in the order of the text: of each its base, and hash and
-    /// offset of its owners. `owner` reads the owner at a place.
-    pub(super) fn new<'z>(
-        parts: &[(Place, Vec<(u64, u32)>)],
-        owner: impl Fn(Place) -> Owner<'z> + Sync,
-    ) -> Index {
-        let tables = tables(parts.iter().map(|(_, owners)| owners.len()).sum());
-        let groups = parts.len().div_ceil(PARTS_TOGETHER);
-        let by_table = cores::share(
-            groups,
-            || (),
-            |group, ()| {
-                let end = parts.len().min((group + 1) * PARTS_TOGETHER);
-                ByTable::new(&parts[group * PARTS_TOGETHER..end], tables)
-            },
-        );
+    /// An index over owners, in the order of the text. `owner` reads the owner at a place.
+    pub(super) fn new<'z>(items: &[Item], owner: impl Fn(Place) -> Owner<'z> + Sync) -> Index {
+        let shards = tables(items.len());
+        let mut by_table: Vec<Vec<Item>> = vec![Vec::with_capacity(items.len() / shards * 9 / 8); shards];
+        for item in items {
+            by_table[number(item.hash, shards)].push(*item);
+        }
         let fill = |table: usize| {
-            let items = || by_table.iter().flat_map(|group| group.of(table));
             let mut shard = Shard::default();
-            shard.table.reserve(items().count(), |_| 0);
-            for item in items() {
+            shard.table.reserve(by_table[table].len(), |_| 0);
+            for item in &by_table[table] {
                 shard.insert(*item, &owner);
             }
             Arc::new(shard)
         };
-        Index { shards: cores::share(tables, || (), |table, ()| fill(table)) }
+        Index { shards: cores::share(shards, || (), |table, ()| fill(table)) }
     }
 
     /// Whether so many owners would have about as many tables.

@@ -173,7 +173,7 @@ impl Zone {
             return Ok(amended);
         }
         let mut pieces = Vec::with_capacity(stretches.len() + 1);
-        let mut indexed = Vec::with_capacity(stretches.len());
+        let mut items = Vec::new();
         let mut base = 0;
         for stretch in stretches {
             let (part, owners) = match stretch {
@@ -185,14 +185,13 @@ impl Zone {
                     (part, owners)
                 }
             };
-            indexed.push((base, owners));
+            items.extend(owners.into_iter().map(|(hash, at)| Item { hash, place: base + at }));
             let piece = Piece { base, part };
             base = piece.end()?;
             pieces.push(piece);
         }
         let places = Places::new(&pieces, &[]);
-        let index = Index::new(&indexed, |place| places.owner(place));
-        drop(indexed);
+        let index = Index::new(&items, |place| places.owner(place));
         Zone::joined(apex, pieces, base, index, &[])
     }
 
