@@ -284,9 +284,9 @@ impl Simulation {
             Fault::Word => {
                 self.tell_something()?;
                 // Whoever told goes down, and the server with it.
-                if self.faults.has(Fault::Restart) && self.random.chance(60) {
+                if self.faults.has(Fault::Hush) && self.random.chance(25) {
                     self.faults.hush(self.at, &mut self.random);
-                    return self.restart();
+                    return if self.faults.has(Fault::Restart) { self.restart() } else { Ok(()) };
                 }
                 Ok(())
             }

@@ -83,7 +83,7 @@ impl Simulation {
             count => whole(&told[self.random.below(count)]),
         };
         let is_up = self.random.chance(50);
-        let ttl = self.random.chance(75).then(|| Duration::from_secs(self.random.between(1..=10)));
+        let ttl = self.random.chance(50).then(|| Duration::from_secs(self.random.between(1..=20)));
         self.tell_verdict(&whom, is_up, ttl)
     }
 
