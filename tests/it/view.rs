@@ -39,7 +39,7 @@ const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2,
 
 /// What happens: addresses that die, and that come back. No address dies so often that flap
 /// damping holds it down.
-const EVENTS: [(&[&str], &[&str]); 8] = [
+const EVENTS: [(&[&str], &[&str]); 9] = [
     (&["2001:db8:3::10"], &[]),
     (&["198.51.100.30"], &[]),
     // No site offers IPv6 that lives: it is given as though it did.
@@ -47,7 +47,9 @@ const EVENTS: [(&[&str], &[&str]); 8] = [
     (&[], &["2001:db8:3::10"]),
     (&[], &["2001:db8:2::10", "198.51.100.30"]),
     (&["198.51.100.10"], &[]),
-    (&["198.51.100.20"], &["198.51.100.10"]),
+    // One after the other: were both changes at once, a third site's turn could come between.
+    (&["198.51.100.20"], &[]),
+    (&[], &["198.51.100.10"]),
     (&[], &["198.51.100.20"]),
 ];
 
