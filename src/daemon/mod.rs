@@ -243,7 +243,7 @@ impl Daemon {
         &self.runtime
     }
 
-    /// Stops answering, and all else; state is kept. Whatever doesn't end within [`STOP`](limits::STOP)
+    /// Stops answering, and all else; state is kept. Whatever doesn't end within [`STOP`](crate::limits::STOP)
     /// is told in the log, and left behind.
     pub fn stop(self) {
         drop(self.parts);
