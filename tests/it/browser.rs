@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 use crate::lab::wait_for;
 
+/// What Chromium says to a question that a navigation overtook.
+const BETWEEN_PAGES: [&str; 3] = [
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find context with specified id",
+];
+
 /// A browser of its own, with one page.
 pub struct Browser {
     child: Child,
@@ -46,6 +53,11 @@ impl Browser {
 
     /// One command of the protocol, and what it gives.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.tried(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// One command of the protocol, and what it gives or why it gives nothing.
+    fn tried(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -60,8 +72,8 @@ impl Browser {
             assert!(read > 0, "the browser ended; ./test installs chromium");
             let answer: Value = serde_json::from_slice(octets.strip_suffix(&[0]).unwrap_or(&octets)).unwrap();
             if answer["id"] == self.last {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                let error = &answer["error"];
+                return if error.is_null() { Ok(answer["result"].clone()) } else { Err(error.clone()) };
             }
         }
     }
@@ -74,9 +86,17 @@ impl Browser {
     }
 
     /// The value of an expression in the page.
+    ///
+    /// While one page makes room for another there is nothing to ask: the question is put again.
     pub fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let answer = self.call("Runtime.evaluate", asked);
+        let answer = wait_for("a page that answers", Duration::from_secs(10), || {
+            match self.tried("Runtime.evaluate", asked.clone()) {
+                Ok(answer) => Some(answer),
+                Err(error) if BETWEEN_PAGES.iter().any(|told| error["message"] == *told) => None,
+                Err(error) => panic!("{expression}: {error}"),
+            }
+        });
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
@@ -87,7 +107,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn wait(&mut self, what: &str, at_most: Duration, expression: &str) {
-        // While one page makes room for another there is nothing to ask.
+        // What an expression asks for may not be there yet.
         let safe =
             format!("(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()");
         wait_for(what, at_most, || (self.value(&safe) == true).then_some(()));
