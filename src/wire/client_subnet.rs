@@ -34,11 +34,14 @@ impl<'q> ClientSubnet<'q> {
         }
         let address = match family {
             0 if octets.is_empty() => None,
-            1 if octets.len() <= 4 => {
-                let mut whole = [0; 4];
-                whole[..octets.len()].copy_from_slice(octets);
-                Some(IpAddr::V4(Ipv4Addr::from(whole)))
-            }
+            1 => Some(IpAddr::V4(match *octets {
+                [] => Ipv4Addr::UNSPECIFIED,
+                [a] => Ipv4Addr::new(a, 0, 0, 0),
+                [a, b] => Ipv4Addr::new(a, b, 0, 0),
+                [a, b, c] => Ipv4Addr::new(a, b, c, 0),
+                [a, b, c, d] => Ipv4Addr::new(a, b, c, d),
+                _ => return None,
+            })),
             2 if octets.len() <= 16 => {
                 let mut whole = [0; 16];
                 whole[..octets.len()].copy_from_slice(octets);

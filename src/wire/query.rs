@@ -112,32 +112,26 @@ pub struct LowerName {
 ///
 /// # Errors
 /// [`Rejected`] says what the client gets instead of an answer.
+#[inline]
 pub fn parse<'q>(message: &'q [u8], name: &'q mut LowerName) -> Result<Query<'q>, Rejected<'q>> {
     let mut reader = Reader::new(message);
     let header = Header::read(&mut reader).ok_or(Rejected::Drop)?;
     if header.flags & RESPONSE != 0 {
         return Err(Rejected::Drop);
     }
-    if header.flags & OPCODE != 0 {
-        return Err(not_implemented(reader, &header, message, name));
-    }
-    read(reader, &header, message, name)
+    let read = read(reader, &header, message, name);
+    if header.flags & OPCODE == 0 { read } else { Err(not_implemented(read)) }
 }
 
 /// Other opcodes may have other formats. Where the message reads like a query, the answer has
 /// what a query's would have; where it doesn't, the header alone.
-fn not_implemented<'q>(
-    reader: Reader<'q>,
-    header: &Header,
-    message: &'q [u8],
-    name: &'q mut LowerName,
-) -> Rejected<'q> {
-    let (question_octets, edns) =
-        read(reader, header, message, name).map_or((0, None), |query| (query.question.len(), query.edns));
+fn not_implemented<'q>(read: Result<Query<'q>, Rejected<'q>>) -> Rejected<'q> {
+    let (question_octets, edns) = read.map_or((0, None), |query| (query.question.len(), query.edns));
     Rejected::Answer { rcode: rcode::NOTIMP, question_octets, edns }
 }
 
 /// Reads the sections behind a header.
+#[inline]
 fn read<'q>(
     mut reader: Reader<'q>,
     header: &Header,
@@ -244,10 +238,16 @@ impl LowerName {
         }
         let length = root_at + 1;
         (self.length, self.labels) = (length as u8, labels);
-        self.octets[..length].copy_from_slice(reader.take(length)?);
-        // Lengths of labels are below any letter, so the whole form can be folded at once.
+        let name = reader.take(length)?;
+        // Lengths of labels are below any letter, so the whole form can be folded at once. What the
+        // message has behind the name is folded with it: reading back a copy that was written in other
+        // widths would have the processor wait for it.
         let (chunks, _) = self.octets.as_chunks_mut::<FOLDED_TOGETHER>();
-        for chunk in &mut chunks[..length.div_ceil(FOLDED_TOGETHER)] {
+        for (chunk, at) in chunks.iter_mut().zip((0..length).step_by(FOLDED_TOGETHER)) {
+            match ahead[at..].first_chunk() {
+                Some(octets) => *chunk = *octets,
+                None => chunk[..length - at].copy_from_slice(&name[at..]),
+            }
             chunk.make_ascii_lowercase();
         }
         Some(())
