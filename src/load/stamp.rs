@@ -3,13 +3,14 @@
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use foldhash::quality::FixedState;
+use rustix::fs::OFlags;
 
 use crate::zone::Files;
 
@@ -227,8 +228,13 @@ impl Recorder {
 /// The stamp first: if the file changes in between, the stamp is the older one, and the next pass
 /// reads again.
 fn read_stamped(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
-    let mut file = File::open(path)?;
+    // Opening a FIFO would wait until somebody writes to it.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
+    if metadata.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a named pipe; a file is needed"));
+    }
     // Room for one octet more: a read that leaves it empty has found the end.
     let size = usize::try_from(metadata.size()).unwrap_or(0);
     let mut octets = vec![0; size.saturating_add(1)];

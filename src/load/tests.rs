@@ -203,3 +203,16 @@ fn a_zone_of_one_file_is_alone_and_what_is_doubted_is_told_again() {
     assert!(loader.pass_over(&changed).is_none());
     assert_eq!(zones(&loader.pass()), ["a.example."]);
 }
+
+#[test]
+fn a_named_pipe_is_an_error_of_its_zone_alone_and_nobody_waits_for_it() {
+    let directory = directory();
+    let made =
+        std::process::Command::new("mkfifo").arg(directory.path().join("zones/b.example.toml")).status();
+    assert!(made.unwrap().success());
+    let pass = loader(&directory).pass();
+    let [(_, good), (_, bad)] = &pass.zones[..] else { panic!("{pass:?}") };
+    assert!(good.is_ok());
+    let error = bad.as_ref().err().map(|error| format!("{error:?}")).unwrap_or_default();
+    assert!(error.contains("named pipe"), "{error}");
+}
