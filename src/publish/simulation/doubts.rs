@@ -21,8 +21,8 @@ pub(super) struct Doubts {
     is_accepted: bool,
     /// The clock was set back while no server was there to see by how much: until all are UP again.
     is_unsure: bool,
-    /// Whether the server has judged since its start: until then it goes on as before.
-    is_judged: bool,
+    /// When the server judged last, since its start: until then it goes on as before.
+    judged: Option<Tick>,
 }
 
 impl Doubts {
@@ -53,8 +53,8 @@ impl Doubts {
     }
 
     /// A state changed, or a canary was heard: the server judges anew.
-    pub(super) fn judged(&mut self) {
-        self.is_judged = true;
+    pub(super) fn judged(&mut self, now: Tick) {
+        self.judged = Some(now);
     }
 
     pub(super) fn heard(&mut self, canary: &Subject, now: Tick) {
@@ -63,7 +63,7 @@ impl Doubts {
 
     pub(super) fn restart(&mut self) {
         self.heard.clear();
-        self.is_judged = false;
+        self.judged = None;
     }
 
     pub(super) fn set_back_unseen(&mut self) {
@@ -71,7 +71,8 @@ impl Doubts {
     }
 
     pub(super) fn set_back(&mut self, by: Duration) {
-        self.left.values_mut().chain(self.heard.values_mut()).for_each(|at| *at = *at - by);
+        let times = self.left.values_mut().chain(self.heard.values_mut()).chain(&mut self.judged);
+        times.for_each(|at| *at = *at - by);
     }
 
     /// When a subject left UP, until it is UP again.
@@ -98,15 +99,15 @@ impl Doubts {
         together: Duration,
         now: Tick,
     ) -> Result<(), String> {
-        if self.is_unsure || !self.is_judged {
-            return Ok(());
-        }
+        let Some(judged) = self.judged.filter(|_| !self.is_unsure) else { return Ok(()) };
         let rows: Vec<Row<'_>> = board.rows(now).collect();
         let probed = || rows.iter().filter(|row| !row.probes.is_empty());
         let Some(doubt) = board.doubt() else {
             let has_reason = self.has_reason(probed(), said, now - together, now);
             self.is_accepted &= has_reason;
-            if has_reason && !self.is_accepted {
+            // That an older departure isn't among those together any more is no news to judge by.
+            let had_reason = self.has_reason(probed(), said, judged - together, now);
+            if has_reason && had_reason && !self.is_accepted {
                 return Err("nothing is doubted, although most left at once".to_owned());
             }
             return rows.iter().find(|row| row.is_held && !row.awaits).map_or(Ok(()), |row| {

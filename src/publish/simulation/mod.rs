@@ -298,7 +298,7 @@ impl Simulation {
             Fault::Window => {
                 self.files = self.files.replanned(now, &mut self.random);
                 self.server.reload_server(&self.files.texts(), self.at, now);
-                self.doubts.judged();
+                self.doubts.judged(now);
                 self.look(None)
             }
             Fault::Restart => self.restart(),
@@ -341,7 +341,7 @@ impl Simulation {
     fn reload(&mut self, files: Files) -> Result<(), String> {
         let now = self.now();
         self.server.reload(&self.files.texts(), &files.texts(), self.at, now);
-        self.doubts.judged();
+        self.doubts.judged(now);
         self.files = files;
         self.look(None)
     }
@@ -437,7 +437,7 @@ impl Simulation {
                 self.history.look_at(&row, Some((key, pace)), self.at)?;
                 is_new = before != Some(row.standing.state);
                 if is_new || is_canary {
-                    self.doubts.judged();
+                    self.doubts.judged(now);
                 }
             }
             if is_new {

@@ -33,8 +33,10 @@ impl Simulation {
         }
         let mut orders = self.orders.clone();
         orders.give(&whom, desired, span.map(|span| now + span));
-        // Where time alone has something to do, what it is about to do isn't known here.
-        let is_judged = !force && desired != Desired::Up && self.server.writer.next_due(now) > SOON;
+        // Where time alone has something to do, what it is about to do isn't known here. Nor is it of
+        // deaths that are held: whom an order takes out can't have them doubted any more.
+        let is_calm = self.server.writer.next_due(now) > SOON && !self.holds_deaths();
+        let is_judged = !force && desired != Desired::Up && is_calm;
         let burden = is_judged.then(|| self.burden(&whom, &orders));
         let before = self.server.writer.published().load_full();
         let result = self.server.wish(&whom, Wish::Order(desired, span), force, self.at, now);
@@ -45,7 +47,7 @@ impl Simulation {
         match result {
             Ok(_) => {
                 self.orders = orders;
-                self.doubts.judged();
+                self.doubts.judged(now);
             }
             Err(_) if !Arc::ptr_eq(&before, &self.server.writer.published().load_full()) => {
                 return Err(format!("{whom} {desired:?} was refused, and published all the same"));
@@ -110,6 +112,10 @@ impl Simulation {
     /// Probes of targets, which canaries aren't.
     fn targets(&self) -> Vec<ProbeKey> {
         self.server.jobs.keys().filter(|key| !key.subject.zone.is_root()).cloned().collect()
+    }
+
+    fn holds_deaths(&self) -> bool {
+        self.server.writer.status().board().rows(self.now()).any(|row| row.is_held)
     }
 
     fn is_there(&self, whom: &str) -> bool {

@@ -59,9 +59,9 @@ impl Given {
         self.set_back(by);
     }
 
-    /// What the server has of orders after it was away: all that hasn't ended, and nothing for longer
-    /// than it was given. Whoever can't know for how long it was gone may go on with what had not ended
-    /// when it left, at `left`; none: the clock tells.
+    /// What the server has of orders after it was away: all that hasn't ended and nothing else, nor any
+    /// for longer than it was given. Whoever can't know for how long it was gone may go on with what had
+    /// not ended when it left, at `left`; none: the clock tells.
     pub(super) fn follow<'o>(
         &mut self,
         orders: impl Iterator<Item = &'o Order>,
@@ -69,9 +69,12 @@ impl Given {
         now: Tick,
     ) -> Result<(), String> {
         let known: BTreeMap<String, &Order> = orders.map(|order| (whom(order), order)).collect();
+        if let Some((whom, order)) = known.iter().find(|(_, order)| !order.is_in_force(now)) {
+            return Err(format!("the order on {whom} until {:?} is still kept at {now:?}", order.until));
+        }
         for (whom, (_, until)) in &mut self.0 {
             let Some(end) = *until else { continue };
-            let order = known.get(whom).filter(|order| order.is_in_force(now));
+            let order = known.get(whom);
             if end <= now && (order.is_none() || left.is_none_or(|left| end < left)) {
                 continue;
             }
