@@ -62,7 +62,8 @@ impl Source<'_> {
             },
         );
         drop(members);
-        Some(Denial::new(order, signed.into_iter().flatten().collect()))
+        let apex = self.zone.apex().to_lower();
+        Some(Denial::new(order, apex.as_wire(), signed.into_iter().flatten().collect()))
     }
 
     /// The chain after some names changed, and nothing else: they and their neighbours are signed.

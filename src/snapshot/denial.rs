@@ -1,13 +1,18 @@
 //! A zone's names in canonical order, each with the record that denies what lies behind it.
 //!
 //! ```text
-//! chunks: Arc<[ Arc<Chunk { links: key, name, NSEC or NSEC3 with its RRSIG } > ]>     64 to 192 links
+//! heads:  Arc<[u128]>                                                  one for each chunk
+//! chunks: Arc<[ Arc<Chunk { heads: [u128], links: key, name, NSEC or NSEC3 with its RRSIG }> ]>
 //! ```
 //!
 //! Keys are octets that compare as names do in canonical order (RFC 4034 6.1), or are hashes of
 //! names (RFC 5155 1.3). What denies a name is the link at its key, or else the last before it:
 //! the one thing that a negative answer looks for beyond what any answer does. A change copies the
 //! chunks that it touches, and the list of chunks.
+//!
+//! A key's *head* is the first octets behind what all keys have in common, as a number. Heads lie side
+//! by side, so that a search waits for few cache lines, and reads keys themselves only where heads are
+//! equal.
 
 use std::sync::Arc;
 
@@ -33,9 +38,15 @@ pub enum Order {
 }
 
 /// The chain of a zone. Never empty once it is published.
+///
+/// Invariant `headed`: `heads` are those of the chunks' first links, and each chunk's those of its
+/// links, by the same `shared` octets.
 #[derive(Clone, Debug)]
 pub struct Denial {
     order: Order,
+    /// What all keys begin with: the apex's own, or nothing where they are hashes.
+    shared: Arc<[u8]>,
+    heads: Arc<[u128]>,
     chunks: Arc<[Arc<Chunk>]>,
     /// The least of all links.
     renewal: u64,
@@ -43,8 +54,10 @@ pub struct Denial {
     made: u64,
 }
 
+/// 64 to 192 links, or fewer if there are no more.
 #[derive(Debug)]
 struct Chunk {
+    heads: Box<[u128]>,
     links: Vec<Link>,
     renewal: u64,
     made: u64,
@@ -97,15 +110,25 @@ impl Key {
         }
         for start in starts[..count].iter().rev() {
             let start = usize::from(*start);
-            for &octet in &lower[start + 1..start + 1 + usize::from(lower[start])] {
-                if octet <= 1 {
-                    self.push(1);
-                    self.push(octet + 1);
-                } else {
-                    self.push(octet);
+            let label = &lower[start + 1..start + 1 + usize::from(lower[start])];
+            let place = self.octets.get_mut(self.length..self.length + label.len());
+            match place.filter(|_| label.iter().all(|octet| *octet > 1)) {
+                Some(place) => {
+                    place.copy_from_slice(label);
+                    self.length += label.len();
                 }
+                None => label.iter().for_each(|octet| self.escaped(*octet)),
             }
             self.push(0);
+        }
+    }
+
+    fn escaped(&mut self, octet: u8) {
+        if octet <= 1 {
+            self.push(1);
+            self.push(octet + 1);
+        } else {
+            self.push(octet);
         }
     }
 
@@ -132,18 +155,23 @@ pub fn nsec3_hash(lower: &[u8]) -> [u8; 20] {
 }
 
 impl Denial {
-    /// A chain of links, sorted by key.
+    /// A chain of links, sorted by key, of the zone whose apex this is in lower case.
     #[must_use]
-    pub fn new(order: Order, links: Vec<Link>) -> Denial {
+    pub fn new(order: Order, apex: &[u8], links: Vec<Link>) -> Denial {
+        let shared = match order {
+            Order::Names => Key::of(order, apex).as_octets().into(),
+            Order::Hashes => Arc::default(),
+        };
         let mut chunks = Vec::with_capacity(links.len().div_ceil(CHUNK_LINKS));
-        part(links, &mut chunks);
-        Denial::of(order, chunks)
+        part(links, &shared, &mut chunks);
+        Denial::of(order, shared, chunks)
     }
 
-    fn of(order: Order, chunks: Vec<Arc<Chunk>>) -> Denial {
+    fn of(order: Order, shared: Arc<[u8]>, chunks: Vec<Arc<Chunk>>) -> Denial {
         let renewal = chunks.iter().map(|chunk| chunk.renewal).min().unwrap_or(u64::MAX);
         let made = chunks.iter().map(|chunk| chunk.made).max().unwrap_or(0);
-        Denial { order, chunks: chunks.into(), renewal, made }
+        let heads = chunks.iter().filter_map(|chunk| chunk.heads.first().copied()).collect();
+        Denial { order, shared, heads, chunks: chunks.into(), renewal, made }
     }
 
     /// What its links are ordered by.
@@ -168,11 +196,12 @@ impl Denial {
     /// The link at a key, or the last before it; the last of all if there is none before.
     #[must_use]
     pub fn at_or_before(&self, key: &[u8]) -> Option<&Link> {
-        let place = self.chunks.partition_point(|chunk| chunk.first() <= key);
+        let head = head_of(key, &self.shared);
+        let place = up_to(&self.heads, head, |place| self.chunks[place].first() <= key);
         let Some(chunk) = place.checked_sub(1).and_then(|place| self.chunks.get(place)) else {
             return self.chunks.last()?.links.last();
         };
-        let within = chunk.links.partition_point(|link| link.key() <= key);
+        let within = up_to(&chunk.heads, head, |place| chunk.links[place].key() <= key);
         chunk.links.get(within.checked_sub(1)?)
     }
 
@@ -237,7 +266,8 @@ impl Denial {
         let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
         let mut changes = changes.into_iter().peekable();
         if self.chunks.is_empty() {
-            return Denial::new(self.order, changes.filter_map(|(_, link)| link).collect());
+            part(changes.filter_map(|(_, link)| link).collect(), &self.shared, &mut chunks);
+            return Denial::of(self.order, Arc::clone(&self.shared), chunks);
         }
         for (place, chunk) in self.chunks.iter().enumerate() {
             let end = self.chunks.get(place + 1).map(|next| next.first());
@@ -256,17 +286,18 @@ impl Denial {
                 links.extend(link);
             }
             links.extend(old.cloned());
-            part(links, &mut chunks);
+            part(links, &self.shared, &mut chunks);
         }
-        Denial::of(self.order, chunks)
+        Denial::of(self.order, Arc::clone(&self.shared), chunks)
     }
 }
 
 impl Chunk {
-    fn new(links: Vec<Link>) -> Chunk {
+    fn new(links: Vec<Link>, shared: &[u8]) -> Chunk {
+        let heads = links.iter().map(|link| head_of(link.key(), shared)).collect();
         let renewal = links.iter().map(|link| link.renewal).min().unwrap_or(u64::MAX);
         let made = links.iter().map(|link| link.made).max().unwrap_or(0);
-        Chunk { links, renewal, made }
+        Chunk { heads, links, renewal, made }
     }
 
     fn first(&self) -> &[u8] {
@@ -307,17 +338,41 @@ impl Link {
     }
 }
 
-fn part(links: Vec<Link>, chunks: &mut Vec<Arc<Chunk>>) {
+fn part(links: Vec<Link>, shared: &[u8], chunks: &mut Vec<Arc<Chunk>>) {
     if links.len() <= CHUNK_LINKS_MAX {
         if !links.is_empty() {
-            chunks.push(Arc::new(Chunk::new(links)));
+            chunks.push(Arc::new(Chunk::new(links, shared)));
         }
         return;
     }
     let mut links = links.into_iter().peekable();
     while links.peek().is_some() {
-        chunks.push(Arc::new(Chunk::new(links.by_ref().take(CHUNK_LINKS).collect())));
+        chunks.push(Arc::new(Chunk::new(links.by_ref().take(CHUNK_LINKS).collect(), shared)));
     }
+}
+
+/// What a key has behind `shared`, as far as it goes into a number. It grows with keys: those of equal
+/// heads follow each other, and there is one for keys that begin otherwise, too.
+fn head_of(key: &[u8], shared: &[u8]) -> u128 {
+    let Some(behind) = key.strip_prefix(shared) else {
+        return if key < shared { 0 } else { u128::MAX };
+    };
+    let mut octets = [0; 16];
+    let count = behind.len().min(octets.len());
+    octets[..count].copy_from_slice(&behind[..count]);
+    u128::from_be_bytes(octets)
+}
+
+/// How many are at most what is looked for, by its head and, among those with an equal one, by
+/// `is_at_most` of their places. All are in order.
+fn up_to(heads: &[u128], head: u128, is_at_most: impl Fn(usize) -> bool) -> usize {
+    let mut least = heads.partition_point(|other| *other < head);
+    let mut most = least + heads[least..].partition_point(|other| *other == head);
+    while least < most {
+        let middle = least.midpoint(most);
+        if is_at_most(middle) { least = middle + 1 } else { most = middle }
+    }
+    least
 }
 
 #[cfg(test)]
@@ -364,23 +419,26 @@ mod tests {
 
         #[test]
         fn a_changed_chain_is_the_one_that_a_map_has(steps in proptest::collection::vec(
-            proptest::collection::btree_map(0u16..900, any::<bool>(), 1..300), 1..6), asked in 0u16..900) {
-            let mut chain = Denial::new(Order::Names, Vec::new());
+            proptest::collection::btree_map(0u16..900, any::<bool>(), 1..300), 1..6), asked in 0u16..900,
+            shared in proptest::sample::select(vec![&[][..], &[1], &[1, 44], &[3]]), alike in 0usize..20) {
+            // Keys may differ behind their heads alone.
+            let key_of = |number: u16| [&[7; 20][..alike], &number.to_be_bytes()].concat();
+            let mut chain = Denial::of(Order::Names, shared.into(), Vec::new());
             let mut map = BTreeMap::new();
             for step in steps {
                 let changes = step.iter().map(|(key, is_put)| {
-                    let key = key.to_be_bytes();
-                    (key.into(), is_put.then(|| link(&key)))
+                    let key = key_of(*key);
+                    (key.as_slice().into(), is_put.then(|| link(&key)))
                 });
                 chain = chain.changed(changes.collect());
                 for (key, is_put) in step {
                     if is_put { map.insert(key, ()); } else { map.remove(&key); }
                 }
                 let keys = |links: Vec<&Link>| -> Vec<u16> {
-                    links.iter().map(|link| u16::from_be_bytes([link.key()[0], link.key()[1]])).collect()
+                    links.iter().map(|link| u16::from_be_bytes(*link.key().last_chunk().unwrap())).collect()
                 };
                 prop_assert_eq!(keys(chain.links().collect()), map.keys().copied().collect::<Vec<_>>());
-                let octets = asked.to_be_bytes();
+                let octets = key_of(asked);
                 let expected = map.range(..=asked).next_back().or(map.iter().next_back()).map(|(key, ())| *key);
                 prop_assert_eq!(keys(chain.at_or_before(&octets).into_iter().collect()).first().copied(), expected);
                 prop_assert_eq!(keys(chain.after(&octets).collect()), map.range(asked + 1..).map(|(key, ())| *key).collect::<Vec<_>>());

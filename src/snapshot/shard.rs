@@ -30,11 +30,11 @@ impl Shard {
         self.groups.fetch(hash);
     }
 
-    /// Fetches the entry itself. Most fit into two lines.
+    /// Fetches the first lines of the entry itself.
     #[inline]
-    pub(super) fn fetch_entry(&self, hash: u64) {
+    pub(super) fn fetch_entry(&self, hash: u64, lines: usize) {
         let Some(at) = self.groups.candidate(hash).map(|at| at as usize) else { return };
-        for octet in [self.arena.get(at), self.arena.get(at + LINE_OCTETS)].into_iter().flatten() {
+        for octet in self.arena[at..].iter().step_by(LINE_OCTETS).take(lines) {
             prefetch(octet);
         }
     }
