@@ -1,6 +1,7 @@
 """What a run shows: plots beside its figures, and the section of the README."""
 
 import os
+import re
 
 import peers
 import report
@@ -71,8 +72,20 @@ def write_readme(place):
     README.write_text(f"{before}{BEGIN}\n\n{section(place)}\n\n{END}{after}")
 
 
+def caption(place):
+    """The machine, the versions and the date."""
+    measured = [of for file in sorted(place.glob("*.json")) if (of := results.load(place, file.stem))]
+    versions = {name: text for of in measured for name, text in of["versions"].items()}
+    numbers = {name: re.search(r"\d+(\.\d+)+", text) for name, text in versions.items()}
+    servers = [f"{kind.name} {numbers[kind.name][0]}" for kind in peers.ALL if numbers.get(kind.name)]
+    machine = measured[0]["machine"]
+    date = re.match(r"\d{4}-\d\d-\d\d", place.name)
+    return (f"On {machine['cores']} cores of an {machine['cpu']}, Linux {machine['kernel']}"
+            f"{f', {date[0]}' if date else ''}: {', '.join(servers)}.")
+
+
 def section(place):
-    parts = []
+    parts = [caption(place)]
     shown = os.path.relpath(place, peers.REPOSITORY)
     for file, words in (("cpu.svg", "CPU time per answer of each server, as a multiple of a bare echo's"),
                         ("growth.svg", "CPU time per answer from a thousand to a million names")):
