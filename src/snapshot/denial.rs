@@ -196,21 +196,24 @@ impl Denial {
     /// The link at a key, or the last before it; the last of all if there is none before.
     #[must_use]
     pub fn at_or_before(&self, key: &[u8]) -> Option<&Link> {
+        match self.last_up_to(key) {
+            Some((place, within)) => self.chunks[place].links.get(within.checked_sub(1)?),
+            None => self.chunks.last()?.links.last(),
+        }
+    }
+
+    /// The last chunk that begins at a key or before it, and how many of its links do.
+    fn last_up_to(&self, key: &[u8]) -> Option<(usize, usize)> {
         let head = head_of(key, &self.shared);
-        let place = up_to(&self.heads, head, |place| self.chunks[place].first() <= key);
-        let Some(chunk) = place.checked_sub(1).and_then(|place| self.chunks.get(place)) else {
-            return self.chunks.last()?.links.last();
-        };
-        let within = up_to(&chunk.heads, head, |place| chunk.links[place].key() <= key);
-        chunk.links.get(within.checked_sub(1)?)
+        let place = up_to(&self.heads, head, |place| self.chunks[place].first() <= key).checked_sub(1)?;
+        let chunk = &self.chunks[place];
+        Some((place, up_to(&chunk.heads, head, |within| chunk.links[within].key() <= key)))
     }
 
     /// Links whose keys are greater, in order.
     pub fn after(&self, key: &[u8]) -> impl Iterator<Item = &Link> {
-        let place = self.chunks.partition_point(|chunk| chunk.first() <= key).saturating_sub(1);
-        let within =
-            self.chunks.get(place).map_or(0, |chunk| chunk.links.partition_point(|link| link.key() <= key));
-        self.chunks[place.min(self.chunks.len())..].iter().flat_map(|chunk| &chunk.links).skip(within)
+        let (place, within) = self.last_up_to(key).unwrap_or_default();
+        self.chunks[place..].iter().flat_map(|chunk| &chunk.links).skip(within)
     }
 
     /// Links whose keys are less, the greatest first.
@@ -265,10 +268,6 @@ impl Denial {
     pub fn changed(&self, changes: Vec<(Box<[u8]>, Option<Link>)>) -> Denial {
         let mut chunks = Vec::with_capacity(self.chunks.len() + 1);
         let mut changes = changes.into_iter().peekable();
-        if self.chunks.is_empty() {
-            part(changes.filter_map(|(_, link)| link).collect(), &self.shared, &mut chunks);
-            return Denial::of(self.order, Arc::clone(&self.shared), chunks);
-        }
         for (place, chunk) in self.chunks.iter().enumerate() {
             let end = self.chunks.get(place + 1).map(|next| next.first());
             let is_within = |key: &[u8]| end.is_none_or(|end| key < end);
@@ -288,6 +287,8 @@ impl Denial {
             links.extend(old.cloned());
             part(links, &self.shared, &mut chunks);
         }
+        // Where there is no chunk, none has taken them.
+        part(changes.filter_map(|(_, link)| link).collect(), &self.shared, &mut chunks);
         Denial::of(self.order, Arc::clone(&self.shared), chunks)
     }
 }
