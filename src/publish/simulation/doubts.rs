@@ -106,8 +106,8 @@ impl Doubts {
             let has_reason = self.has_reason(probed(), said, now - together, now);
             self.is_accepted &= has_reason;
             // That an older departure isn't among those together any more is no news to judge by.
-            let had_reason = self.has_reason(probed(), said, judged - together, now);
-            if has_reason && had_reason && !self.is_accepted {
+            let had_reason = || self.has_reason(probed(), said, judged - together, now);
+            if has_reason && !self.is_accepted && had_reason() {
                 return Err("nothing is doubted, although most left at once".to_owned());
             }
             return rows.iter().find(|row| row.is_held && !row.awaits).map_or(Ok(()), |row| {
