@@ -130,6 +130,8 @@ struct Simulation {
     doubts: Doubts,
     silences: Silences,
     examiner: Examiner,
+    /// When the server would have believed a silence, when that was looked at last.
+    belief: Option<Tick>,
     /// What was checked last: nothing new, nothing to check.
     seen: Option<Arc<Snapshot>>,
     steps: u64,
@@ -163,6 +165,7 @@ impl Simulation {
             doubts: Doubts::default(),
             silences: Silences::default(),
             examiner: Examiner::default(),
+            belief: None,
             seen: None,
             steps: 0,
             story: is_told.then(VecDeque::new),
@@ -221,6 +224,9 @@ impl Simulation {
         if next == self.due {
             let now = self.now();
             self.server.due(self.at, now);
+            if self.has_believed() {
+                return self.look(None);
+            }
             self.look_at_answers(false)?;
             if self.due > self.at + SOON { self.look_at_doubt() } else { Ok(()) }
         } else if next == self.tellers.next() {
@@ -435,7 +441,8 @@ impl Simulation {
                 };
                 let before = self.history.state(&key.subject);
                 self.history.look_at(&row, Some((key, pace)), self.at)?;
-                is_new = before != Some(row.standing.state);
+                // Whoever was heard may have had another's silence believed.
+                is_new = before != Some(row.standing.state) || self.has_believed();
                 if is_new || is_canary {
                     self.doubts.judged(now);
                 }
@@ -445,7 +452,8 @@ impl Simulation {
                 self.history.look(&board, now, self.at)?;
                 self.doubts.follow(&board, now);
             }
-            if is_new || board.next_belief().is_some() {
+            self.belief = board.next_belief();
+            if is_new || self.belief.is_some() {
                 let reported = reported.map(|(key, _, report)| (key, report));
                 let is_due = self.server.writer.next_due(now) <= SOON;
                 self.silences.check(&board, reported, &self.doubts, (window, now, is_due))?;
@@ -457,6 +465,11 @@ impl Simulation {
         }
         self.look_at_answers(is_new)?;
         if (is_new || is_canary) && self.due > self.at + SOON { self.look_at_doubt() } else { Ok(()) }
+    }
+
+    /// Whether a silence may have been believed since that was looked at last.
+    fn has_believed(&self) -> bool {
+        self.belief.is_some() && self.belief != self.server.writer.status().board().next_belief()
     }
 
     fn look_at_doubt(&mut self) -> Result<(), String> {

@@ -37,8 +37,8 @@ struct Word {
 struct Line {
     is_up: bool,
     at: Duration,
-    /// When the server saw it first in this life.
-    seen: Option<Duration>,
+    /// From when on the server has counted in this life, once it has seen it.
+    counted: Option<Duration>,
 }
 
 impl Words {
@@ -60,7 +60,7 @@ impl Words {
 
     pub(super) fn restart(&mut self, at: Duration) {
         self.since.clear();
-        self.files.values_mut().for_each(|line| line.seen = None);
+        self.files.values_mut().for_each(|line| line.counted = None);
         self.started = at;
     }
 
@@ -93,7 +93,7 @@ impl Words {
     }
 
     pub(super) fn write(&mut self, path: &str, is_up: bool, at: Duration) {
-        self.files.insert(path.to_owned(), Line { is_up, at, seen: None });
+        self.files.insert(path.to_owned(), Line { is_up, at, counted: None });
     }
 
     /// Whether a probe that waits for words may see this.
@@ -151,14 +151,12 @@ impl Words {
         let Some(line) = self.files.get_mut(path) else {
             return if outcome == Outcome::Failed { Ok(()) } else { Err(format!("{path} isn't there")) };
         };
-        let seen = *line.seen.get_or_insert(at);
-        let line = *line;
         let is_since = |event: Option<Duration>| event.is_some_and(|event| event >= line.at);
-        // Whoever saw it only when the clock had been set back can't know how old it was then.
-        let is_from_future = is_since(self.set_back.filter(|set_back| *set_back <= seen));
-        let known = if is_from_future { seen } else { line.at };
+        // Whoever sees it only when the clock has been set back can't know how old it is.
+        let counted = if is_since(self.set_back) { at } else { line.at };
         let must_be_up = line.is_up && at - line.at <= ttl && !is_since(self.set_forward);
-        let may_be_up = line.is_up && at - known <= ttl;
+        let counted = *line.counted.get_or_insert(counted);
+        let may_be_up = line.is_up && at - counted <= ttl;
         match outcome {
             Outcome::Healthy if !may_be_up => Err(format!("{path} is up for {:?} by now", at - line.at)),
             Outcome::Failed if must_be_up => Err(format!("{path} says that it is up")),
