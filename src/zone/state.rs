@@ -45,6 +45,12 @@ impl Ttls {
         self.default.or(self.last).or(self.minimum)
     }
 
+    /// Whether records without a TTL get the same from others as from these, whatever is set behind.
+    fn pass_on_as(self, others: Ttls) -> bool {
+        // A default hides the others: the SOA's MINIMUM too, which stands behind the first lines.
+        if self.default.is_some() { self.default == others.default } else { self == others }
+    }
+
     /// These, with what `later` sets in their place.
     pub(super) fn then(self, later: Ttls) -> Ttls {
         Ttls {
@@ -60,7 +66,7 @@ impl Reading {
     pub(super) fn holds(&self, state: &State) -> bool {
         self.origin == state.origin
             && self.needs_owner.as_ref().is_none_or(|owner| *owner == state.owner)
-            && self.needs_ttls.is_none_or(|ttls| ttls == state.ttls)
+            && self.needs_ttls.is_none_or(|ttls| ttls.pass_on_as(state.ttls))
     }
 
     /// The state behind the text.
@@ -72,5 +78,40 @@ impl Reading {
             state.owner = Arc::clone(owner);
         }
         state.ttls = state.ttls.then(self.sets_ttls);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_read_ahead_under_a_default_ttl_holds_behind_the_soa() {
+        let ttls = |default, last, minimum| Ttls { default, last, minimum };
+        let reading = |needs_ttls| Reading {
+            text: None,
+            origin: Arc::default(),
+            needs_owner: None,
+            needs_ttls,
+            sets_origin: None,
+            sets_owner: None,
+            sets_ttls: Ttls::default(),
+        };
+        let state = |ttls| State { origin: Arc::default(), owner: Arc::default(), ttls };
+        let holds = |needs, is| reading(needs).holds(&state(is));
+        let guess = ttls(Some(20), None, None);
+        assert!(holds(Some(guess), ttls(Some(20), None, Some(60))));
+        assert!(holds(Some(guess), ttls(Some(20), Some(5), Some(60))));
+        assert!(!holds(Some(guess), ttls(Some(30), None, None)));
+        assert!(!holds(Some(guess), ttls(None, Some(20), None)));
+        // Without one, the last TTL and the SOA's minimum matter, and so does that there is none.
+        let bare = ttls(None, Some(5), Some(60));
+        assert!(holds(Some(bare), bare));
+        for other in
+            [ttls(None, Some(6), Some(60)), ttls(None, Some(5), Some(61)), ttls(Some(5), Some(5), Some(60))]
+        {
+            assert!(!holds(Some(bare), other));
+            assert!(holds(None, other));
+        }
     }
 }
