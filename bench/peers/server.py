@@ -160,12 +160,15 @@ class Server:
                 os.sched_setaffinity(int(task.name), cores)
 
     def settled_cpu_seconds(self):
-        """CPU time once it stands still: work may go on after the first answer."""
+        """CPU time once it has stood still for half a second: work may go on after the first answer,
+        and begin late."""
         seconds, _ = self.cpu_seconds()
+        quiet = 0
         for _ in range(dns.PATIENCE_SECONDS * 4):
             time.sleep(0.25)
             before, (seconds, _) = seconds, self.cpu_seconds()
-            if seconds - before <= TICK_SECONDS:
+            quiet = quiet + 1 if seconds - before <= TICK_SECONDS else 0
+            if quiet == 2:
                 break
         return seconds
 
