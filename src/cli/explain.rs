@@ -77,7 +77,7 @@ fn offline(args: &Args, name: &Name, asker: Asker) -> Result<(), Failure> {
     let model = offline
         .model(|routing| {
             args.assume.iter().for_each(|assumption| assumption.apply(routing));
-            *routing = routing.with_addresses(&resolved);
+            routing.set_addresses(&resolved);
         })
         .map_err(|errors| {
             errors.iter().for_each(|error| eprintln!("{error}"));

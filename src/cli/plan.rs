@@ -116,7 +116,7 @@ fn model(offline: &Offline, assumptions: &[Assumption], resolved: &Resolved) -> 
     assume::check(assumptions, offline)?;
     let change = |routing: &mut Routing| {
         assumptions.iter().for_each(|one| one.apply(routing));
-        *routing = routing.with_addresses(resolved);
+        routing.set_addresses(resolved);
     };
     offline.model(change).map_err(|errors| {
         errors.iter().for_each(|error| eprintln!("{error}"));

@@ -256,7 +256,7 @@ pub(super) fn signed_snapshot(zones: &[Arc<Zone>], signing: &dyn Fn(&Name) -> Op
         let (parent, signing) = (parent.as_ref(), signing.as_ref());
         let source = Source { zone, id, routed: &routed, children: &children, parent, signing };
         let shape = Arc::new(Shape::of(zone, &routed));
-        edits.append(source.all(&shape).unwrap());
+        source.all(&shape, &mut edits).unwrap();
         common.push(Some(Arc::new(source.common(source.denial(&shape, None)).unwrap())));
     }
     empty().with_owners(&edits, common.into())

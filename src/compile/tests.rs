@@ -58,7 +58,8 @@ fn with(snapshot: &Snapshot, zone: &Arc<Zone>, edits: Edits) -> Snapshot {
 pub(super) fn whole(zone: &Arc<Zone>) -> Snapshot {
     let routed = Arc::new(RoutedOwners::new());
     let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
-    let edits = source.all(&Arc::new(Shape::of(source.zone, source.routed))).unwrap();
+    let mut edits = Edits::default();
+    source.all(&Arc::new(Shape::of(source.zone, source.routed)), &mut edits).unwrap();
     with(&empty(), zone, edits)
 }
 
@@ -157,7 +158,7 @@ proptest! {
         let edits = if is_calm { source.some(&shape, &changed).unwrap() } else { None };
         let edits = edits.unwrap_or_else(|| {
             let mut all = names(&old, &routed, &old_shape);
-            all.append(source.all(&Arc::new(new_shape)).unwrap());
+            source.all(&Arc::new(new_shape), &mut all).unwrap();
             all
         });
         let _ = shape.follow(&new, &old, &changed);

@@ -93,12 +93,16 @@ impl fmt::Display for RrsetTooLarge {
 impl std::error::Error for RrsetTooLarge {}
 
 impl Source<'_> {
-    /// Entries of all owners.
+    /// Puts entries of all owners into `edits`.
     ///
     /// # Errors
-    /// [`RrsetTooLarge`] for the first RRset that no message can hold.
-    pub fn all(&self, shape: &Arc<Shape>) -> Result<Edits, RrsetTooLarge> {
-        let mut edits = Edits::default();
+    /// [`RrsetTooLarge`] for the first RRset that no message can hold; `edits` are as before then.
+    pub fn all(&self, shape: &Arc<Shape>, edits: &mut Edits) -> Result<(), RrsetTooLarge> {
+        let before = edits.mark();
+        self.lay(shape, edits).inspect_err(|_| edits.take_back(before))
+    }
+
+    fn lay(&self, shape: &Arc<Shape>, edits: &mut Edits) -> Result<(), RrsetTooLarge> {
         let is_small = self.zone.owner_count() <= SMALL_OWNERS_MAX;
         if !is_small {
             self.check_sizes(shape)?;
@@ -106,14 +110,14 @@ impl Source<'_> {
         let bare = shape.nonterminals().filter(|lower| !self.routed.contains_key(*lower));
         for lower in self.routed.keys().map(|lower| &**lower).chain(bare) {
             if self.zone.owner(lower).is_none() {
-                self.entry(shape, lower, None, &mut edits)?;
+                self.entry(shape, lower, None, edits)?;
             }
         }
         if is_small {
             for owner in self.zone.owners() {
-                self.entry(shape, &owner.lower(), Some(owner), &mut edits)?;
+                self.entry(shape, &owner.lower(), Some(owner), edits)?;
             }
-            return Ok(edits);
+            return Ok(());
         }
         edits.lay(Arc::new(Laid {
             zone: Arc::clone(self.zone),
@@ -124,7 +128,7 @@ impl Source<'_> {
             parent: self.parent.cloned(),
             signing: self.signing.cloned(),
         }));
-        Ok(edits)
+        Ok(())
     }
 
     /// Writes once, and forgets, what may be too large: large RRsets, and referrals with their glue.
@@ -141,15 +145,13 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// The entry of the apex.
+    /// Puts the entry of the apex into `edits`.
     ///
     /// # Errors
     /// [`RrsetTooLarge`], as for all.
-    pub fn apex(&self, shape: &Shape) -> Result<Edits, RrsetTooLarge> {
-        let mut edits = Edits::default();
+    pub fn apex(&self, shape: &Shape, edits: &mut Edits) -> Result<(), RrsetTooLarge> {
         let lower = self.zone.apex().to_lower();
-        self.entry(shape, lower.as_wire(), self.zone.owner(lower.as_wire()), &mut edits)?;
-        Ok(edits)
+        self.entry(shape, lower.as_wire(), self.zone.owner(lower.as_wire()), edits)
     }
 
     /// Entries of some owners and of the names above them, when nothing else can have changed;

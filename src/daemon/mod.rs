@@ -21,7 +21,7 @@ use crate::config::server::{Server, Tls};
 use crate::diagnostic::Diagnostic;
 use crate::encrypted::{self, Encrypted, Identity};
 use crate::keys::{Keeper, News, Store as Keys, Witness};
-use crate::load::{LoadedZone, Loader, ZoneFiles};
+use crate::load::{LoadedZone, Loader, ReadZone, ZoneFiles};
 use crate::metrics::{Metrics, Sources};
 use crate::notify;
 use crate::probe::prober::{Prober, ProberOptions};
@@ -294,7 +294,7 @@ fn puller(server: &Server) -> Option<std::io::Result<Arc<Puller>>> {
 
 /// Whether a zone has errors and no bundle yet, or one whose signatures ended while the server stood
 /// still: then the signer is asked before anything is answered.
-fn wants_bundle((files, result): &(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)) -> bool {
+fn wants_bundle((files, result): &ReadZone) -> bool {
     match result {
         Ok(loaded) => {
             let end = loaded.signer.as_ref().and_then(|signer| signer.earliest_end());
@@ -357,11 +357,11 @@ fn fallbacks(
     pass: &crate::load::Pass,
     store: Option<&Store>,
     server: &Server,
-) -> Vec<(ZoneFiles, LoadedZone)> {
+) -> Vec<(Arc<ZoneFiles>, LoadedZone)> {
     let failed = pass.zones.iter().filter(|(_, result)| result.is_err()).map(|(files, _)| &files.apex);
     failed
         .filter_map(|apex| {
-            let kept = store?.zone(apex)?;
+            let kept = Arc::new(store?.zone(apex)?);
             match crate::load::read_zone(&kept, server) {
                 Ok(loaded) => Some((kept, loaded)),
                 Err(errors) => {

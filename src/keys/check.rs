@@ -92,7 +92,7 @@ fn all(offline: &Offline) -> Vec<Looked<'_>> {
     let Some(server) = &offline.server else { return Vec::new() };
     let store = Store::new(&server.keys);
     let signed =
-        offline.zones.iter().filter_map(|(files, loaded)| Some((files, loaded, Signed::of(loaded)?)));
+        offline.zones.iter().filter_map(|(files, loaded)| Some((&**files, loaded, Signed::of(loaded)?)));
     let read = signed.map(|(files, loaded, signed)| {
         let held = store.zone(&signed.apex).read(now());
         (files, loaded, signed, held)

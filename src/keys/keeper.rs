@@ -90,7 +90,11 @@ impl Keeper {
             };
             listed.as_ref().is_none_or(is_listed)
         };
+        let has_none = listed.as_ref().is_some_and(HashSet::is_empty) && self.lock().zones.is_empty();
         for loaded in zones {
+            if has_none && loaded.config.dnssec.is_none() {
+                continue;
+            }
             let apex = loaded.zone.apex().to_lower();
             let is_leaving = loaded.config.dnssec.is_none();
             if is_leaving

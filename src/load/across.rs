@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{LoadedZone, ZoneFiles};
 use crate::diagnostic::Diagnostic;
@@ -15,7 +16,7 @@ use crate::wire::rtype::Rtype;
 use crate::zone::{Owner, Zone};
 
 /// Checks the zones of a model against each other; all findings are warnings.
-pub(super) fn across(model: &Model, zones: &[(ZoneFiles, LoadedZone)]) -> Vec<Diagnostic> {
+pub(super) fn across(model: &Model, zones: &[(Arc<ZoneFiles>, LoadedZone)]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (files, _) in zones {
         let Some(zone) = model.zones.get(&files.apex) else { continue };

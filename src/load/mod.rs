@@ -48,6 +48,9 @@ pub struct Loader {
     included: HashMap<PathBuf, BTreeSet<Name>>,
 }
 
+/// Where a zone's files are, and the zone, or all that is wrong with it.
+pub type ReadZone = (Arc<ZoneFiles>, Result<LoadedZone, Vec<Diagnostic>>);
+
 /// What changed since the pass before.
 #[derive(Debug, Default)]
 pub struct Pass {
@@ -58,7 +61,7 @@ pub struct Pass {
     /// Secrets of cookies, if there is a file of them and it changed.
     pub cookie_secrets: Option<Result<Arc<Secrets>, Vec<Diagnostic>>>,
     /// Zones whose files changed.
-    pub zones: Vec<(ZoneFiles, Result<LoadedZone, Vec<Diagnostic>>)>,
+    pub zones: Vec<ReadZone>,
     /// Zones whose files are gone.
     pub gone: Vec<Name>,
     /// What is wrong with the zone directory itself; then no zone counts as gone.
@@ -171,7 +174,7 @@ impl Loader {
         if !changed.iter().all(is_clear) {
             return None;
         }
-        let files: Vec<ZoneFiles> =
+        let files: Vec<Arc<ZoneFiles>> =
             apexes.iter().filter_map(|apex| Some(self.zones.get(apex)?.files.clone())).collect();
         let mut pass = Pass::default();
         let manner = |_: &ZoneFiles| Manner { is_forced: false, lacks_routes: false };
@@ -303,7 +306,7 @@ impl Loader {
     fn take_listing(&mut self, listing: Listing, before: &Standing, server: &Server, pass: &mut Pass) {
         // Region names are places in the configuration: when these move, routes are read anew.
         let all = pass.server.as_ref().is_some_and(Result::is_ok);
-        let candidates: Vec<&ZoneFiles> = listing
+        let candidates: Vec<&Arc<ZoneFiles>> = listing
             .zones
             .iter()
             .filter(|files| {
@@ -329,13 +332,13 @@ impl Loader {
     /// Reads zones again whose routes weren't listed and are there now: without them they answer
     /// what they shouldn't.
     fn read_routes_that_came(&mut self, listing: &Listing, server: &Server, pass: &mut Pass) {
-        let have_come = |files: &&ZoneFiles| {
+        let have_come = |files: &&Arc<ZoneFiles>| {
             let known = self.zones.get(&files.apex);
             listing.lacks_routes(files)
                 && known.is_some_and(|known| known.stamps.lacks(&files.routes))
                 && files.routes.exists()
         };
-        let again: Vec<&ZoneFiles> = listing.zones.iter().filter(have_come).collect();
+        let again: Vec<&Arc<ZoneFiles>> = listing.zones.iter().filter(have_come).collect();
         if again.is_empty() {
             return;
         }
@@ -347,7 +350,7 @@ impl Loader {
 
     fn read_zones(
         &mut self,
-        candidates: &[&ZoneFiles],
+        candidates: &[&Arc<ZoneFiles>],
         server: &Server,
         manner: impl Fn(&ZoneFiles) -> Manner + Sync,
         pass: &mut Pass,
@@ -357,36 +360,44 @@ impl Loader {
         let results = cores::share(candidates.len(), Scratch::default, |number, scratch| {
             let files = candidates[number];
             let known = self.zones.get(&files.apex);
-            zone::read(files, &regions, edge, known, manner(files), scratch)
+            let (known, result) = zone::read(files, &regions, edge, known, manner(files), scratch);
+            (known, result.map(|result| (files.clone(), result)))
         });
+        let mut known = Vec::with_capacity(results.len());
         pass.zones.reserve(results.len());
-        for (known, result) in results {
-            pass.unsettled |= !known.stamps.are_settled();
-            pass.zones.extend(result.map(|result| (known.files.clone(), result)));
-            self.know_zone(known);
+        for (zone, result) in results {
+            pass.unsettled |= !zone.stamps.are_settled();
+            pass.zones.extend(result);
+            known.push(zone);
+        }
+        self.know_zones(known);
+    }
+
+    /// Remembers what was read, by ascending apex.
+    fn know_zones(&mut self, zones: Vec<Known>) {
+        if self.zones.is_empty() {
+            // The map is built as a whole then: of many, each would look for its place.
+            zones.iter().for_each(|known| self.include(&known.files.apex, known.included()));
+            self.zones = zones.into_iter().map(|known| (known.files.apex.clone(), known)).collect();
+            return;
+        }
+        for known in zones {
+            let apex = known.files.apex.clone();
+            self.forget_zone(&apex);
+            self.include(&apex, known.included());
+            self.zones.insert(apex, known);
         }
     }
 
-    fn know_zone(&mut self, known: Known) {
-        let apex = known.files.apex.clone();
-        let included: BTreeSet<PathBuf> = known.included().map(Path::to_owned).collect();
-        if let Some(before) = self.zones.insert(apex.clone(), known) {
-            let dropped = before.included().filter(|path| !included.contains(*path));
-            self.include_no_more(&apex, dropped);
-        }
-        for path in included {
-            self.included.entry(path).or_default().insert(apex.clone());
+    fn include<'p>(&mut self, apex: &Name, paths: impl Iterator<Item = &'p Path>) {
+        for path in paths {
+            self.included.entry(path.to_owned()).or_default().insert(apex.clone());
         }
     }
 
     fn forget_zone(&mut self, apex: &Name) {
-        if let Some(known) = self.zones.remove(apex) {
-            self.include_no_more(apex, known.included());
-        }
-    }
-
-    fn include_no_more<'p>(&mut self, apex: &Name, paths: impl Iterator<Item = &'p Path>) {
-        for path in paths {
+        let Some(known) = self.zones.remove(apex) else { return };
+        for path in known.included() {
             if let Some(zones) = self.included.get_mut(path) {
                 zones.remove(apex);
                 if zones.is_empty() {
@@ -420,7 +431,7 @@ impl Loader {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn read_zone(files: &ZoneFiles, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
+pub fn read_zone(files: &Arc<ZoneFiles>, server: &Server) -> Result<LoadedZone, Vec<Diagnostic>> {
     let regions = region_names(server);
     let edge = Edge::of(server.bundles.as_ref(), &server.state);
     let manner = Manner { is_forced: true, lacks_routes: false };

@@ -19,7 +19,7 @@ pub struct Offline {
     /// Geography; none if it has errors.
     pub geography: Option<Arc<Geography>>,
     /// Zones without errors.
-    pub zones: Vec<(ZoneFiles, LoadedZone)>,
+    pub zones: Vec<(Arc<ZoneFiles>, LoadedZone)>,
     /// Everything that is wrong or odd.
     pub diagnostics: Vec<Diagnostic>,
 }

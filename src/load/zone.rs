@@ -98,14 +98,14 @@ fn stem_of(apex: &Name) -> String {
 #[derive(Debug)]
 pub(super) struct Listing {
     /// The zones, by ascending apex.
-    pub(super) zones: Vec<ZoneFiles>,
+    pub(super) zones: Vec<Arc<ZoneFiles>>,
     pub(super) warnings: Vec<Diagnostic>,
     /// Names of the files of routes, in lower case: some file systems don't tell cases apart.
     routes: HashSet<Vec<u8>>,
 }
 
 /// From so many names on, others help to read them.
-const NAMES_TOGETHER: usize = 512;
+const NAMES_TOGETHER: usize = 2_048;
 
 impl Listing {
     /// Whether there were no routes beside a zone.
@@ -149,7 +149,7 @@ pub(super) fn list(directory: &Path, bundles: Option<&Path>) -> Result<Listing, 
             let (mut found, mut wrong) = (Vec::new(), Vec::new());
             for stem in &stems[group * NAMES_TOGETHER..end] {
                 match named(directory, bundles, stem) {
-                    Ok(files) => found.push(files),
+                    Ok(files) => found.push(Arc::new(files)),
                     Err(error) => wrong.push(error),
                 }
             }
@@ -182,7 +182,7 @@ pub(super) fn list(directory: &Path, bundles: Option<&Path>) -> Result<Listing, 
     Ok(Listing { zones: found, warnings, routes })
 }
 
-fn by_apex(a: &ZoneFiles, b: &ZoneFiles) -> Ordering {
+fn by_apex(a: &Arc<ZoneFiles>, b: &Arc<ZoneFiles>) -> Ordering {
     a.apex.cmp(&b.apex).then_with(|| a.zone.cmp(&b.zone))
 }
 
@@ -211,7 +211,7 @@ fn named(directory: &Path, bundles: &Path, stem: &str) -> Result<ZoneFiles, Diag
 }
 
 /// Routes beside which there is no zone.
-fn without_zone(routes: &[PathBuf], found: &[ZoneFiles]) -> Vec<Diagnostic> {
+fn without_zone(routes: &[PathBuf], found: &[Arc<ZoneFiles>]) -> Vec<Diagnostic> {
     if routes.is_empty() {
         return Vec::new();
     }
@@ -234,7 +234,7 @@ fn stem(path: &Path) -> Option<String> {
 /// What is known of a zone from the pass before.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) files: ZoneFiles,
+    pub(super) files: Arc<ZoneFiles>,
     pub(super) stamps: Stamps,
     /// The last version without errors: of what it has in common with the next one, nothing is
     /// read again.
@@ -264,7 +264,7 @@ pub(super) struct Manner {
 
 /// Reads a zone. No result if its content is as it was, unless that is asked for.
 pub(super) fn read(
-    files: &ZoneFiles,
+    files: &Arc<ZoneFiles>,
     regions: &[String],
     edge: Option<Edge<'_>>,
     known: Option<&Known>,
@@ -294,7 +294,7 @@ pub(super) fn read(
     let good = result.as_ref().ok();
     let zone = good.map(|loaded| Arc::clone(&loaded.zone)).or(old);
     let signer = good.map_or(signer, |loaded| loaded.signer.clone());
-    (Known { files: files.clone(), stamps: recorder.stamps(), zone, signer }, Some(result))
+    (Known { files: Arc::clone(files), stamps: recorder.stamps(), zone, signer }, Some(result))
 }
 
 /// With its signatures, if they come from elsewhere.

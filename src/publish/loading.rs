@@ -1,11 +1,14 @@
 //! What the writer does with zones that were read, and with those whose files are gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::slots::Assignment;
 use super::status::ZoneStatus;
 use super::writer::{Errand, Writer};
 use super::zones::{Batch, add_all};
+use crate::config::zone::ZoneConfig;
+use crate::cores;
 use crate::diagnostic::Diagnostic;
 use crate::health::Tick;
 use crate::load::{LoadedZone, Pass, ZoneFiles};
@@ -73,39 +76,49 @@ impl Writer {
     /// them.
     fn put_plain_zones(
         &mut self,
-        zones: Vec<(ZoneFiles, LoadedZone)>,
+        zones: Vec<(Arc<ZoneFiles>, LoadedZone)>,
         batch: &mut Batch,
         Occasion { now, is_one_of_many, .. }: Occasion,
     ) {
-        let model = |loaded: &LoadedZone| {
-            let routing = loaded.config.routing.with_addresses(self.names.resolved());
-            Arc::new(ZoneModel { zone: Arc::clone(&loaded.zone), routing: Arc::new(routing) })
+        if zones.is_empty() {
+            return;
+        }
+        let resolved = self.names.resolved();
+        let model_of = |at: usize, (): &mut ()| {
+            let (files, loaded) = &zones[at];
+            let mut routing = loaded.config.routing.clone();
+            routing.set_addresses(resolved);
+            let model = ZoneModel { zone: Arc::clone(&loaded.zone), routing: Arc::new(routing) };
+            let status = ZoneStatus::of(&model, files, now);
+            (Arc::new(model), status)
         };
-        let models: Vec<_> = zones.iter().map(|(_, loaded)| model(loaded)).collect();
-        let results = self.zones.put_alone(batch, &models);
-        let (mut specs, mut served, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+        let (models, statuses): (Vec<_>, Vec<_>) =
+            cores::share(zones.len(), || (), model_of).into_iter().unzip();
+        let apexes = || zones.iter().map(|(files, _)| files.apex.clone());
+        let maps = || -> (BTreeMap<_, _>, BTreeMap<_, _>) {
+            (apexes().zip(models.iter().cloned()).collect(), apexes().zip(statuses).collect())
+        };
+        let ((mut served, mut stand), results) = cores::both(maps, || self.zones.put_alone(batch, &models));
         for (((files, loaded), model), result) in zones.into_iter().zip(models).zip(results) {
             if let Err(error) = result {
+                served.remove(&files.apex);
+                stand.remove(&files.apex);
                 self.refuse_zone(&files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
                 continue;
             }
             if !is_one_of_many {
                 self.tell_loaded(&model, false, now);
             }
-            let (apex, status) = (files.apex.clone(), ZoneStatus::of(&model, &files, now));
-            if !model.routing.targets.is_empty() {
-                self.steered.insert(apex.clone(), Arc::clone(&model));
+            if !loaded.config.probes.is_empty() {
+                self.specs.insert(files.apex.clone(), loaded.config.probes.clone());
             }
-            specs.push((apex.clone(), loaded.config.probes.clone()));
-            statuses.push((apex.clone(), status));
-            served.push((apex, model));
+            if !model.routing.targets.is_empty() {
+                self.steered.insert(files.apex.clone(), model);
+            }
             self.errand(Errand::KeepZone(files, loaded.contents));
         }
-        if !served.is_empty() {
-            add_all(&mut self.specs, specs);
-            add_all(&mut self.status.zones_mut(), statuses);
-            add_all(&mut Arc::make_mut(&mut self.model).zones, served);
-        }
+        add_all(&mut self.status.zones_mut(), stand);
+        add_all(&mut Arc::make_mut(&mut self.model).zones, served);
     }
 
     /// Tells that a zone is served now.
@@ -120,7 +133,7 @@ impl Writer {
 
     pub(super) fn put_zone(
         &mut self,
-        files: &ZoneFiles,
+        files: &Arc<ZoneFiles>,
         loaded: LoadedZone,
         batch: &mut Batch,
         Occasion { now, is_stale, is_one_of_many }: Occasion,
@@ -135,15 +148,16 @@ impl Writer {
                 None => {
                     let message = "the zone is to be signed, and there are no keys for it";
                     self.refuse_zone(files, &[Diagnostic::error(&files.zone, message)], batch, now);
-                    self.keyless.insert(apex, (files.clone(), loaded));
+                    self.keyless.insert(apex, (Arc::clone(files), loaded));
                     return;
                 }
             },
         };
         let LoadedZone { zone, config, contents, fitted, .. } = loaded;
+        let ZoneConfig { mut routing, probes, dnssec, .. } = Arc::unwrap_or_clone(config);
         let before = self.model.zones.get(&apex).cloned();
-        let routing = Arc::new(config.routing.with_addresses(self.names.resolved()));
-        let model = Arc::new(ZoneModel { zone, routing });
+        routing.set_addresses(self.names.resolved());
+        let model = Arc::new(ZoneModel { zone, routing: Arc::new(routing) });
         if let Err(error) = self.place(&model, signer, fitted, batch, now) {
             self.refuse_zone(files, &[Diagnostic::error(&files.zone, error.to_string())], batch, now);
             return;
@@ -160,14 +174,14 @@ impl Writer {
         if !is_one_of_many || was_refused {
             self.tell_loaded(&model, was_refused, now);
         }
-        let specs_before = self.specs.insert(apex.clone(), config.probes.clone());
-        if let Some(before) = specs_before {
-            self.told.follow(&apex, &before, &config.probes);
+        if let Some(before) = self.specs.remove(&apex) {
+            self.told.follow(&apex, &before, &probes);
         }
+        self.specs.insert(apex.clone(), probes);
         let status = ZoneStatus::of(&model, files, now);
         self.set_model(apex.clone(), model);
         let bundle = self.signers.get(&apex).and_then(|signer| signer.bundle()).map(|bundle| bundle.made());
-        let (heard, silent) = self.expect_answers(&apex, config.dnssec.as_ref(), now);
+        let (heard, silent) = self.expect_answers(&apex, dnssec.as_ref(), now);
         let signatures_end = self.signers.get(&apex).and_then(|signer| signer.earliest_end());
         let signatures_end = signatures_end.map(|end| Tick(end.saturating_mul(1000)));
         let mut zones = self.status.zones_mut();
@@ -186,7 +200,7 @@ impl Writer {
         );
         drop(zones);
         if !is_stale {
-            self.errand(Errand::KeepZone(files.clone(), contents));
+            self.errand(Errand::KeepZone(Arc::clone(files), contents));
         }
     }
 

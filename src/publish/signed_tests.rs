@@ -459,7 +459,7 @@ fn edge_server(config: &str) -> (Writer, u64) {
     let signer = edge(&signing, None).signer;
     let _ = fit::fit(&zone, &Routing::none(&apex()), &signer, NOW);
     let end = signer.earliest_end().unwrap();
-    let files = ZoneFiles::in_directory(Path::new("zones"), &apex());
+    let files = Arc::new(ZoneFiles::in_directory(Path::new("zones"), &apex()));
     let (policy, _) = config::parse(&files.routes, "[dnssec]\nsign = true\n", &apex(), &[]).unwrap();
     let loaded = LoadedZone {
         zone,

@@ -50,7 +50,7 @@ pub struct Start {
     /// there and good.
     pub pass: Pass,
     /// Last good versions of zones whose files have errors.
-    pub fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    pub fallbacks: Vec<(Arc<ZoneFiles>, LoadedZone)>,
     /// Keys of the zones that are signed. One that is to be signed and has none isn't served.
     pub keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// Writes bundles for servers without keys, on one that has them.

@@ -112,7 +112,7 @@ pub(super) enum Errand {
     /// Keep the addresses of host names over a restart.
     KeepAddresses(SavedAddresses),
     /// Keep a zone that loaded well, with the content of its files.
-    KeepZone(ZoneFiles, Vec<(PathBuf, Bytes)>),
+    KeepZone(Arc<ZoneFiles>, Vec<(PathBuf, Bytes)>),
     /// Forget a zone that an operator took away.
     ForgetZone(ZoneFiles),
     /// Keep an event over a restart.
@@ -134,7 +134,7 @@ pub(super) struct Beginning {
     /// The first pass, for its zones.
     pub(super) pass: Pass,
     /// Last good versions of zones whose files have errors.
-    pub(super) fallbacks: Vec<(ZoneFiles, LoadedZone)>,
+    pub(super) fallbacks: Vec<(Arc<ZoneFiles>, LoadedZone)>,
     /// Keys of the zones that are signed.
     pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
     /// Verdicts from before a restart.
@@ -157,7 +157,7 @@ pub(super) struct Writer {
     pub(super) keyrings: BTreeMap<Name, Arc<Keyring>>,
     pub(super) signers: Signers,
     /// Zones that are to be signed, and whose keys haven't come.
-    pub(super) keyless: BTreeMap<Name, (ZoneFiles, LoadedZone)>,
+    pub(super) keyless: BTreeMap<Name, (Arc<ZoneFiles>, LoadedZone)>,
     /// Probes of each zone, by name.
     pub(super) specs: BTreeMap<Name, Vec<Spec>>,
     pub(super) status: Arc<Status>,
@@ -393,7 +393,8 @@ impl Writer {
         }
         let mut batch = Batch::default();
         for zone in &named {
-            let routing = zone.routing.with_addresses(self.names.resolved());
+            let mut routing = Routing::clone(&zone.routing);
+            routing.set_addresses(self.names.resolved());
             self.put_routing(zone, routing, &mut batch, now);
         }
         let (transitions, judged) = self.watch_targets(now);

@@ -161,7 +161,8 @@ impl Zones {
                         (shape, denial)
                     }
                 };
-                let all = source.all(&shape)?;
+                let mut all = Edits::default();
+                source.all(&shape, &mut all)?;
                 if let Some(unsigned) = source.take_unsigned() {
                     return Err(Unpublishable::Unsigned(unsigned));
                 }
@@ -238,8 +239,8 @@ impl Zones {
                             Source { zone, id, routed: &routed, children: &[], parent: None, signing: None };
                         let shape = Arc::new(Shape::of(zone, &routed));
                         let common = source.common(None)?;
-                        edits.append(source.all(&shape)?);
-                        Ok((shape, common))
+                        source.all(&shape, &mut edits)?;
+                        Ok((shape, common, zone.apex().to_string()))
                     })
                     .collect();
                 (edits, compiled)
@@ -251,17 +252,16 @@ impl Zones {
             batch.edits.append(edits);
             for compiled in compiled {
                 let (model, id) = (&models[results.len()], ids[results.len()]);
-                results.push(compiled.map(|(shape, common)| {
-                    let apex = model.zone.apex();
-                    let row = self.rows.zone(&apex.to_string());
+                results.push(compiled.map(|(shape, common, apex)| {
+                    let row = self.rows.zone(&apex);
                     self.set_answers(id, Some(Arc::new(ZoneAnswers { row, ..common })));
                     let (zone, routed) = (Arc::clone(&model.zone), Arc::clone(&routed));
                     let compiled = Compiled { zone, routed, shape, signing: None };
-                    placed.push((apex.clone(), Placed { id, compiled: Some(compiled) }));
+                    placed.push((model.zone.apex().clone(), Placed { id, compiled: Some(compiled) }));
                 }));
             }
         }
-        add_all(&mut self.placed, placed);
+        add_all(&mut self.placed, placed.into_iter().collect());
         // Numbers of those that weren't put in.
         let unused = results.iter().zip(&ids).filter(|(result, _)| result.is_err()).map(|(_, id)| *id);
         let unused = unused.filter(|id| (id.0 as usize) < self.answers.len() && !self.free.contains(id));
@@ -319,19 +319,19 @@ impl Zones {
     /// Puts a zone's names in again as they are, since a zone above or below it came, went or
     /// was laid anew.
     fn lay(&self, batch: &mut Batch, apex: &Name) {
-        self.lay_with(batch, apex, |source, shape| source.all(shape));
+        self.lay_with(batch, apex, |source, shape, edits| source.all(shape, edits));
     }
 
     /// Likewise its apex alone.
     fn lay_apex(&self, batch: &mut Batch, apex: &Name) {
-        self.lay_with(batch, apex, |source, shape| source.apex(shape));
+        self.lay_with(batch, apex, |source, shape, edits| source.apex(shape, edits));
     }
 
     fn lay_with(
         &self,
         batch: &mut Batch,
         apex: &Name,
-        entries: impl FnOnce(&Source<'_>, &Arc<Shape>) -> Result<Edits, RrsetTooLarge>,
+        entries: impl FnOnce(&Source<'_>, &Arc<Shape>, &mut Edits) -> Result<(), RrsetTooLarge>,
     ) {
         let Some(placed) = self.placed.get(apex) else { return };
         let Some(compiled) = &placed.compiled else {
@@ -350,9 +350,8 @@ impl Zones {
             signing: signing.as_ref(),
         };
         // It compiled before; only its surroundings have changed, which add no RRset but a DS.
-        match entries(&source, &compiled.shape) {
-            Ok(edits) => batch.edits.append(edits),
-            Err(error) => tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays as it was"),
+        if let Err(error) = entries(&source, &compiled.shape, &mut batch.edits) {
+            tracing::error!(kind = "zone", zone = %apex, %error, "the zone stays as it was");
         }
     }
 
@@ -403,12 +402,13 @@ impl Zones {
         for (apex, id, due, shape) in &renewed {
             let mut common = None;
             let before = self.denial(*id).cloned();
-            self.lay_with(batch, apex, |source, _| {
-                let edits = source.some_alone(shape, due)?;
+            self.lay_with(batch, apex, |source, _, edits| {
+                let alone = source.some_alone(shape, due)?;
                 let denial = before.map(|before| source.denial_renewed(shape, &before, due));
                 let row = self.rows.zone(&apex.to_string());
                 common = Some(ZoneAnswers { row, ..source.common(denial)? });
-                Ok(edits)
+                edits.append(alone);
+                Ok(())
             });
             if let Some(common) = common {
                 self.set_answers(*id, Some(Arc::new(common)));
@@ -488,9 +488,9 @@ impl Zones {
 
 /// Puts many entries into a map, ascending. Of ten thousand, each would be compared with a dozen
 /// others to find its place, and nodes would be left half empty.
-pub(super) fn add_all<K: Ord, V>(map: &mut BTreeMap<K, V>, more: Vec<(K, V)>) {
+pub(super) fn add_all<K: Ord, V>(map: &mut BTreeMap<K, V>, mut more: BTreeMap<K, V>) {
     if more.len() > map.len() {
-        map.append(&mut more.into_iter().collect());
+        map.append(&mut more);
     } else {
         map.extend(more);
     }

@@ -96,13 +96,11 @@ impl Addresses {
 }
 
 impl Routing {
-    /// The same routes with the addresses that names have now, in place of those before.
-    #[must_use]
-    pub fn with_addresses(&self, resolved: &Resolved) -> Routing {
-        let mut routing = self.clone();
-        routing.targets.retain(|target| target.part_of.is_none());
-        for place in 0..routing.targets.len() {
-            let whole = &routing.targets[place];
+    /// Gives targets the addresses that their names have now, in place of those before.
+    pub fn set_addresses(&mut self, resolved: &Resolved) {
+        self.targets.retain(|target| target.part_of.is_none());
+        for place in 0..self.targets.len() {
+            let whole = &self.targets[place];
             let addresses = whole.address_of.as_ref().and_then(|name| resolved.get(name));
             let id = |place: usize| TargetId(u32::try_from(place).unwrap_or(u32::MAX));
             let parts: Vec<Target> = addresses
@@ -110,11 +108,10 @@ impl Routing {
                 .flat_map(Addresses::iter)
                 .map(|one| part(whole, id(place), one))
                 .collect();
-            let first = routing.targets.len();
-            routing.targets[place].parts = (first..).map(id).take(parts.len()).collect();
-            routing.targets.extend(parts);
+            let first = self.targets.len();
+            self.targets[place].parts = (first..).map(id).take(parts.len()).collect();
+            self.targets.extend(parts);
         }
-        routing
     }
 
     /// The host names that targets are given by.

@@ -183,7 +183,8 @@ fn a_host_name_answers_with_all_its_addresses_that_live() {
     let why = words(&unresolved, &decision);
     assert_eq!(why[0], "t0 passed over: the name that says its addresses isn't resolved yet");
 
-    let mut routing = unresolved.with_addresses(&resolved);
+    let mut routing = unresolved;
+    routing.set_addresses(&resolved);
     assert_eq!(routing.targets[2].name, "t0@198.51.100.0");
     assert_eq!(addresses(&decided(&routing, TW, Family::V4, &[])), [(1, vec![2, 3])]);
     // Each is judged for itself.
@@ -200,7 +201,7 @@ fn a_host_name_answers_with_all_its_addresses_that_live() {
     assert_eq!(decided(&routing, TW, Family::V4, &down(&[2])).trail.len(), 4);
     // Other addresses take the place of the old ones.
     resolved.values_mut().for_each(|known| *known = Addresses::new(["2001:db8::1".parse().unwrap()]));
-    let routing = routing.with_addresses(&resolved);
+    routing.set_addresses(&resolved);
     assert_eq!(routing.targets.len(), 3);
     assert_eq!(addresses(&decided(&routing, TW, Family::V6, &[])), [(5, vec![2])]);
     assert_eq!(types(&routing, &routing.routes[0]).len(), 2);
@@ -389,7 +390,8 @@ fn any_routing() -> impl Strategy<Value = Routing> {
                     by_a_name(target, &mut resolved);
                 }
             }
-            routing.with_addresses(&resolved)
+            routing.set_addresses(&resolved);
+            routing
         },
     )
 }

@@ -42,6 +42,13 @@ pub trait Entries: fmt::Debug + Send + Sync {
     fn write(&self, number: u32, edits: &mut Edits);
 }
 
+/// A place between changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    items: usize,
+    octets: usize,
+}
+
 /// One type's answer, on its way into an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -132,6 +139,18 @@ impl Edits {
             Item::Remove(at) => self.remove(others.name(*at)),
             Item::Lay(entries) => entries.write(number, self),
         }
+    }
+
+    /// Takes back what was added behind a place.
+    pub fn take_back(&mut self, Mark { items, octets }: Mark) {
+        self.items.truncate(items);
+        self.octets.truncate(octets);
+    }
+
+    /// Where the next change begins.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { items: self.items.len(), octets: self.octets.len() }
     }
 
     /// How many changes there are, each laid set counting as one.

@@ -31,6 +31,7 @@ use crate::load::ZoneFiles;
 use crate::memory;
 use crate::model::event::Event;
 use crate::threads;
+use crate::wire::name::Name;
 
 /// How long changes are gathered before they are written: a start or a reload of many zones has
 /// the disk to itself first.
@@ -45,7 +46,7 @@ struct Waiting {
     health: Option<Saved>,
     addresses: Option<SavedAddresses>,
     events: VecDeque<Arc<Event>>,
-    zones: BTreeMap<PathBuf, Zone>,
+    zones: BTreeMap<Name, Zone>,
     /// When the first of the zones came.
     since: Option<Instant>,
     is_closed: bool,
@@ -53,7 +54,7 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Zone {
-    Keep(ZoneFiles, Vec<(PathBuf, Bytes)>),
+    Keep(Arc<ZoneFiles>, Vec<(PathBuf, Bytes)>),
     Forget(ZoneFiles),
 }
 
@@ -107,19 +108,19 @@ impl Keeper {
     }
 
     /// Keeps a zone that loaded well.
-    pub fn zone(&self, files: ZoneFiles, contents: Vec<(PathBuf, Bytes)>) {
-        self.add_zone(files.zone.clone(), Zone::Keep(files, contents));
+    pub fn zone(&self, files: Arc<ZoneFiles>, contents: Vec<(PathBuf, Bytes)>) {
+        self.add_zone(files.apex.clone(), Zone::Keep(files, contents));
     }
 
     /// Forgets a zone that an operator took away.
     pub fn forget(&self, files: ZoneFiles) {
-        self.add_zone(files.zone.clone(), Zone::Forget(files));
+        self.add_zone(files.apex.clone(), Zone::Forget(files));
     }
 
-    fn add_zone(&self, path: PathBuf, zone: Zone) {
+    fn add_zone(&self, apex: Name, zone: Zone) {
         let (waiting, change) = &*self.shared;
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.zones.insert(path, zone);
+        waiting.zones.insert(apex, zone);
         // The others are waited for: ten thousand zones wake the thread once.
         if waiting.since.is_none() {
             waiting.since = Some(Instant::now());
@@ -160,7 +161,7 @@ fn run(store: &Store, shared: &(Mutex<Waiting>, Condvar)) {
         let mut kept = Vec::new();
         for zone in waiting.zones.values() {
             match zone {
-                Zone::Keep(files, contents) => kept.push((files, contents.as_slice())),
+                Zone::Keep(files, contents) => kept.push((&**files, contents.as_slice())),
                 Zone::Forget(files) => results.push(store.remove_zone(files)),
             }
         }
@@ -227,7 +228,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::wire::name::Name;
 
     #[test]
     fn the_newest_is_written_before_the_keeper_is_gone() {
@@ -239,7 +239,7 @@ mod tests {
         for text in ["old", "new"] {
             for apex in &apexes {
                 let files = ZoneFiles::in_directory(Path::new("/zones"), apex);
-                keeper.zone(files.clone(), vec![(files.zone, Bytes::from(text))]);
+                keeper.zone(Arc::new(files.clone()), vec![(files.zone, Bytes::from(text))]);
             }
         }
         keeper.forget(ZoneFiles::in_directory(Path::new("/zones"), &apexes[0]));
@@ -259,7 +259,7 @@ mod tests {
         let keeper = Keeper::start(store.clone()).unwrap();
         let apex = Name::parse("example.", None).unwrap();
         let files = ZoneFiles::in_directory(Path::new("/zones"), &apex);
-        keeper.zone(files.clone(), vec![(files.zone, Bytes::from("zone"))]);
+        keeper.zone(Arc::new(files.clone()), vec![(files.zone, Bytes::from("zone"))]);
         let deadline = Instant::now() + Duration::from_secs(20);
         while store.zone(&apex).is_none() {
             assert!(Instant::now() < deadline, "the zone isn't written while verdicts come");

@@ -80,7 +80,7 @@ struct Sight {
 /// Looks at every zone, on all its nameservers or on those `given`.
 pub(super) fn look(offline: &Offline, given: &[SocketAddr]) -> Result<View, Failure> {
     let resolved = resolved(&[offline])?;
-    let with_addresses = |routing: &mut Routing| *routing = routing.with_addresses(&resolved);
+    let with_addresses = |routing: &mut Routing| routing.set_addresses(&resolved);
     let (Some(server), Ok(model)) = (&offline.server, offline.model(with_addresses)) else {
         return Ok(View::default());
     };

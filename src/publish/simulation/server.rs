@@ -98,7 +98,7 @@ impl Server {
         if fallbacks.is_empty() && pass.zones.iter().all(|(_, result)| result.is_err()) {
             return None;
         }
-        let good = |(files, loaded): (&ZoneFiles, &LoadedZone)| {
+        let good = |(files, loaded): (&Arc<ZoneFiles>, &LoadedZone)| {
             let config = Arc::clone(&loaded.config);
             (files.apex.clone(), Good { config, regions: regions.clone(), lost: BTreeSet::new() })
         };
@@ -279,7 +279,9 @@ impl Server {
                     self.disk.health = Some(serde_json::to_string(&saved).expect("verdicts are plain data"));
                 }
                 Errand::KeepAddresses(saved) => self.disk.addresses = saved,
-                Errand::KeepZone(files, contents) => drop(self.disk.zones.insert(files.zone, contents)),
+                Errand::KeepZone(files, contents) => {
+                    drop(self.disk.zones.insert(files.zone.clone(), contents))
+                }
                 Errand::ForgetZone(files) => drop(self.disk.zones.remove(&files.zone)),
                 Errand::GiveMemoryBack
                 | Errand::KeepEvent(_)
@@ -335,7 +337,7 @@ fn whole_pass(files: &Texts) -> Pass {
             let places = ZoneFiles::in_directory(&server.zones, &apex);
             let contents = contents(&places, file);
             let loaded = load(&places, &contents, &regions);
-            (places, loaded)
+            (Arc::new(places), loaded)
         })
         .collect();
     zones.sort_by(|(a, _), (b, _)| a.apex.cmp(&b.apex));
