@@ -10,7 +10,7 @@ use waypost::compile::shape::Shape;
 use waypost::compile::zone::{RoutedOwners, Source};
 use waypost::diagnostic::Diagnostic;
 use waypost::limits::DIAGNOSTICS;
-use waypost::snapshot::ZoneId;
+use waypost::snapshot::{Edits, ZoneId};
 use waypost::wire::name::Name;
 use waypost::zone::{self, Files, Zone};
 
@@ -68,7 +68,7 @@ fn compile(zone: &Arc<Zone>) {
     let routed = Arc::new(RoutedOwners::new());
     let source = Source { zone, id: ZoneId(0), routed: &routed, children: &[], parent: None, signing: None };
     // An RRset may be too large for a message; that is an error with a name, and no panic.
-    let _ = source.all(&Arc::new(Shape::of(zone, &routed)));
+    let _ = source.all(&Arc::new(Shape::of(zone, &routed)), &mut Edits::default());
     source.common(None).unwrap();
 }
 
