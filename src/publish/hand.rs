@@ -136,7 +136,8 @@ impl Writer {
 
     /// When an order ends, or a maintenance window begins or ends.
     pub(super) fn next_hand(&self, now: Tick) -> Option<Duration> {
-        let windows = self.server.maintenance.next_change(now);
+        // Not behind now: a report may be taken in the very moment, before the look at windows.
+        let windows = self.server.maintenance.next_change(self.looked);
         self.orders.next_end().into_iter().chain(windows).min().map(|at| at.since(now))
     }
 

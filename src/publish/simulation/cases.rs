@@ -81,6 +81,19 @@ fn a_clock_that_is_set_back_before_a_window_ends_its_drain() {
 }
 
 #[test]
+fn a_window_that_ends_in_the_moment_of_a_report_ends_at_once() {
+    let window = "[[maintenance]]\nsite = \"east\"\nfrom = \"2023-11-14T22:00:00Z\"\n\
+                  until = \"2023-11-14T22:13:30Z\"\n";
+    let mut server = start(&texts(window, ASKED, TARGETS), Disk::default(), Duration::ZERO, NOW);
+    let end = NOW + seconds(10);
+    server.due(seconds(9), NOW + seconds(9));
+    report(&mut server, "b", Outcome::Healthy, end);
+    assert!(server.writer.next_due(end) <= super::SOON);
+    server.due(seconds(10), end);
+    assert_eq!(said(&server, "a", end), Desired::Auto);
+}
+
+#[test]
 fn a_clock_that_is_set_back_while_the_server_is_away_ends_no_order() {
     let texts = texts("", ASKED, TARGETS);
     let mut server = start(&texts, Disk::default(), Duration::ZERO, NOW);
