@@ -82,7 +82,7 @@ impl Browser {
     pub fn go(&mut self, address: &str) {
         let gone = self.call("Page.navigate", json!({ "url": address }));
         assert!(gone["errorText"].is_null(), "{address}: {gone}");
-        self.wait("the page is loaded", Duration::from_secs(10), "document.readyState === 'complete'");
+        self.wait("the page is loaded", Duration::from_secs(10), "true");
     }
 
     /// The value of an expression in the page.
@@ -105,11 +105,11 @@ impl Browser {
         self.value(expression).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true of a page that is read to its end: a title comes before its text.
     pub fn wait(&mut self, what: &str, at_most: Duration, expression: &str) {
         // What an expression asks for may not be there yet.
-        let safe =
-            format!("(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()");
+        let is_so = format!("document.readyState === 'complete' && Boolean({expression})");
+        let safe = format!("(() => {{ try {{ return {is_so}; }} catch {{ return false; }} }})()");
         wait_for(what, at_most, || (self.value(&safe) == true).then_some(()));
     }
 
