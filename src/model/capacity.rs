@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::effect::{Standings, concerned};
 use super::{Geography, ZoneModel};
 use crate::compile::routed::family_of;
-use crate::health::{Desired, Standing, State, Tick};
+use crate::health::{Desired, Standing, Tick};
 use crate::route::{Family, Pick, Target, TargetId, decide};
 
 /// A route whose clients would be too many for those who are left.
@@ -60,8 +60,8 @@ pub fn overloaded(
     (before, after): (Standings<'_>, Standings<'_>),
     now: Tick,
 ) -> Vec<Overload> {
-    let well =
-        |_: TargetId, _: Family| Standing { state: State::Up, ..Standing::unprobed(Desired::Auto, true) };
+    // By word, not by state: who has no address to probe would be well too.
+    let well = |_: TargetId, _: Family| Standing::unprobed(Desired::Up, true);
     let wholes: BTreeSet<TargetId> = targets.iter().map(|target| zone.routing.whole(*target)).collect();
     let target = |id: &TargetId| zone.routing.targets.get(id.0 as usize);
     let mut found: Vec<Overload> = Vec::new();

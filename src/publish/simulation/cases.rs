@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::server::{Disk, Server, Texts};
 use crate::health::{Contact, Desired, Outcome, ProbeKey, Report, State, Subject, Tick};
 use crate::publish::hand::Wish;
-use crate::publish::{Alert, Verdict, Whom};
+use crate::publish::{Alert, Refused, Verdict, Whom};
 use crate::resolve::Found;
 use crate::route::Family;
 use crate::route::addresses::Resolution;
@@ -105,6 +105,19 @@ fn a_clock_that_is_set_back_while_the_server_is_away_ends_no_order() {
     let after = earlier + seconds(60);
     server.due(seconds(70), after);
     assert_eq!(said(&server, "a", after), Desired::Auto, "and it holds no longer than was said");
+}
+
+#[test]
+fn who_has_no_address_yet_would_have_clients_if_all_were_well() {
+    let targets = "[targets.h]\nhost = \"h.test.\"\naddress_of = \"lb.test\"\nassume = \"down\"\nload = 50\n\
+                   [targets.a]\nhost = \"a.test.\"\nload = 30\ncapacity = 60\n\
+                   [targets.b]\nhost = \"b.test.\"\ncapacity = 40\n\
+                   [routes.r]\ntype = \"cname\"\nnames = [\"r\"]\ndefault = [\"h\", \"a\", \"b\"]\n";
+    let mut server = start(&texts("", "", targets), Disk::default(), Duration::ZERO, NOW);
+    let drain = || Wish::Order(Desired::Drained, None);
+    let refused = server.wish("a", drain(), false, Duration::ZERO, NOW).expect_err("b can't take them");
+    let Refused::Overloaded(all) = refused else { panic!("{refused:?}") };
+    assert_eq!(all[0].load, 50, "{all:?}");
 }
 
 #[test]
