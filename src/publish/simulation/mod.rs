@@ -227,6 +227,8 @@ impl Simulation {
             if self.has_believed() {
                 return self.look(None);
             }
+            // An order may be over, and with it what others need, with no result to show it.
+            self.history.look(&self.server.writer.status().board(), now, self.at)?;
             self.look_at_answers(false)?;
             if self.due > self.at + SOON { self.look_at_doubt() } else { Ok(()) }
         } else if next == self.tellers.next() {
@@ -273,8 +275,6 @@ impl Simulation {
 
     fn suffer(&mut self, fault: Fault) -> Result<(), String> {
         self.tell(|| format!("--- {fault:?}"));
-        // An order may have ended by itself, and with it what others need, with no result to show it.
-        self.look(None)?;
         let now = self.now();
         match fault {
             // These are what probes see from now on.
