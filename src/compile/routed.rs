@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outcomes::original_ttl;
 use super::shares::Shares;
@@ -19,8 +19,8 @@ use crate::wire::rtype::Rtype;
 /// A slot, and when to compile it anew though nothing happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
-    /// The variants by region.
-    pub slot: Slot,
+    /// The variants by region. Owners share it, and so may routes.
+    pub slot: Arc<Slot>,
     /// When time alone may change them: a waiting failback.
     pub recheck: Option<Tick>,
     /// When the first of its signatures is to be made anew; seconds since 1970.
@@ -133,7 +133,7 @@ pub fn slot(
     variants.sort_unstable_by_key(|(_, place)| *place);
     let variants: Vec<Variant> = variants.into_iter().map(|(variant, _)| variant).collect();
     let slot = Slot { regions: by_region.into(), variants: variants.into(), ecs: route.ecs };
-    Ok(Compiled { slot, recheck, renewal: renewal.get() })
+    Ok(Compiled { slot: Arc::new(slot), recheck, renewal: renewal.get() })
 }
 
 /// The family that a type of address routes stands for; of no meaning to the others.

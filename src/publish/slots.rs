@@ -1,12 +1,12 @@
 //! The slots of all routes: which number each has, and what stands in it now.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::due::Due;
-use crate::compile::routed::{self, Means, SignedAs, Unrenderable};
+use crate::compile::routed::{self, Compiled, Means, SignedAs, Unrenderable};
 use crate::compile::shares::Shares;
 use crate::compile::signer::Signer;
 use crate::compile::zone::RoutedOwners;
@@ -14,7 +14,7 @@ use crate::cores;
 use crate::health::{Board, Standing, Tick};
 use crate::limits::RENEWALS_TOGETHER;
 use crate::model::{Geography, ZoneModel};
-use crate::route::{Family, Route, Routing, TargetId, types};
+use crate::route::{Family, Routing, TargetId, types};
 use crate::snapshot::{Slot, SlotId};
 use crate::wire::name::Name;
 use crate::wire::rtype::Rtype;
@@ -24,6 +24,9 @@ const UNSIGNED_AGAIN: Duration = Duration::from_secs(10);
 
 /// From so many routes on that are decided at once, a second thread saves more than it costs.
 const PARALLEL_ROUTES_MIN: usize = 1_000;
+
+/// How many different answers a core remembers for routes that answer the same.
+const ANSWERS_KNOWN: usize = 16;
 
 /// Slots by number, and who has which.
 #[derive(Debug, Default)]
@@ -219,14 +222,14 @@ impl Slots {
         let scene = OfZone { zone, signer: scene.signers.get(apex), shares: &self.shares, scene };
         let decide = |number: usize, known: &mut Known| {
             let at = routes[number];
-            let (slots, route) = (of_routes.get(at)?, zone.routing.routes.get(at)?);
-            Some((at, scene.decide(slots, route, &self.slots, known)))
+            let (slots, _) = (of_routes.get(at)?, zone.routing.routes.get(at)?);
+            Some((at, scene.decide(at, slots, &self.slots, known)))
         };
         let decided: Vec<Option<(usize, Decided)>> = if routes.len() < PARALLEL_ROUTES_MIN {
-            let mut known = Known::new();
+            let mut known = Known::default();
             (0..routes.len()).map(|number| decide(number, &mut known)).collect()
         } else {
-            cores::share(routes.len(), Known::new, decide)
+            cores::share(routes.len(), Known::default, decide)
         };
         let mut changed = false;
         for (at, Decided { slots, recheck, renewal }) in decided.into_iter().flatten() {
@@ -253,8 +256,15 @@ struct OfZone<'a> {
     scene: Scene<'a>,
 }
 
-/// How targets stand: each is asked for by each region of each route that names it.
-type Known = HashMap<(TargetId, Family), Standing>;
+/// What one core has found out so far.
+#[derive(Default)]
+struct Known {
+    /// How targets stand: each is asked for by each region of each route that names it.
+    standings: HashMap<(TargetId, Family), Standing>,
+    /// The last answers that weren't known, with their types and their routes' places: many services
+    /// move together.
+    answers: VecDeque<(usize, Rtype, Compiled)>,
+}
 
 /// What became of a route.
 #[derive(Default)]
@@ -266,30 +276,19 @@ struct Decided {
 }
 
 impl OfZone<'_> {
-    fn decide(&self, slots: &RouteSlots, route: &Route, before: &[Arc<Slot>], known: &mut Known) -> Decided {
-        let OfZone { zone, signer, shares, scene } = self;
-        let known = RefCell::new(known);
-        let standing = |target: TargetId, family: Family| {
-            *known
-                .borrow_mut()
-                .entry((target, family))
-                .or_insert_with(|| zone.standing(scene.board, target, family, scene.now))
-        };
+    /// What becomes of the route at a place.
+    fn decide(&self, at: usize, slots: &RouteSlots, before: &[Arc<Slot>], known: &mut Known) -> Decided {
         let mut decided = Decided::default();
         for ((rtype, owner), slot) in &slots.types {
-            let rtype = *rtype;
-            let signed_as = signer.zip(owner.as_deref()).map(|(signer, owner)| SignedAs { signer, owner });
-            let means = Means { shares, signed_as };
-            let regions = scene.geography.regions();
-            let compiled = routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, means);
             // What was decided stays in force when it can't be rendered; `check` refuses a route too
             // large, so this is a set of hundreds of hosts, or a key that fails.
-            let compiled = match compiled {
+            let compiled = match self.answer(at, *rtype, owner.as_deref(), known) {
                 Ok(compiled) => compiled,
                 Err(why) => {
-                    tracing::error!(route = %route.label, %rtype, "the route's answer {why}: the last one stays");
+                    let route = &slots.label;
+                    tracing::error!(%route, %rtype, "the route's answer {why}: the last one stays");
                     if why == Unrenderable::Unsigned {
-                        let again = scene.now + UNSIGNED_AGAIN;
+                        let again = self.scene.now + UNSIGNED_AGAIN;
                         decided.recheck = decided.recheck.into_iter().chain([again]).min();
                     }
                     continue;
@@ -297,11 +296,46 @@ impl OfZone<'_> {
             };
             decided.recheck = decided.recheck.into_iter().chain(compiled.recheck).min();
             decided.renewal = decided.renewal.into_iter().chain(compiled.renewal).min();
-            if *before[slot.0 as usize] != compiled.slot {
-                decided.slots.push((*slot, Arc::new(compiled.slot)));
+            if before[slot.0 as usize] != compiled.slot {
+                decided.slots.push((*slot, compiled.slot));
             }
         }
         decided
+    }
+
+    /// An answer of the route at a place, as another route's if they answer the same. Where it is
+    /// signed it is its owner's alone.
+    fn answer(
+        &self,
+        at: usize,
+        rtype: Rtype,
+        owner: Option<&[u8]>,
+        known: &mut Known,
+    ) -> Result<Compiled, Unrenderable> {
+        let OfZone { zone, signer, shares, scene } = self;
+        let routes = &zone.routing.routes;
+        let is_same = |(other, of, _): &&(usize, Rtype, Compiled)| {
+            *of == rtype && routes[at].answers_as(&routes[*other])
+        };
+        if let Some((.., compiled)) = known.answers.iter().find(is_same).filter(|_| signer.is_none()) {
+            return Ok(compiled.clone());
+        }
+        let standings = RefCell::new(&mut known.standings);
+        let standing = |target: TargetId, family: Family| {
+            *standings
+                .borrow_mut()
+                .entry((target, family))
+                .or_insert_with(|| zone.standing(scene.board, target, family, scene.now))
+        };
+        let signed_as = signer.zip(owner).map(|(signer, owner)| SignedAs { signer, owner });
+        let means = Means { shares, signed_as };
+        let regions = scene.geography.regions();
+        let compiled = routed::slot(&zone.routing, &routes[at], rtype, regions, &standing, scene.now, means)?;
+        if signer.is_none() {
+            known.answers.truncate(ANSWERS_KNOWN - 1);
+            known.answers.push_front((at, rtype, compiled.clone()));
+        }
+        Ok(compiled)
     }
 }
 
@@ -337,6 +371,34 @@ mod tests {
         let second = Name::parse("b.example.", None).unwrap();
         slots.assign(&second, &Routing::none(&second), plan());
         assert!(slots.slots[0].variants.is_empty());
+    }
+
+    #[test]
+    fn routes_that_answer_the_same_share_an_answer() {
+        let (mut slots, zone, geography) = routed(
+            "[targets.a]\nipv4 = \"192.0.2.1\"\n[targets.b]\nipv4 = \"192.0.2.2\"\n\
+             [routes.one]\ntype = \"address\"\ndefault = [\"a\", \"b\"]\n\
+             [routes.other]\ntype = \"address\"\ndefault = [\"b\", \"a\"]\n\
+             [routes.same]\ntype = \"address\"\ndefault = [\"a\", \"b\"]\n",
+        );
+        let now = Tick(1_700_000_000_000);
+        let (mut board, signers) = (Board::default(), Signers::new());
+        board.configure(vec![watched("a", Desired::Auto), watched("b", Desired::Auto)], now);
+        assert!(
+            slots.decide_zone(&zone, Scene { geography: &geography, board: &board, signers: &signers, now })
+        );
+        let [one, other, same] = &slots.slots[..] else { panic!("{:?}", slots.slots) };
+        assert!(Arc::ptr_eq(one, same));
+        assert_ne!(one, other);
+        board.configure(vec![watched("a", Desired::Down), watched("b", Desired::Auto)], now);
+        assert!(slots.decide_target(
+            &zone,
+            "a",
+            Scene { geography: &geography, board: &board, signers: &signers, now }
+        ));
+        let [one, other, same] = &slots.slots[..] else { panic!("{:?}", slots.slots) };
+        assert!(Arc::ptr_eq(one, same));
+        assert_eq!(one, other, "b alone is left");
     }
 
     /// `cargo test --release --lib behind_one_target -- --ignored --nocapture`: how long a

@@ -189,6 +189,37 @@ impl Route {
         }
         seen
     }
+
+    /// Whether it answers whatever another one does, at other owners.
+    #[must_use]
+    pub fn answers_as(&self, other: &Route) -> bool {
+        // Whoever adds a field has to say here whether answers depend on it.
+        let Route {
+            label: _,
+            owners: _,
+            kind,
+            regions,
+            default,
+            answers,
+            ttl,
+            failback,
+            ecs,
+            sticky,
+            min_healthy,
+        } = self;
+        (kind, default, answers, ttl, failback, ecs, sticky, min_healthy)
+            == (
+                &other.kind,
+                &other.default,
+                &other.answers,
+                &other.ttl,
+                &other.failback,
+                &other.ecs,
+                &other.sticky,
+                &other.min_healthy,
+            )
+            && *regions == other.regions
+    }
 }
 
 /// What a route answers.

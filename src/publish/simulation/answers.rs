@@ -145,7 +145,7 @@ impl Examiner {
         let means = routed::Means { shares: &self.shares, signed_as: None };
         let whole = routed::slot(&zone.routing, route, rtype, regions, &standing, scene.now, means);
         let whole = whole.map_err(|_| "it doesn't fit in a message".to_owned())?;
-        if whole.slot != *slot {
+        if *whole.slot != *slot {
             return Err(format!("{rtype} isn't what a whole build gives"));
         }
         Ok(())
