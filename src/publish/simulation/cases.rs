@@ -229,3 +229,20 @@ fn who_accepts_twice_is_believed_all_the_same() {
     report(&mut server, "b", Outcome::Healthy, now + seconds(6));
     assert!(server.writer.status().board().doubt().is_none(), "the failures are real");
 }
+
+#[test]
+fn who_accepts_deaths_has_not_accepted_that_the_server_is_cut_off() {
+    let mut server = start(&texts(CANARY, ASKED, TARGETS), Disk::default(), Duration::ZERO, NOW);
+    for (outcome, at) in
+        [(Outcome::Healthy, 0), (Outcome::Failed, 1), (Outcome::Failed, 2), (Outcome::Failed, 3)]
+    {
+        for target in ["a", "b", "c"] {
+            report(&mut server, target, outcome, NOW + seconds(at));
+        }
+    }
+    let now = NOW + seconds(4);
+    assert!(server.writer.status().board().doubt().is_some(), "all left together");
+    server.wish("", Wish::Believe, true, seconds(4), now).expect("it is doubted");
+    fail_canary(&mut server, now + seconds(1));
+    assert!(server.writer.status().board().doubt().is_some(), "the canary fails as well");
+}
