@@ -67,8 +67,10 @@ impl History {
         self.subjects.get(subject).copied()
     }
 
-    /// Successes from before don't count.
+    /// Successes from before don't count, and nobody comes back by it: who needs others may be out by an
+    /// order now, and not by probes any more.
     pub(super) fn restart(&mut self) {
+        self.out.clear();
         for verdict in self.probes.values_mut() {
             (verdict.successes, verdict.failures_since_start) = (0, 0);
             verdict.is_blocked = false;
