@@ -410,10 +410,15 @@ mod tests {
         let names: Vec<String> = (0..10_000).map(|n| format!("h{n}")).collect();
         let targets = "[targets.a]\nipv4 = \"192.0.2.1\"\n[targets.b]\nipv4 = \"192.0.2.2\"\n";
         let chain = "type = \"address\"\ndefault = [\"a\", \"b\"]\n";
-        let one: String = format!("{targets}[routes.all]\nnames = {names:?}\n{chain}");
-        let many: String =
-            names.iter().fold(targets.to_owned(), |text, name| format!("{text}[routes.{name}]\n{chain}"));
-        for (what, text) in [("one route", one), ("a route each", many)] {
+        let each = |more: &dyn Fn(usize) -> String| {
+            names.iter().enumerate().fold(targets.to_owned(), |text, (nth, name)| {
+                format!("{text}[routes.{name}]\n{chain}{}", more(nth))
+            })
+        };
+        let one = format!("{targets}[routes.all]\nnames = {names:?}\n{chain}");
+        let alike = each(&|_| String::new());
+        let unlike = each(&|nth| format!("ttl = {}\n", 20 + nth % 1_000));
+        for (what, text) in [("one route", one), ("a route each", alike), ("a TTL each", unlike)] {
             let (mut slots, zone, geography) = routed(&text);
             let now = Tick(1_700_000_000_000);
             let mut board = Board::default();

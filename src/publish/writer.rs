@@ -158,7 +158,7 @@ pub(super) struct Writer {
     pub(super) signers: Signers,
     /// Zones that are to be signed, and whose keys haven't come.
     pub(super) keyless: BTreeMap<Name, (Arc<ZoneFiles>, LoadedZone)>,
-    /// Probes of each zone, by name.
+    /// Probes of zones that have some, by name.
     pub(super) specs: BTreeMap<Name, Vec<Spec>>,
     pub(super) status: Arc<Status>,
     published: Arc<Published>,
