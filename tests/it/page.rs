@@ -49,7 +49,7 @@ fn picture(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_death_comes_to_the_page_by_itself_and_nobody_loses_their_place() {
+fn a_death_is_on_the_page_within_two_seconds_and_nobody_loses_their_place() {
     let (_lab, mut sites, server, address) = page_lab("500ms");
     let mut browser = Browser::start();
     sign_in(&mut browser, address);
@@ -58,15 +58,23 @@ fn a_death_comes_to_the_page_by_itself_and_nobody_loses_their_place() {
     browser.tab_to("the button of my", "at.getAttribute('aria-label') === 'Drain my…'");
     browser.press("Enter");
     browser.write("new disks");
-    let died = Instant::now();
-    sites.web[0].down();
-    let row =
-        "[...document.querySelectorAll('#targets tbody tr')].find(row => row.textContent.includes('web-tw'))";
-    browser.wait("web-tw is DOWN on the page", SOON, &format!("{row}.textContent.includes('DOWN')"));
-    // Told, and not judged: a busy machine takes longer than the second that it usually is.
-    println!("the death was on the page after {:?}", died.elapsed());
-    let answers = "document.getElementById('answers').textContent.includes('web-tw passed over: DOWN')";
-    browser.wait("the answers are those of now", SOON, answers);
+    // A machine that is busy for a moment gets a second try, by another death.
+    let in_time = ["web-tw", "web-my"].into_iter().zip(&mut sites.web).any(|(target, site)| {
+        let died = Instant::now();
+        site.down();
+        let row = format!(
+            "[...document.querySelectorAll('#targets tbody tr')].find(row => row.textContent.includes('{target}'))"
+        );
+        browser.wait("it is DOWN on the page", SOON, &format!("{row}.textContent.includes('DOWN')"));
+        let told = died.elapsed();
+        let answers =
+            format!("document.getElementById('answers').textContent.includes('{target} passed over: DOWN')");
+        browser.wait("the answers are those of now", SOON, &answers);
+        let answered = died.elapsed();
+        println!("the death of {target} was on the page after {told:?}, its answers after {answered:?}");
+        told <= Duration::from_secs(2) && answered - told <= Duration::from_secs(1)
+    });
+    assert!(in_time, "within two seconds, and the answers within one more");
     assert!(browser.text("document.getElementById('timeline').textContent").contains("SUSPECT -> DOWN"));
     let news = "document.getElementById('news').textContent.includes('web-tw')";
     browser.wait("it is told to who doesn't see it", SOON, news);
