@@ -319,7 +319,6 @@ impl Board {
         }
         self.is_accepted = true;
         self.entries.iter_mut().for_each(|entry| (entry.left, entry.awaits) = (None, None));
-        self.next_belief = None;
         // Canaries that all fail are still a reason, which is answered. What comes later is another one.
         self.reconsider(now);
         true
